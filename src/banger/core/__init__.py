@@ -1,0 +1,1 @@
+"""What every room speaks: names, sizes, errors, file layout, clock, starting processes."""

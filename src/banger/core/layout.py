@@ -1,0 +1,184 @@
+"""Every file and directory name that banger uses on the host, and nowhere else.
+
+Directories follow the XDG base directory specification; `BANGER_HOME` puts all of them under one directory.
+Written out rather than taken from a library because every command needs it and the import would cost more than it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from banger.core.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class VmLayout:
+    """The files of one VM. `state` lives as long as the VM, `run` as long as it is started."""
+
+    state: Path
+    run: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Recovery copy of the VM's row."""
+        return self.state / "vm.json"
+
+    @property
+    def data_disk(self) -> Path:
+        return self.state / "data.ext4"
+
+    @property
+    def host_key(self) -> Path:
+        """The guest's ssh host key (private half); `.pub` beside it."""
+        return self.state / "ssh_host_ed25519_key"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.state / "known_hosts"
+
+    @property
+    def console(self) -> Path:
+        """What the guest's console printed; bounded."""
+        return self.state / "console.log"
+
+    @property
+    def vmm_log(self) -> Path:
+        return self.state / "vmm.log"
+
+    @property
+    def process(self) -> Path:
+        """Identity of the VMM process, written right after it was started."""
+        return self.run / "vmm.json"
+
+    @property
+    def initramfs(self) -> Path:
+        return self.run / "initramfs"
+
+    @property
+    def control(self) -> Path:
+        """The VMM's control socket (QMP)."""
+        return self.run / "control.sock"
+
+    @property
+    def channel(self) -> Path:
+        """The host's end of the channel to the agent."""
+        return self.run / "channel.sock"
+
+    @property
+    def console_socket(self) -> Path:
+        return self.run / "console.sock"
+
+    @property
+    def network(self) -> Path:
+        """Where the VMM and the network process exchange Ethernet frames."""
+        return self.run / "network.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The four roots and everything below them."""
+
+    config: Path
+    state: Path
+    cache: Path
+    run: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.config / "config.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "banger.db"
+
+    @property
+    def vms(self) -> Path:
+        return self.state / "vms"
+
+    @property
+    def trash(self) -> Path:
+        """Directories on their way out: renamed here first, so that a half-removed VM never looks like one."""
+        return self.state / "trash"
+
+    @property
+    def images(self) -> Path:
+        return self.cache / "images"
+
+    @property
+    def kernels(self) -> Path:
+        return self.cache / "kernels"
+
+    @property
+    def templates(self) -> Path:
+        """Empty data disks by size."""
+        return self.cache / "templates"
+
+    @property
+    def probes(self) -> Path:
+        """Remembered outcomes of trying each VMM."""
+        return self.cache / "probes.json"
+
+    @property
+    def user_key(self) -> Path:
+        """The ssh key that guests accept."""
+        return self.state / "id_ed25519"
+
+    @property
+    def daemon_socket(self) -> Path:
+        return self.run / "daemon.sock"
+
+    @property
+    def daemon_lock(self) -> Path:
+        return self.run / "daemon.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held by a command line while it starts the daemon."""
+        return self.run / "start.lock"
+
+    @property
+    def daemon_log(self) -> Path:
+        return self.state / "daemon.log"
+
+    def vm(self, vm_id: str) -> VmLayout:
+        return VmLayout(state=self.vms / vm_id, run=self.run / "vms" / vm_id)
+
+
+def layout_from_environment(environment: Mapping[str, str], *, uid: int) -> Layout:
+    """Work out the roots from `BANGER_HOME`, else from the XDG variables, else from `HOME`.
+
+    Raises `Invalid` when nothing says where home is or a variable holds a relative path.
+    """
+    if home := environment.get("BANGER_HOME"):
+        root = _absolute("BANGER_HOME", home)
+        return Layout(config=root / "config", state=root / "state", cache=root / "cache", run=root / "run")
+    user_home = environment.get("HOME", "")
+
+    def root_of(variable: str, default: str) -> Path:
+        if value := environment.get(variable):
+            return _absolute(variable, value) / "banger"
+        return _absolute("HOME", user_home) / default / "banger"
+
+    state = root_of("XDG_STATE_HOME", ".local/state")
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        run = _absolute("XDG_RUNTIME_DIR", runtime) / "banger"
+    elif uid == 0 and os.path.isdir("/run"):
+        run = Path("/run/banger")
+    else:
+        run = state / "run"
+    return Layout(
+        config=root_of("XDG_CONFIG_HOME", ".config"),
+        state=state,
+        cache=root_of("XDG_CACHE_HOME", ".cache"),
+        run=run,
+    )
+
+
+def _absolute(variable: str, value: str) -> Path:
+    path = Path(value)
+    if not path.is_absolute():
+        raise Invalid(f"{variable} is {ascii(value)}, which is not an absolute path", hint=f"set {variable} or unset it")
+    return path

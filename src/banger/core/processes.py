@@ -1,0 +1,184 @@
+"""The one module that starts processes, and the one that says who a process is.
+
+Argument lists only, never a shell; standard input is null unless given; the environment is built from an allow-list;
+every program runs in a session of its own so that a Ctrl-C on a terminal reaches us and not it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import Failed, TimedOut, Unavailable
+from banger.core.untrusted import printable
+
+_INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
+_OUTPUT_LIMIT_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended. `returncode` is negative for a signal, as in `subprocess`."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class CommandFailed(Failed):
+    """A program that we started ended with a status we do not accept."""
+
+    def __init__(self, completed: Completed, *, hint: str = "") -> None:
+        program = os.path.basename(completed.argv[0])
+        said = printable(completed.stderr.strip().splitlines()[-1] if completed.stderr.strip() else b"", limit=400)
+        how = (
+            f"was killed by {signal.Signals(-completed.returncode).name}"
+            if completed.returncode < 0
+            else f"ended with status {completed.returncode}"
+        )
+        super().__init__(
+            f"{program} {how}" + (f": {said}" if said else ""),
+            hint=hint,
+            command=shlex.join(map(printable, completed.argv)),
+        )
+        self.completed = completed
+
+
+def base_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment that our child processes get: a few inherited variables and `extra`."""
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    environment.update(extra or {})
+    return environment
+
+
+async def start(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = asyncio.subprocess.DEVNULL,
+    stdout: int = asyncio.subprocess.DEVNULL,
+    stderr: int = asyncio.subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+) -> asyncio.subprocess.Process:
+    """Start a program in a new session. Raises `Unavailable` when it is not there or may not be run."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            env=base_environment(environment),
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        program = os.path.basename(argv[0])
+        raise Unavailable(
+            f"cannot run {printable(program)}: {error.strerror}",
+            hint="run `banger doctor` to see which packages are missing",
+            program=program,
+        ) from error
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    timeout_s: float = 60.0,
+    accepted: Sequence[int] = (0,),
+    hint: str = "",
+) -> Completed:
+    """Run a program to its end and return what it said.
+
+    Raises `CommandFailed` for a status outside `accepted`, `TimedOut` after `timeout_s`, `Unavailable` when it cannot
+    be started. Whatever happens, the program is gone afterwards.
+    """
+    process = await start(
+        argv,
+        environment=environment,
+        cwd=cwd,
+        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            stdout, stderr = await process.communicate(stdin)
+    except TimeoutError as error:
+        raise TimedOut(f"{os.path.basename(argv[0])} did not end within {timeout_s:g} s", hint=hint) from error
+    finally:
+        await end(process)
+    if len(stdout) > _OUTPUT_LIMIT_BYTES:
+        raise Failed(f"{os.path.basename(argv[0])} printed more than {_OUTPUT_LIMIT_BYTES} bytes")
+    assert process.returncode is not None
+    completed = Completed(tuple(argv), process.returncode, stdout, stderr)
+    if completed.returncode not in accepted:
+        raise CommandFailed(completed, hint=hint)
+    return completed
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill the whole session of `process` if it still runs, and reap it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Who a process is, so that a reused pid is never mistaken for it.
+
+    `start_ticks` is field 22 of /proc/PID/stat (proc(5)), `executable` the device and inode of its program.
+    """
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+    executable: str
+
+
+def read_boot_id() -> str:
+    """The kernel's id of this boot (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def read_identity(pid: int) -> ProcessIdentity | None:
+    """Who runs as `pid` now, or None if nobody does (a zombie is nobody)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        program = os.stat(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    if fields[0] in ("Z", "X"):
+        return None
+    return ProcessIdentity(pid, int(fields[19]), read_boot_id(), f"{program.st_dev}:{program.st_ino}")
+
+
+def open_pidfd(identity: ProcessIdentity) -> int | None:
+    """A pidfd of exactly that process, or None when it is gone or a stranger has its pid.
+
+    The descriptor is opened first and the identity checked afterwards: the check then holds for the descriptor.
+    """
+    try:
+        pidfd = os.pidfd_open(identity.pid)
+    except OSError:
+        return None
+    if read_identity(identity.pid) == identity:
+        return pidfd
+    os.close(pidfd)
+    return None
