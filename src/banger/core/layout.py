@@ -180,5 +180,5 @@ def layout_from_environment(environment: Mapping[str, str], *, uid: int) -> Layo
 def _absolute(variable: str, value: str) -> Path:
     path = Path(value)
     if not path.is_absolute():
-        raise Invalid(f"{variable} is {ascii(value)}, which is not an absolute path", hint=f"set {variable} or unset it")
+        raise Invalid(f"{variable} is {ascii(value)}, not an absolute path", hint=f"set {variable} or unset it")
     return path

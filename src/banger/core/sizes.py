@@ -27,7 +27,7 @@ def parse_size(text: str) -> int:
     unit = _UNITS[match[3].upper()] if match[3] else MIB
     fraction = match[2] or ""
     scaled = int(match[1] + fraction) * unit
-    size_bytes = scaled // 10 ** len(fraction)
+    size_bytes: int = scaled // 10 ** len(fraction)
     if size_bytes == 0:
         raise Invalid(f"the size {ascii(text)} is zero", hint="write 512M, 4G, 1.5GiB, or a bare number of MiB")
     return size_bytes

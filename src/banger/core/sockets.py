@@ -37,7 +37,7 @@ def connect_unix(path: Path | str) -> socket.socket:
 
 
 def listen_unix(path: Path | str, *, backlog: int = 128) -> socket.socket:
-    """Bind and listen at `path` with mode 0600 from birth. Raises `OSError`; a stale socket is the caller's to remove."""
+    """Bind and listen at `path` with mode 0600 from birth. A stale socket is the caller's to remove."""
     with short_name(path) as name:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         previous = os.umask(0o177)
