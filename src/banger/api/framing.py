@@ -1,7 +1,10 @@
 """Frames of a stream exchange: one byte of type, four of length (big-endian), then so many bytes.
 
 client to daemon: REQUEST (JSON, first and once), INPUT, INPUT_END, CONTROL (JSON)
-daemon to client: EVENT (JSON), OUTPUT, ERROR_OUTPUT, then one RESULT or ERROR (JSON)
+daemon to client: EVENT (JSON), OUTPUT, ERROR_OUTPUT, WINDOW, then one RESULT or ERROR (JSON)
+
+INPUT is counted: the client may send `INPUT_WINDOW` bytes, and then as many more as each WINDOW frame (four bytes,
+big-endian) says. The daemon therefore never has to stop reading, and always sees a client that hangs up.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ OUTPUT: Final = ord("1")
 ERROR_OUTPUT: Final = ord("2")
 RESULT: Final = ord("X")
 ERROR: Final = ord("!")
+WINDOW: Final = ord("W")
 
-TYPES: Final = frozenset((REQUEST, INPUT, INPUT_END, CONTROL, EVENT, OUTPUT, ERROR_OUTPUT, RESULT, ERROR))
+INPUT_WINDOW: Final = 262_144
+TYPES: Final = frozenset((WINDOW, REQUEST, INPUT, INPUT_END, CONTROL, EVENT, OUTPUT, ERROR_OUTPUT, RESULT, ERROR))
 FRAME_LIMIT: Final = 1 << 20
 _HEADER: Final = struct.Struct(">BI")
 

@@ -1,0 +1,78 @@
+"""What a VM is: what was asked for, and the states it goes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from banger.core.errors import Invalid, WrongState
+from banger.core.sizes import GIB, MIB, TIB, format_size
+
+VCPU_LIMIT: Final = 256
+MEMORY_MIB_LIMITS: Final = (64, 1024 * 1024)
+DISK_BYTES_LIMITS: Final = (64 * MIB, 16 * TIB)
+DEFAULT_DISK_BYTES: Final = 8 * GIB
+
+
+class State(StrEnum):
+    """Where a VM is in its life."""
+
+    CREATING = "creating"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    DELETING = "deleting"
+
+
+NEXT: Final = {
+    State.CREATING: {State.STOPPED, State.DELETING},
+    State.STOPPED: {State.STARTING, State.DELETING},
+    State.STARTING: {State.RUNNING, State.STOPPED, State.STOPPING, State.DELETING},
+    State.RUNNING: {State.STOPPING, State.STOPPED, State.DELETING},
+    State.STOPPING: {State.STOPPED, State.DELETING},
+    State.DELETING: {State.DELETING},
+}
+
+
+def check_move(name: str, actual: State, wanted: State) -> None:
+    """Raise `WrongState` unless a VM may go from `actual` to `wanted`."""
+    if wanted not in NEXT[actual]:
+        raise WrongState(
+            f"the VM {name} is {actual}; it cannot become {wanted} now",
+            hint=f"`banger vm show {name}` tells more",
+            actual=str(actual),
+            wanted=str(wanted),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmSpec:
+    """What was asked for, with every default resolved. Images and kernels are named by digest as well as by name."""
+
+    image: str
+    image_digest: str
+    kernel: str
+    kernel_digest: str
+    vcpu: int
+    memory_mib: int
+    disk_bytes: int
+    nat: bool
+
+
+def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:
+    """Raise `Invalid` for sizes that no VM can have."""
+    if not 1 <= vcpu <= VCPU_LIMIT:
+        raise Invalid(f"{vcpu} vCPUs are not possible", hint=f"give --vcpu a number from 1 to {VCPU_LIMIT}")
+    low, high = MEMORY_MIB_LIMITS
+    if not low <= memory_mib <= high:
+        raise Invalid(
+            f"{format_size(memory_mib * MIB)} of memory is not possible",
+            hint=f"give --memory a size from {format_size(low * MIB)} to {format_size(high * MIB)}",
+        )
+    if not DISK_BYTES_LIMITS[0] <= disk_bytes <= DISK_BYTES_LIMITS[1]:
+        raise Invalid(
+            f"a disk of {format_size(disk_bytes)} is not possible",
+            hint=f"give --disk a size from {format_size(DISK_BYTES_LIMITS[0])} to {format_size(DISK_BYTES_LIMITS[1])}",
+        )

@@ -1,0 +1,225 @@
+"""What the rows say, as frozen values, and the functions that read and write them inside a transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from banger.core.errors import AlreadyExists, NotFound
+from banger.core.untrusted import printable
+from banger.core.vm import State, VmSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceRecord:
+    """A repository's copy in a VM. `base` is the commit in the guest that an export is compared with."""
+
+    guest_path: str
+    source: str
+    head: str | None
+    branch: str | None
+    base: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmRecord:
+    """What is remembered of a VM."""
+
+    id: str
+    name: str
+    state: State
+    spec: VmSpec
+    ephemeral: bool
+    created_at_s: float
+    started_at_s: float | None = None
+    accelerator: str = ""
+    boot_id: str = ""
+    problem: str = ""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    workspaces: tuple[WorkspaceRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOperation:
+    """An operation whose end was never written: its daemon died. `steps` are those with an intent, in order."""
+
+    id: str
+    kind: str
+    vm_id: str
+    steps: tuple[str, ...]
+
+
+def insert_vm(connection: sqlite3.Connection, record: VmRecord) -> None:
+    """Write a new row. Raises `AlreadyExists` when the name is taken."""
+    try:
+        connection.execute(
+            "INSERT INTO vm (id, name, state, spec, ephemeral, created_at_s) VALUES (?, ?, ?, ?, ?, ?)",
+            (record.id, record.name, record.state, encode_spec(record.spec), record.ephemeral, record.created_at_s),
+        )
+    except sqlite3.IntegrityError as error:
+        raise name_taken(record.name) from error
+
+
+def name_taken(name: str) -> AlreadyExists:
+    """The error for a name that another VM has."""
+    return AlreadyExists(
+        f"there is already a VM named {name}",
+        hint=f"choose another name, or delete it with `banger vm delete {name}`",
+        name=name,
+    )
+
+
+def set_state(connection: sqlite3.Connection, vm_id: str, state: State, *, problem: str = "") -> None:
+    """Move a VM to `state`; leaving `running` forgets what was true of that run."""
+    connection.execute("UPDATE vm SET state = ?, problem = ? WHERE id = ?", (state, problem, vm_id))
+    if state is State.STOPPED:
+        connection.execute("UPDATE vm SET started_at_s = NULL, boot_id = '', accelerator = '' WHERE id = ?", (vm_id,))
+
+
+def set_running(connection: sqlite3.Connection, record: VmRecord) -> None:
+    """Write what is known of a VM that has just become ready."""
+    connection.execute(
+        "UPDATE vm SET state = ?, problem = '', started_at_s = ?, accelerator = ?, boot_id = ?, timings = ?"
+        " WHERE id = ?",
+        (
+            State.RUNNING,
+            record.started_at_s,
+            record.accelerator,
+            record.boot_id,
+            json.dumps(dict(record.timings_s)),
+            record.id,
+        ),
+    )
+
+
+def set_ephemeral(connection: sqlite3.Connection, vm_id: str, *, ephemeral: bool) -> None:
+    """Say whether the VM goes when the request that made it ends."""
+    connection.execute("UPDATE vm SET ephemeral = ? WHERE id = ?", (ephemeral, vm_id))
+
+
+def delete_vm(connection: sqlite3.Connection, vm_id: str) -> None:
+    """Forget a VM, its workspaces and its journal."""
+    connection.execute("DELETE FROM operation WHERE vm_id = ? AND state <> 'open'", (vm_id,))
+    connection.execute("DELETE FROM vm WHERE id = ?", (vm_id,))
+
+
+def list_vms(connection: sqlite3.Connection) -> list[VmRecord]:
+    """All VMs by name."""
+    workspaces: dict[str, list[WorkspaceRecord]] = {}
+    for row in connection.execute("SELECT * FROM workspace ORDER BY guest_path"):
+        workspaces.setdefault(row["vm_id"], []).append(
+            WorkspaceRecord(
+                guest_path=row["guest_path"],
+                source=row["source"],
+                head=row["head"],
+                branch=row["branch"],
+                base=row["base"],
+            )
+        )
+    return [
+        VmRecord(
+            id=row["id"],
+            name=row["name"],
+            state=State(row["state"]),
+            spec=decode_spec(row["spec"]),
+            ephemeral=bool(row["ephemeral"]),
+            created_at_s=row["created_at_s"],
+            started_at_s=row["started_at_s"],
+            accelerator=row["accelerator"],
+            boot_id=row["boot_id"],
+            problem=row["problem"],
+            timings_s=json.loads(row["timings"]),
+            workspaces=tuple(workspaces.get(row["id"], ())),
+        )
+        for row in connection.execute("SELECT * FROM vm ORDER BY name")
+    ]
+
+
+def resolve_vm(records: Sequence[VmRecord], ref: str) -> VmRecord:
+    """Find the VM that `ref` means: a name, an id, or the start of exactly one id (four characters or more).
+
+    Raises `NotFound`, also for a prefix that fits several.
+    """
+    for record in records:
+        if ref in (record.name, record.id):
+            return record
+    fitting = [record for record in records if len(ref) >= 4 and record.id.startswith(ref)]
+    if len(fitting) == 1:
+        return fitting[0]
+    shown = printable(ref, limit=80)
+    if fitting:
+        names = ", ".join(record.name for record in fitting[:5])
+        raise NotFound(f"{shown} could mean several VMs: {names}", hint="give a name or more of the id")
+    raise NotFound(f"there is no VM {shown}", hint="`banger vm list` shows the VMs there are")
+
+
+def put_workspace(connection: sqlite3.Connection, vm_id: str, workspace: WorkspaceRecord) -> None:
+    """Remember a workspace, replacing one at the same place."""
+    connection.execute(
+        "INSERT OR REPLACE INTO workspace (vm_id, guest_path, source, head, branch, base) VALUES (?, ?, ?, ?, ?, ?)",
+        (vm_id, workspace.guest_path, workspace.source, workspace.head, workspace.branch, workspace.base),
+    )
+
+
+def insert_operation(
+    connection: sqlite3.Connection, *, operation_id: str, kind: str, vm_id: str, started_at_s: float
+) -> None:
+    """Open an operation."""
+    connection.execute(
+        "INSERT INTO operation (id, kind, vm_id, state, started_at_s) VALUES (?, ?, ?, 'open', ?)",
+        (operation_id, kind, vm_id, started_at_s),
+    )
+
+
+def end_operation(
+    connection: sqlite3.Connection, operation_id: str, *, state: str, ended_at_s: float, error: str = ""
+) -> None:
+    """Close an operation as `done`, `failed` or `undone`; its steps are no longer needed."""
+    connection.execute(
+        "UPDATE operation SET state = ?, ended_at_s = ?, error = ? WHERE id = ?",
+        (state, ended_at_s, error, operation_id),
+    )
+    connection.execute("DELETE FROM step WHERE operation_id = ?", (operation_id,))
+    connection.execute(
+        "DELETE FROM operation WHERE state <> 'open' AND id NOT IN"
+        " (SELECT id FROM operation WHERE state <> 'open' ORDER BY ended_at_s DESC LIMIT 500)"
+    )
+
+
+def put_step(connection: sqlite3.Connection, operation_id: str, *, seq: int, name: str, state: str) -> None:
+    """Write a step's `intent`, `done` or `undone`."""
+    connection.execute(
+        "INSERT OR REPLACE INTO step (operation_id, seq, name, state) VALUES (?, ?, ?, ?)",
+        (operation_id, seq, name, state),
+    )
+
+
+def list_open_operations(connection: sqlite3.Connection) -> list[OpenOperation]:
+    """Operations that a dead daemon left, oldest first."""
+    rows = connection.execute("SELECT * FROM operation WHERE state = 'open' ORDER BY started_at_s").fetchall()
+    return [
+        OpenOperation(
+            id=row["id"],
+            kind=row["kind"],
+            vm_id=row["vm_id"],
+            steps=tuple(
+                step["name"]
+                for step in connection.execute(
+                    "SELECT name FROM step WHERE operation_id = ? AND state <> 'undone' ORDER BY seq", (row["id"],)
+                )
+            ),
+        )
+        for row in rows
+    ]
+
+
+def encode_spec(spec: VmSpec) -> str:
+    """The spec as the JSON that the row and the manifest hold."""
+    return json.dumps(asdict(spec), sort_keys=True)
+
+
+def decode_spec(text: str) -> VmSpec:
+    """Read what `encode_spec` wrote."""
+    return VmSpec(**json.loads(text))
