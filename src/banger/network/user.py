@@ -1,0 +1,132 @@
+"""Starting a VM's network: passt and the relay, each in a session of its own, so that they outlive the daemon.
+
+To end it, end the relay: passt goes with it. When the VMM goes away both end by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import Final
+
+import banger
+from banger.core import processes
+from banger.core.errors import Unavailable
+from banger.core.processes import ProcessIdentity, read_identity
+from banger.core.sockets import listen_unix
+from banger.core.untrusted import printable
+from banger.network.plan import DEFAULT_NETWORK, passt_argv, relay_argv
+
+_READY_DEADLINE_S: Final = 10.0
+_READY: Final = b"ready"
+_HINT: Final = "run `banger doctor`; without --nat a VM needs no network"
+
+
+class UserNetworks:
+    """Networks without privileges. `python` runs the relay; `passt` is a program name or path."""
+
+    def __init__(self, *, python: str, passt: str = "passt", allow_private: bool = False) -> None:
+        self._python = python
+        self._passt = passt
+        self._allow_private = allow_private
+
+    def check(self) -> None:
+        """Raise `Unavailable` when passt is not installed."""
+        if shutil.which(self._passt) is None:
+            raise Unavailable(
+                "a VM with a network needs the program passt, which is not installed",
+                hint="install it (Debian: apt-get install passt) or leave out --nat",
+                program=self._passt,
+            )
+
+    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
+        """Start the network of a VM. The VMM then connects to `socket` (a stream of frames), within a minute.
+
+        The relay works in `run_directory`, has `vm_id` on its command line and appends at most 80 KiB to `log`. Raises
+        `Unavailable` when the host has no way out or passt does not work; nothing is left running then.
+        """
+        self.check()
+        listener = listen_unix(socket, backlog=1)
+        try:
+            return await self._start_behind(listener, vm_id=vm_id, run_directory=run_directory, log=log)
+        except BaseException:
+            socket.unlink(missing_ok=True)
+            raise
+        finally:
+            listener.close()
+
+    async def _start_behind(
+        self, listener: socket.socket, *, vm_id: str, run_directory: Path, log: Path
+    ) -> ProcessIdentity:
+        ours, theirs = socket.socketpair()
+        messages, messages_in = os.pipe()
+        opened = [messages]
+        try:
+            try:
+                passt = await processes.start(
+                    passt_argv(DEFAULT_NETWORK, fd=theirs.fileno(), passt=self._passt),
+                    stderr=messages_in,
+                    pass_fds=(theirs.fileno(),),
+                )
+            finally:
+                theirs.close()
+                os.close(messages_in)
+            try:
+                pidfd = os.pidfd_open(passt.pid)
+                opened.append(pidfd)
+                return await self._start_relay(
+                    vm_id=vm_id,
+                    run_directory=run_directory,
+                    log=log,
+                    descriptors=(listener.fileno(), ours.fileno(), pidfd, messages),
+                )
+            except BaseException:
+                await processes.end(passt)
+                raise
+        finally:
+            ours.close()
+            for descriptor in opened:
+                os.close(descriptor)
+
+    async def _start_relay(
+        self, *, vm_id: str, run_directory: Path, log: Path, descriptors: tuple[int, int, int, int]
+    ) -> ProcessIdentity:
+        listener, passt, pidfd, messages = descriptors
+        log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            relay = await processes.start(
+                relay_argv(
+                    python=self._python,
+                    vm_id=vm_id,
+                    listener=listener,
+                    passt=passt,
+                    passt_pidfd=pidfd,
+                    passt_messages=messages,
+                    allow_private=self._allow_private,
+                ),
+                environment={"PYTHONPATH": str(Path(banger.__file__).parents[1])},
+                cwd=run_directory,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log_fd,
+                pass_fds=descriptors,
+            )
+        finally:
+            os.close(log_fd)
+        try:
+            assert relay.stdout is not None
+            try:
+                async with asyncio.timeout(_READY_DEADLINE_S):
+                    said = (await relay.stdout.readline()).strip()
+            except (TimeoutError, ValueError) as error:
+                raise Unavailable("the VM's network did not come up in time", hint=_HINT) from error
+            identity = read_identity(relay.pid)
+            if said != _READY or identity is None:
+                reason = printable(said, limit=300) or "it ended at once"
+                raise Unavailable(f"the VM's network could not be started: {reason}", hint=_HINT)
+        except BaseException:
+            await processes.end(relay)
+            raise
+        return identity
