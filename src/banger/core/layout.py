@@ -54,6 +54,15 @@ class VmLayout:
         return self.run / "vmm.json"
 
     @property
+    def network_process(self) -> Path:
+        """Identity of the network process."""
+        return self.run / "network.json"
+
+    @property
+    def network_log(self) -> Path:
+        return self.state / "network.log"
+
+    @property
     def initramfs(self) -> Path:
         return self.run / "initramfs"
 
@@ -66,10 +75,6 @@ class VmLayout:
     def channel(self) -> Path:
         """The host's end of the channel to the agent."""
         return self.run / "channel.sock"
-
-    @property
-    def console_socket(self) -> Path:
-        return self.run / "console.sock"
 
     @property
     def network(self) -> Path:

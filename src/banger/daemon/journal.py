@@ -1,0 +1,198 @@
+"""Operations as journalled steps: intent is on disk before the world is touched, and the undo is known before the do.
+
+An operation either *rolls back* (create, start: whatever goes wrong, everything done is undone) or *rolls forward*
+(stop, delete: every step is tried, failures are collected, and a later start of the daemon finishes the rest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from banger.core.clock import Clock
+from banger.core.errors import BangerError, Failed
+from banger.daemon.failpoints import Failpoints
+from banger.store.connection import Database
+from banger.store.records import end_operation, insert_operation, put_step
+
+log = logging.getLogger(__name__)
+
+UNDO_DEADLINE_S: Final = 60.0
+
+
+class Step(Protocol):
+    """One act of an operation. Both methods are idempotent, and "already so" is success."""
+
+    @property
+    def name(self) -> str:
+        """A word that is unique in its operation; it is in the journal and in the names of failpoints."""
+
+    async def act(self) -> None:
+        """Do it."""
+
+    async def undo(self) -> None:
+        """Take it back, also when it was done half or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """A step made of two functions. Roll-forward steps have no undo."""
+
+    name: str
+    act: Callable[[], Awaitable[None]]
+    undo: Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """The undo of a step that needs none."""
+
+
+Write = Callable[[sqlite3.Connection], None]
+
+
+class Journal:
+    """Runs operations and writes down how far they got."""
+
+    def __init__(self, *, database: Database, clock: Clock, failpoints: Failpoints) -> None:
+        self._database = database
+        self._clock = clock
+        self._failpoints = failpoints
+
+    async def roll_back_on_failure(
+        self,
+        *,
+        kind: str,
+        operation_id: str,
+        vm_id: str,
+        begin: Write,
+        steps: Sequence[Step],
+        finish: Write,
+        undone: Write,
+    ) -> None:
+        """Run `steps` in order; on any failure or cancellation undo them in reverse and raise what happened.
+
+        `begin`, `finish` and `undone` write the rows that belong to the same transaction as the operation's own.
+        """
+        begun: list[Step] = []
+        try:
+            await shielded(self._open(kind, operation_id, vm_id, begin))
+        except asyncio.CancelledError:
+            await shielded(self.undo(operation_id, begun, undone, reason="cancelled"))
+            raise
+        try:
+            for seq, step in enumerate(steps):
+                await self._failpoints.reach(f"{kind}.{step.name}.before_intent")
+                begun.append(step)
+                await self._mark(operation_id, seq, step, "intent")
+                await self._failpoints.reach(f"{kind}.{step.name}.after_intent")
+                await step.act()
+                await self._failpoints.reach(f"{kind}.{step.name}.after_act")
+                await self._mark(operation_id, seq, step, "done")
+                await self._failpoints.reach(f"{kind}.{step.name}.after_done")
+        except BaseException as error:
+            log.info("%s %s of %s is taken back: %r", operation_id, kind, vm_id, error)
+            await shielded(self.undo(operation_id, begun, undone, reason=describe(error)))
+            raise
+        await self._close(operation_id, "done", finish)
+
+    async def roll_forward(
+        self, *, kind: str, operation_id: str, vm_id: str, begin: Write, steps: Sequence[Step], finish: Write
+    ) -> None:
+        """Try every step whatever happens to the others; a cancelled caller does not stop it.
+
+        Raises the first failure when all were tried; the operation then stays open and is tried again later.
+        """
+
+        async def work() -> None:
+            await self._open(kind, operation_id, vm_id, begin)
+            await self.finish_forward(kind=kind, operation_id=operation_id, steps=steps, finish=finish)
+
+        await shielded(work())
+
+    async def finish_forward(self, *, kind: str, operation_id: str, steps: Sequence[Step], finish: Write) -> None:
+        """The part of `roll_forward` that a later daemon repeats for an operation that is already open."""
+        failures: list[Exception] = []
+        for seq, step in enumerate(steps):
+            try:
+                await self._failpoints.reach(f"{kind}.{step.name}.before_intent")
+                await self._mark(operation_id, seq, step, "intent")
+                await self._failpoints.reach(f"{kind}.{step.name}.after_intent")
+                await step.act()
+                await self._failpoints.reach(f"{kind}.{step.name}.after_act")
+                await self._mark(operation_id, seq, step, "done")
+                await self._failpoints.reach(f"{kind}.{step.name}.after_done")
+            except (BangerError, OSError) as error:
+                log.warning("%s %s: step %s failed: %s", operation_id, kind, step.name, error)
+                failures.append(error)
+        if failures:
+            raise _translated(failures[0])
+        await self._close(operation_id, "done", finish)
+
+    async def undo(self, operation_id: str, steps: Sequence[Step], undone: Write, *, reason: str) -> None:
+        """Undo `steps` in reverse, all of them, whatever fails. An operation with failures stays open."""
+        failed = False
+        for step in reversed(steps):
+            try:
+                async with asyncio.timeout(UNDO_DEADLINE_S):
+                    await step.undo()
+            except (BangerError, OSError, TimeoutError) as error:
+                failed = True
+                log.error("%s: undoing %s failed: %r", operation_id, step.name, error)
+        if not failed:
+            await self._close(operation_id, "undone", undone, error=reason)
+
+    async def _open(self, kind: str, operation_id: str, vm_id: str, begin: Write) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            begin(connection)
+            insert_operation(
+                connection, operation_id=operation_id, kind=kind, vm_id=vm_id, started_at_s=self._clock.now_s()
+            )
+
+        log.info("%s %s of %s begins", operation_id, kind, vm_id)
+        await self._database.call(write)
+
+    async def _close(self, operation_id: str, state: str, write_rows: Write, *, error: str = "") -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            write_rows(connection)
+            end_operation(connection, operation_id, state=state, ended_at_s=self._clock.now_s(), error=error)
+
+        await self._database.call(write)
+        log.info("%s is %s", operation_id, state)
+
+    async def _mark(self, operation_id: str, seq: int, step: Step, state: str) -> None:
+        await self._database.call(
+            lambda connection: put_step(connection, operation_id, seq=seq, name=step.name, state=state)
+        )
+
+
+def describe(error: BaseException) -> str:
+    """One line for the journal."""
+    if isinstance(error, BangerError):
+        return error.summary
+    return type(error).__name__ + (f": {error}" if str(error) else "")
+
+
+def _translated(error: Exception) -> BangerError:
+    return error if isinstance(error, BangerError) else Failed(describe(error))
+
+
+async def shielded(work: Awaitable[None]) -> None:
+    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is delivered afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+    if cancelled is not None:
+        if (failure := task.exception()) is not None:
+            log.warning("while a request was being cancelled: %s", describe(failure))
+        raise cancelled
+    task.result()

@@ -1,0 +1,55 @@
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from banger.core.errors import TimedOut, Unavailable
+from banger.core.processes import CommandFailed, read_identity, run
+
+
+async def test_output_status_and_input() -> None:
+    completed = await run(["/bin/sh", "-c", "cat; echo err >&2; exit 3"], stdin=b"in", accepted=(3,))
+    assert (completed.stdout, completed.stderr, completed.returncode) == (b"in", b"err\n", 3)
+
+
+async def test_a_bad_status_says_the_last_line_without_control_characters() -> None:
+    with pytest.raises(CommandFailed) as caught:
+        await run(["/bin/sh", "-c", r"printf 'one\n\033[31mtwo\n' >&2; exit 7"])
+    assert "status 7" in caught.value.summary
+    assert "\\x1b[31mtwo" in caught.value.summary
+
+
+async def test_a_signal_is_named() -> None:
+    with pytest.raises(CommandFailed, match="SIGTERM"):
+        await run(["/bin/sh", "-c", "kill -TERM $$"])
+
+
+async def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(Unavailable):
+        await run(["/nonexistent/program"])
+
+
+async def test_a_deadline_ends_the_whole_session(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    with pytest.raises(TimedOut):
+        await run(["/bin/sh", "-c", f"sleep 600 & echo $! > {pid_file}; wait"], timeout_s=0.5)
+    child = int(pid_file.read_text())
+    for _ in range(1000):
+        if read_identity(child) is None:
+            break
+        await asyncio.sleep(0.01)
+    assert read_identity(child) is None
+
+
+async def test_the_environment_is_built_from_a_list() -> None:
+    os.environ["BANGER_TEST_SECRET"] = "s"
+    try:
+        completed = await run(
+            [sys.executable, "-c", "import os; print(sorted(os.environ))"], environment={"EXTRA": "1"}
+        )
+    finally:
+        del os.environ["BANGER_TEST_SECRET"]
+    assert b"BANGER_TEST_SECRET" not in completed.stdout
+    assert b"EXTRA" in completed.stdout
