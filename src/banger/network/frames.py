@@ -7,6 +7,7 @@ from typing import Final
 
 from banger.network.policy import ARP, ETHERNET_HEADER, ICMP, IPV4, UDP, EgressPolicy
 
+_TCP_CHECKSUM: Final = ETHERNET_HEADER + 20 + 16
 _ADMINISTRATIVELY_PROHIBITED: Final = (3, 13)  # RFC 1812 section 5.2.7.1: Linux fails the connection at once
 
 
@@ -61,19 +62,28 @@ def replace_tcp_address(frame: bytearray | memoryview, *, source: bool, address:
     The caller knows that the frame is well-formed: IPv4 without options, TCP.
     """
     offset = ETHERNET_HEADER + (12 if source else 16)
-    old = bytes(frame[offset : offset + 4])
     new = address.to_bytes(4, "big")
+    old = bytes(frame[offset : offset + 4])
     frame[offset : offset + 4] = new
-    for position in (ETHERNET_HEADER + 10, ETHERNET_HEADER + 20 + 16):
-        value = frame[position] << 8 | frame[position + 1]
-        updated = _updated_checksum(value, old, new)
-        frame[position : position + 2] = updated.to_bytes(2, "big")
+    for position in (ETHERNET_HEADER + 10, _TCP_CHECKSUM):
+        _update_checksum(frame, position, old, new)
 
 
-def _updated_checksum(value: int, old: bytes, new: bytes) -> int:
-    total = ~value & 0xFFFF
-    for before, after in zip(struct.unpack("!2H", old), struct.unpack("!2H", new), strict=True):
+def acknowledge_in_reset(frame: bytearray | memoryview, acknowledged: int) -> None:
+    """Turn a RST without ACK into a RST with ACK for the sequence number `acknowledged`, in place."""
+    start = ETHERNET_HEADER + 20 + 8
+    new = acknowledged.to_bytes(4, "big") + bytes((frame[start + 4], frame[start + 5] | 0x10))
+    old = bytes(frame[start : start + 6])
+    frame[start : start + 6] = new
+    _update_checksum(frame, _TCP_CHECKSUM, old, new)
+
+
+def _update_checksum(frame: bytearray | memoryview, position: int, old: bytes, new: bytes) -> None:
+    """Adjust the checksum at `position` for the words `old` that became `new` (RFC 1624, equation 3)."""
+    total = ~(frame[position] << 8 | frame[position + 1]) & 0xFFFF
+    words = f"!{len(old) // 2}H"
+    for before, after in zip(struct.unpack(words, old), struct.unpack(words, new), strict=True):
         total += (~before & 0xFFFF) + after
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    frame[position : position + 2] = (~total & 0xFFFF).to_bytes(2, "big")

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from banger.network import frames
 from banger.network.denials import Denials
 from banger.network.dns import PORT, Forwarder, NameServers, Poller
+from banger.network.handshakes import Handshakes
 from banger.network.plan import GuestNetwork
 from banger.network.policy import ETHERNET_HEADER, IPV4, TCP, Action, egress_policy, judge_frame
 
@@ -20,6 +21,7 @@ RESOLVERS: Final = Path("/etc/resolv.conf")
 DNS_STREAMS_LIMIT: Final = 1024
 _TRANSPORT: Final = ETHERNET_HEADER + 20
 _SHORTEST_TCP: Final = _TRANSPORT + 20
+_IPV4_TYPE: Final = IPV4.to_bytes(2, "big")
 _SYN_AND_ACK: Final = 0x12
 _SYN: Final = 0x02
 
@@ -50,6 +52,7 @@ class Gate:
         self._servers = NameServers(RESOLVERS)
         self._dns = Forwarder(servers=self._servers, poller=poller, readable=select.EPOLLIN, clock=time.monotonic)
         self._dns_streams: dict[int, int] = {}
+        self._handshakes = Handshakes()
         self._denials = Denials(write)
         self._inward: Inward | None = None
 
@@ -67,6 +70,7 @@ class Gate:
         """Whether a frame of the guest passes; changes it in place where it goes to the host's name server."""
         action, reason = judge_frame(frame, self._policy)
         if action is Action.FORWARD:
+            self._handshakes.note(frame)
             return True
         if action is Action.STREAM_DNS:
             return self._redirect_dns(frame)
@@ -82,13 +86,10 @@ class Gate:
 
     def admit_inward(self, frame: memoryview) -> bool:
         """Everything from passt passes; the host's name server speaks with the address that the guest knows."""
-        if (
-            self._dns_streams
-            and len(frame) >= _SHORTEST_TCP
-            and int.from_bytes(frame[12:14], "big") == IPV4
-            and frame[ETHERNET_HEADER + 9] == TCP
-            and _source_port(frame) == PORT
-        ):
+        if len(frame) < _SHORTEST_TCP or frame[ETHERNET_HEADER + 9] != TCP or bytes(frame[12:14]) != _IPV4_TYPE:
+            return True
+        self._handshakes.mend(frame)
+        if self._dns_streams and _source_port(frame) == PORT:
             server = self._dns_streams.get(int.from_bytes(frame[_TRANSPORT + 2 : _TRANSPORT + 4], "big"))
             if server == int.from_bytes(frame[ETHERNET_HEADER + 12 : ETHERNET_HEADER + 16], "big"):
                 frames.replace_tcp_address(frame, source=True, address=self._policy.dns)
@@ -130,6 +131,7 @@ class Gate:
                 del self._dns_streams[next(iter(self._dns_streams))]
             self._dns_streams[port] = server
         frames.replace_tcp_address(frame, source=False, address=server)
+        self._handshakes.note(frame)
         return True
 
     def _refuse(self, frame: memoryview) -> None:

@@ -2,7 +2,7 @@
 
 The framing is QEMU's for `-netdev stream` and passt's alike: a length of four bytes, big-endian, then the frame.
 What may pass goes from the read buffer to the other socket without a copy, many frames in one system call. While the
-other side does not take it, nothing more is read: the sender then waits, and memory stays bounded.
+other side does not take it, reading goes on until the buffer is full: then the sender waits, and memory stays bounded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 from banger.network.policy import ETHERNET_HEADER, FRAME_LIMIT
 
 LENGTH_SIZE: Final = 4
-BUFFER_BYTES: Final = 1 << 20
+BUFFER_BYTES: Final = 4 << 20  # touched only as far as a burst fills it
+_ROOM_BYTES: Final = 256 << 10
 INJECTED_LIMIT: Final = 256
 _CHUNKS_AT_ONCE: Final = 512  # below IOV_MAX
 
@@ -40,6 +41,11 @@ class Lane:
     def blocked(self) -> bool:
         """Whether there is something that the sink has not taken yet."""
         return bool(self._pending)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more can be read. A lane that is not blocked always has room."""
+        return len(self._buffer) - self._filled >= _ROOM_BYTES
 
     def read(self) -> bool:
         """Read, judge and pass on what is there. False at the end of the stream. Raises `BrokenFraming`."""

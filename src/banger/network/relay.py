@@ -146,7 +146,7 @@ class Relay:
             if not _flush(inward):
                 return "the VMM"
             for fd, (reads, writes, _) in ends.items():
-                mask = (0 if reads.blocked else select.EPOLLIN) | (select.EPOLLOUT if writes.blocked else 0)
+                mask = (select.EPOLLIN if reads.has_room else 0) | (select.EPOLLOUT if writes.blocked else 0)
                 if mask != masks[fd]:
                     self._poll.modify(fd, mask)
                     masks[fd] = mask
@@ -187,7 +187,7 @@ def _move(reads: Lane, writes: Lane, events: int) -> bool:
     """Do what one end is ready for. False when it has gone."""
     if events & select.EPOLLOUT and not _flush(writes):
         return False
-    if reads.blocked:
+    if not reads.has_room:
         return not events & (select.EPOLLHUP | select.EPOLLERR)
     try:
         return not events & ~select.EPOLLOUT or reads.read()

@@ -23,6 +23,7 @@ from banger.network.plan import DEFAULT_NETWORK, passt_argv, relay_argv
 _READY_DEADLINE_S: Final = 10.0
 _READY: Final = b"ready"
 _HINT: Final = "run `banger doctor`; without --nat a VM needs no network"
+_LOOPBACK_TIMEOUT_S: Final = 2.0
 
 
 class UserNetworks:
@@ -61,7 +62,7 @@ class UserNetworks:
     async def _start_behind(
         self, listener: socket.socket, *, vm_id: str, run_directory: Path, log: Path
     ) -> ProcessIdentity:
-        ours, theirs = socket.socketpair()
+        ours, theirs = await asyncio.to_thread(_wire)
         messages, messages_in = os.pipe()
         opened = [messages]
         try:
@@ -130,3 +131,34 @@ class UserNetworks:
             await processes.end(relay)
             raise
         return identity
+
+
+def _wire() -> tuple[socket.socket, socket.socket]:
+    """The two ends of the wire between relay and passt: a TCP connection inside this host.
+
+    passt sends in one call whatever a guest's TCP window takes, megabytes at a time, and loses what the socket does not
+    hold; TCP in the guest then waits for its timers, and throughput falls to a hundredth. A Unix socket pair holds
+    what `net.core.wmem_max` allows an ordinary user, 416 KiB unless an administrator raised it; TCP's own buffers
+    grow to 4 MiB for everybody. Raises `Unavailable` when the loopback interface does not work.
+    """
+    try:
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+            listener.settimeout(_LOOPBACK_TIMEOUT_S)
+            ours = socket.create_connection(listener.getsockname(), _LOOPBACK_TIMEOUT_S)
+            try:
+                theirs, peer = listener.accept()
+            except BaseException:
+                ours.close()
+                raise
+    except OSError as error:
+        raise Unavailable(
+            f"a connection from 127.0.0.1 to itself fails: {error.strerror or error}", hint=_HINT
+        ) from error
+    for end in (ours, theirs):
+        end.settimeout(None)
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if peer != ours.getsockname():
+        ours.close()
+        theirs.close()
+        raise Unavailable("another program connected to the VM's network in our place", hint="try again")
+    return ours, theirs
