@@ -1,0 +1,43 @@
+# `make run` shows what banger does, on this very checkout; `make test` tests all of it. Both set up what they lack.
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+unexport PYTHONDONTWRITEBYTECODE
+
+# One worker for the tests that boot guests, so that they do not compete; the others share the rest of the processors.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n > 6 ? 6 : n)))
+ARGS ?=
+
+.PHONY: help run test check bench clean setup-run setup-test
+
+help:
+	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
+	@echo 'make test    set up what is missing, then run all tests (ARGS="-k name" chooses)'
+	@echo 'make check   style, types and import rules'
+	@echo 'make bench   measure, and write docs/performance.md'
+	@echo 'make clean   remove what the other commands made in this directory'
+
+run: setup-run
+	@.venv/bin/banger vm run --rm . -- sh -c 'uname -r; git log -1 --oneline; git status --short --branch'
+
+test: setup-test
+	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+
+check: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: setup-test
+	$(PYTHON) -m bench
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+clean:
+	rm -rf .venv build dist src/banger/guest/agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests bench agent -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,14 @@
+"""What every test gets: tests that boot guests share one worker, and start first because they take longest."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `pytest --dist=loadgroup` all of a group runs on one worker, one after the other."""
+    for item in items:
+        if item.get_closest_marker("vm") is not None:
+            item.add_marker(pytest.mark.xdist_group("vm"))
+    items.sort(key=lambda item: item.get_closest_marker("vm") is None)
