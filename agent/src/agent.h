@@ -1,0 +1,154 @@
+/* The guest agent: types shared by its parts. The protocol is docs/agent-protocol.md. */
+#ifndef BANGER_AGENT_H
+#define BANGER_AGENT_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    VERSION = 1,
+    HEADER_SIZE = 12,
+    FRAME_LIMIT = 65536,
+    WINDOW_SIZE = 262144,
+    STREAM_LIMIT = 256,
+    PATH_SIZE = 4096,
+    OUT_HIGH = 4 * (FRAME_LIMIT + HEADER_SIZE), /* no stream is read while so much waits to go out */
+};
+
+enum frame_type { HELLO = 1, PING, PONG, OPEN, DATA, END_OF_FILE, WINDOW, CONTROL, STARTED, END, RESET };
+enum stream_kind { EXEC = 1, PUT, GET, CONNECT, INFO, SHUTDOWN, SYNC };
+
+/* ---- buffer.c: a growing queue of bytes */
+struct buffer {
+    uint8_t *bytes;
+    size_t start, length, capacity;
+};
+bool buffer_add(struct buffer *buffer, const void *bytes, size_t length);
+uint8_t *buffer_room(struct buffer *buffer, size_t length); /* NULL when there is no memory */
+void buffer_drop(struct buffer *buffer, size_t length);
+void buffer_free(struct buffer *buffer);
+static inline uint8_t *buffer_head(const struct buffer *buffer) { return buffer->bytes + buffer->start; }
+
+/* ---- fields.c: tag, length, value */
+struct fields {
+    const uint8_t *bytes;
+    size_t length;
+};
+struct field {
+    uint8_t tag;
+    uint32_t length;
+    const uint8_t *value;
+};
+bool fields_next(struct fields *fields, struct field *field); /* false at the end and for anything malformed */
+bool fields_valid(struct fields fields);
+bool field_number(const struct field *field, uint64_t *number);
+bool field_text(const struct field *field, char *text, size_t size); /* false with a NUL inside or when too long */
+void add_field(struct buffer *buffer, uint8_t tag, const void *value, size_t length);
+void add_number(struct buffer *buffer, uint8_t tag, uint64_t number);
+void add_text(struct buffer *buffer, uint8_t tag, const char *text);
+
+uint16_t get16(const uint8_t *bytes);
+uint32_t get32(const uint8_t *bytes);
+uint64_t get64(const uint8_t *bytes);
+void put16(uint8_t *bytes, uint16_t number);
+void put32(uint8_t *bytes, uint32_t number);
+void put64(uint8_t *bytes, uint64_t number);
+
+/* ---- session.c: frames, windows, streams */
+struct session;
+struct stream;
+
+struct polls {
+    struct pollfd entries[4 + STREAM_LIMIT * 4];
+    nfds_t count;
+    int timeout_ms;
+};
+int polls_add(struct polls *polls, int fd, short events); /* index, or -1 for a negative fd */
+short polls_events(const struct polls *polls, int index);
+void polls_within(struct polls *polls, int timeout_ms);
+
+/* What a kind of stream does. Any member may be NULL. */
+struct stream_kind_ops {
+    bool (*data)(struct stream *stream, const uint8_t *bytes, size_t length); /* false: the stream has ended */
+    void (*end_of_file)(struct stream *stream);
+    void (*control)(struct stream *stream, struct fields fields);
+    void (*prepare)(struct stream *stream, struct polls *polls);
+    void (*serve)(struct stream *stream, struct polls *polls);
+    void (*release)(struct stream *stream); /* free everything, end everything */
+};
+
+struct stream {
+    struct stream *next;
+    struct session *session;
+    uint32_t id;
+    const struct stream_kind_ops *ops;
+    void *state;
+    uint32_t send_window[2];
+    uint32_t receive_window; /* what the host may still send on channel 0 */
+    uint32_t owed;           /* credit not given back yet */
+    bool input_ended;
+    bool ended;
+};
+
+struct session {
+    int fd;
+    bool synchronised;
+    bool hung_up;
+    struct buffer in, out;
+    struct stream *streams;
+    size_t stream_count;
+    const char *phase;
+    bool (*may_open)(enum stream_kind kind);
+};
+
+void session_run(struct session *session); /* returns when a descriptor given by --serve-fd is closed */
+void stream_started(struct stream *stream, const struct buffer *fields);
+bool stream_send(struct stream *stream, int channel, const uint8_t *bytes, size_t length);
+void stream_send_end_of_file(struct stream *stream, int channel);
+size_t stream_room(const struct stream *stream, int channel); /* how much may be sent now; 0: do not read */
+void stream_consumed(struct stream *stream, size_t length);
+void stream_end_status(struct stream *stream, uint8_t tag, uint64_t number);
+void stream_end_fields(struct stream *stream, const struct buffer *fields);
+void stream_end_error(struct stream *stream, const char *kind, const char *message, int error);
+void stream_end_errno(struct stream *stream, const char *message, int error);
+
+/* session tests feed bytes without a descriptor */
+void session_receive(struct session *session, const uint8_t *bytes, size_t length);
+void session_drop_streams(struct session *session);
+
+/* ---- the kinds */
+bool exec_open(struct stream *stream, struct fields fields);
+bool put_open(struct stream *stream, struct fields fields);
+bool get_open(struct stream *stream, struct fields fields);
+bool connect_open(struct stream *stream, struct fields fields);
+bool info_open(struct stream *stream, struct fields fields);
+bool shutdown_open(struct stream *stream, struct fields fields);
+bool sync_open(struct stream *stream, struct fields fields);
+
+/* ---- children.c: who ended */
+void children_begin(void);           /* SIGCHLD arrives on a pipe */
+int children_fd(void);
+void children_reap(void);            /* also orphans, when we are PID 1 */
+bool children_ended(pid_t pid, int *status);
+void children_forget(pid_t pid);
+void children_watch(pid_t pid);
+
+/* ---- paths.c: opening below a directory without following links */
+int open_parent(int directory, const char *path, const char **name);
+bool path_valid(const char *path, size_t length);
+int make_directories(const char *path); /* absolute; like mkdir -p; 0 or -1 */
+
+/* ---- poweroff.c */
+extern int pid1_mode; /* 1: we are PID 1 and stay it; 0: some init is; -1: serving a descriptor on any host */
+void begin_shutdown(bool reboot_wanted);
+void finish_shutdown(void); /* called from the loop when PID 1 mode has answered */
+extern bool shutdown_pending;
+
+/* ---- init.c */
+int run_as_init(void);
+int open_channel(const char *channel);
+
+#endif

@@ -1,0 +1,193 @@
+/* Reading a file tree for the host. */
+#include "agent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH_LIMIT = 128, RECORD_SIZE = 37 };
+
+struct level {
+    DIR *listing;
+    size_t path_length; /* of the directory's own path */
+};
+
+struct get {
+    struct level levels[DEPTH_LIMIT];
+    int depth;
+    char path[PATH_SIZE];
+    int file;
+    uint64_t left;
+    bool tree_ended;
+    struct buffer waiting; /* encoded, not sent yet */
+};
+
+static const struct stream_kind_ops ops;
+
+static void add_record(struct get *get, char kind, const struct stat *status, uint64_t size) {
+    uint8_t head[RECORD_SIZE] = {(uint8_t)kind};
+    size_t length = strlen(get->path);
+    put32(head + 1, status->st_mode & 07777);
+    put32(head + 5, status->st_uid);
+    put32(head + 9, status->st_gid);
+    put64(head + 13, (uint64_t)status->st_mtim.tv_sec);
+    put32(head + 21, (uint32_t)status->st_mtim.tv_nsec);
+    put64(head + 25, size);
+    put32(head + 33, (uint32_t)length);
+    buffer_add(&get->waiting, head, sizeof head);
+    buffer_add(&get->waiting, get->path, length);
+}
+
+static void enter(struct get *get, int fd) {
+    DIR *listing = get->depth < DEPTH_LIMIT ? fdopendir(fd) : NULL;
+    if (listing == NULL) {
+        close(fd);
+        return;
+    }
+    get->levels[get->depth++] = (struct level){listing, strlen(get->path)};
+}
+
+static void visit(struct get *get, int directory, const char *name) {
+    struct stat status;
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    if (S_ISLNK(status.st_mode)) {
+        char target[PATH_SIZE];
+        ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
+        if (length > 0) {
+            add_record(get, 'l', &status, (uint64_t)length);
+            buffer_add(&get->waiting, target, (size_t)length);
+        }
+    } else if (S_ISREG(status.st_mode)) {
+        int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+            if (fd >= 0)
+                close(fd);
+            return;
+        }
+        add_record(get, 'f', &status, (uint64_t)status.st_size);
+        get->file = fd;
+        get->left = (uint64_t)status.st_size;
+    } else if (S_ISDIR(status.st_mode)) {
+        add_record(get, 'd', &status, 0);
+        int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+            enter(get, fd);
+    } /* devices, sockets and pipes stay in the guest */
+}
+
+/* Put one more piece into `waiting`. */
+static void advance(struct get *get) {
+    if (get->file >= 0) {
+        if (get->left == 0) {
+            close(get->file);
+            get->file = -1;
+            return;
+        }
+        size_t size = get->left < FRAME_LIMIT ? (size_t)get->left : FRAME_LIMIT;
+        uint8_t *room = buffer_room(&get->waiting, size);
+        if (room == NULL)
+            return;
+        ssize_t length = read(get->file, room, size);
+        if (length <= 0) { /* it shrank while we read: the size was promised, so zeros follow */
+            memset(room, 0, size);
+            length = (ssize_t)size;
+        }
+        get->waiting.length += (size_t)length;
+        get->left -= (uint64_t)length;
+        return;
+    }
+    if (get->depth == 0) {
+        buffer_add(&get->waiting, ".", 1);
+        get->tree_ended = true;
+        return;
+    }
+    struct level *level = &get->levels[get->depth - 1];
+    struct dirent *entry = readdir(level->listing);
+    get->path[level->path_length] = 0;
+    if (entry == NULL) {
+        closedir(level->listing);
+        get->depth--;
+        return;
+    }
+    size_t length = strlen(entry->d_name);
+    size_t separator = level->path_length > 0;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+        level->path_length + separator + length >= sizeof get->path)
+        return;
+    if (separator)
+        get->path[level->path_length] = '/';
+    memcpy(get->path + level->path_length + separator, entry->d_name, length + 1);
+    visit(get, dirfd(level->listing), entry->d_name);
+}
+
+bool get_open(struct stream *stream, struct fields fields) {
+    char path[PATH_SIZE] = "";
+    struct field field;
+    while (fields_next(&fields, &field))
+        if (field.tag == 10 && !field_text(&field, path, sizeof path))
+            return false;
+    struct get *get = path[0] == '/' ? calloc(1, sizeof *get) : NULL;
+    if (get == NULL)
+        return false;
+    get->file = -1;
+    stream->state = get;
+    stream->ops = &ops;
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        stream_end_errno(stream, "it cannot be read", errno);
+        if (fd >= 0)
+            close(fd);
+    } else if (S_ISDIR(status.st_mode)) {
+        enter(get, fd);
+        stream_started(stream, NULL);
+    } else if (S_ISREG(status.st_mode)) {
+        add_record(get, 'f', &status, (uint64_t)status.st_size);
+        get->file = fd;
+        get->left = (uint64_t)status.st_size;
+        stream_started(stream, NULL);
+    } else {
+        stream_end_error(stream, "invalid", "it is neither a file nor a directory", EINVAL);
+        close(fd);
+    }
+    return true;
+}
+
+static void prepare(struct stream *stream, struct polls *polls) {
+    if (stream_room(stream, 0) > 0)
+        polls_within(polls, 0);
+}
+
+static void serve(struct stream *stream, struct polls *polls) {
+    (void)polls;
+    struct get *get = stream->state;
+    size_t room = stream_room(stream, 0);
+    if (room == 0)
+        return;
+    while (get->waiting.length < room && !get->tree_ended)
+        advance(get);
+    size_t length = get->waiting.length < room ? get->waiting.length : room;
+    stream_send(stream, 0, buffer_head(&get->waiting), length);
+    buffer_drop(&get->waiting, length);
+    if (get->tree_ended && get->waiting.length == 0) {
+        stream_send_end_of_file(stream, 0);
+        stream_end_status(stream, 1, 0);
+    }
+}
+
+static void release(struct stream *stream) {
+    struct get *get = stream->state;
+    while (get->depth > 0)
+        closedir(get->levels[--get->depth].listing);
+    if (get->file >= 0)
+        close(get->file);
+    buffer_free(&get->waiting);
+    free(get);
+}
+
+static const struct stream_kind_ops ops = {.prepare = prepare, .serve = serve, .release = release};

@@ -1,0 +1,1 @@
+"""What is inside a VM: the agent's protocol, the initramfs, the seed, ssh."""

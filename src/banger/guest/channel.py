@@ -1,0 +1,340 @@
+"""The host's end of the channel to a guest's agent: one byte stream, many streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from banger.core.errors import BangerError, Failed, TimedOut, Unavailable
+from banger.core.untrusted import printable
+from banger.guest.frames import (
+    NONCE_SIZE,
+    PADDING,
+    SYNC_HOST,
+    SYNC_PEER,
+    VERSION,
+    Fields,
+    Frame,
+    FrameDecoder,
+    FrameType,
+    ProtocolViolation,
+    decode_fields,
+    encode_fields,
+    encode_header,
+    find_number,
+    find_text,
+    number,
+)
+from banger.guest.info import GuestInfo, parse_info
+from banger.guest.process import ExecRequest, GuestProcess, encode_exec
+from banger.guest.streams import Stream
+
+log = logging.getLogger(__name__)
+
+KIND_PUT: Final = 2
+KIND_GET: Final = 3
+KIND_CONNECT: Final = 4
+KIND_INFO: Final = 5
+KIND_SHUTDOWN: Final = 6
+KIND_SYNC: Final = 7
+RESYNC_S: Final = 0.25
+ANSWER_DEADLINE_S: Final = 30.0
+WRITE_LIMIT_BYTES: Final = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What the agent says first. All of it is the guest's word."""
+
+    version: int
+    build: str
+    boot_id: str
+    phase: str
+
+
+class Channel(asyncio.Protocol):
+    """A synchronised session. Make one with `connect`; close it with `aclose`."""
+
+    hello: Hello
+
+    def __init__(self, clock_ns: Callable[[], int]) -> None:
+        self._clock_ns = clock_ns
+        self._transport: asyncio.Transport | None = None
+        self._streams: dict[int, Stream] = {}
+        self._next_id = 1
+        self._decoder = FrameDecoder()
+        self._nonce = b""
+        self._unsynchronised: bytes | None = b""
+        self._greeted = asyncio.Event()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._failure: BangerError | None = None
+        self._pongs: dict[bytes, asyncio.Future[None]] = {}
+
+    @staticmethod
+    async def connect(
+        connection: socket.socket, *, first: bool, deadline_s: float, clock_ns: Callable[[], int]
+    ) -> Channel:
+        """Begin a session over a connected socket, waiting for a guest that may still be booting.
+
+        `first` is False when an earlier session may have left half a frame behind. Raises `TimedOut`, `Unavailable`
+        when the other end closes, `ProtocolViolation`. The socket is ours, and closed on failure.
+        """
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)  # noqa: FBT003 - the standard library has no keyword here
+        channel = Channel(clock_ns)
+        try:
+            await loop.create_connection(lambda: channel, sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            async with asyncio.timeout(deadline_s):
+                await channel._synchronise(padding=b"" if first else bytes(PADDING))
+        except TimeoutError as error:
+            await channel.aclose()
+            raise TimedOut(f"the guest did not answer within {deadline_s:g} s") from error
+        except BaseException:
+            await channel.aclose()
+            raise
+        return channel
+
+    @property
+    def closed(self) -> bool:
+        """True when the session is over and another one is needed."""
+        return self._failure is not None
+
+    async def aclose(self) -> None:
+        """End the session; every waiting caller gets `Unavailable`."""
+        self._fail(Unavailable("the channel to the guest was closed"))
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.sleep(0)
+
+    # ---- what callers use
+
+    @asynccontextmanager
+    async def exec(self, request: ExecRequest) -> AsyncIterator[GuestProcess]:
+        """Run a program. Leaving the block before it has ended kills it. Raises what the guest reports."""
+        async with self._opened(encode_exec(request)) as stream:
+            try:
+                started = await stream.started()
+            except BangerError as error:
+                error.hint = error.hint or f"is {printable(request.argv[0], limit=80)} installed in the guest?"
+                raise
+            yield GuestProcess(stream, find_number(started, 1) or 0)
+
+    async def put_tree(
+        self, destination: bytes, tree: AsyncIterable[bytes], *, fresh: bool = False, keep_owners: bool = False
+    ) -> None:
+        """Write an encoded tree below an absolute directory of the guest, which is made if it is missing.
+
+        With `fresh` the directory must be empty. Returns when the guest has written everything.
+        """
+        flags = (1 if fresh else 0) | (2 if keep_owners else 0)
+        opening = encode_fields([(1, bytes([KIND_PUT])), (10, destination), (11, number(flags))])
+        async with self._opened(opening) as stream:
+            await stream.started()
+            async for data in tree:
+                await stream.write(data)
+                if stream.ended:
+                    break
+            await stream.succeed()
+
+    async def get_tree(self, path: bytes) -> AsyncIterator[bytes]:
+        """The encoded tree of a file or directory of the guest, as it comes; hostile."""
+        async with self._opened(encode_fields([(1, bytes([KIND_GET])), (10, path)])) as stream:
+            await stream.started()
+            while (chunk := await stream.read()) is not None:
+                yield chunk.data
+            await stream.succeed()
+
+    @asynccontextmanager
+    async def connect_tcp(self, port: int, address: str = "127.0.0.1") -> AsyncIterator[Stream]:
+        """A TCP connection made inside the guest. Raises `Denied` when it is refused."""
+        opening = encode_fields([(1, bytes([KIND_CONNECT])), (10, address.encode()), (11, number(port))])
+        async with self._opened(opening) as stream:
+            await stream.started()
+            yield stream
+
+    async def info(self) -> GuestInfo:
+        """What the guest says about itself."""
+        return parse_info(await self._ask(encode_fields([(1, bytes([KIND_INFO]))])))
+
+    async def sync(self) -> None:
+        """Have the guest write everything to its disk."""
+        await self._ask(encode_fields([(1, bytes([KIND_SYNC]))]))
+
+    async def shutdown(self, *, reboot: bool = False) -> None:
+        """Have the guest write everything to its disk and begin to switch itself off."""
+        await self._ask(encode_fields([(1, bytes([KIND_SHUTDOWN])), (10, number(2 if reboot else 1))]))
+
+    async def ping(self, *, deadline_s: float = ANSWER_DEADLINE_S) -> None:
+        """Return when the agent has answered. Raises `TimedOut`."""
+        token = secrets.token_bytes(8)
+        self._pongs[token] = answer = asyncio.get_running_loop().create_future()
+        try:
+            self.send(FrameType.PING, 0, token)
+            async with asyncio.timeout(deadline_s):
+                await answer
+        except TimeoutError as error:
+            raise TimedOut(f"the guest did not answer within {deadline_s:g} s") from error
+        finally:
+            self._pongs.pop(token, None)
+
+    # ---- what streams use
+
+    def send(self, frame_type: FrameType, stream: int, payload: bytes = b"", *, channel: int = 0) -> None:
+        if self._failure is not None:
+            raise self._failure
+        assert self._transport is not None
+        self._transport.writelines((encode_header(frame_type, channel, stream, len(payload)), payload))
+
+    async def writable(self) -> None:
+        if not self._may_write.is_set():
+            await self._may_write.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def forget(self, stream: int) -> None:
+        self._streams.pop(stream, None)
+
+    # ---- what the event loop uses
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_LIMIT_BYTES)
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if not self._nonce:
+                return
+            if self._unsynchronised is not None:
+                rest = self._find_answer(data)
+                if rest is None:
+                    return
+                data = rest
+            for frame in self._decoder.feed(data):
+                self._take(frame)
+        except BangerError as error:
+            self._fail(error)
+            assert self._transport is not None
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(
+            Unavailable(
+                "the connection to the guest was lost" + (f": {exc}" if exc else ""),
+                hint="`banger vm list` shows whether the VM still runs",
+            )
+        )
+
+    # ---- inside
+
+    async def _synchronise(self, *, padding: bytes) -> None:
+        assert self._transport is not None
+        while not self._greeted.is_set():
+            if self._failure is not None:
+                raise self._failure
+            self._nonce = secrets.token_bytes(NONCE_SIZE)
+            self._unsynchronised = b""
+            self._decoder = FrameDecoder()
+            self._transport.write(padding + SYNC_HOST + self._nonce)
+            padding = b""
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_S):
+                    await self._greeted.wait()
+        if self._failure is not None:
+            raise self._failure
+        fields = [(1, number(VERSION)), (2, number(self._clock_ns()))]
+        self.send(FrameType.HELLO, 0, encode_fields(fields))
+
+    def _find_answer(self, data: bytes) -> bytes | None:
+        """The bytes after the answer with our newest nonce, or None while it has not come."""
+        wanted = SYNC_PEER + self._nonce
+        data = (self._unsynchronised or b"") + data
+        at = data.find(wanted)
+        if at < 0:
+            self._unsynchronised = data[-(len(wanted) - 1) :]
+            return None
+        self._unsynchronised = None
+        return data[at + len(wanted) :]
+
+    def _take(self, frame: Frame) -> None:
+        if frame.stream == 0:
+            self._take_session_frame(frame)
+            return
+        stream = self._streams.get(frame.stream)
+        if stream is not None:
+            stream.take(frame)
+        elif frame.stream >= self._next_id:
+            raise ProtocolViolation("it spoke on a stream that was never opened")
+
+    def _take_session_frame(self, frame: Frame) -> None:
+        if frame.type is FrameType.PONG:
+            answer = self._pongs.get(frame.payload)
+            if answer is not None and not answer.done():
+                answer.set_result(None)
+            return
+        if frame.type is not FrameType.HELLO:
+            raise ProtocolViolation(f"a {frame.type.name} on the session itself")
+        fields = decode_fields(frame.payload)
+        version = find_number(fields, 1) or 0
+        if version != VERSION:
+            raise Failed(
+                f"the guest's agent speaks version {version} of the protocol and this banger {VERSION}",
+                hint="stop and start the VM: it then gets this banger's agent",
+            )
+        self.hello = Hello(
+            version=version,
+            build=printable(find_text(fields, 3, limit=64)),
+            boot_id=printable(find_text(fields, 4, limit=64)),
+            phase=printable(find_text(fields, 5, limit=64)),
+        )
+        self._greeted.set()
+
+    @asynccontextmanager
+    async def _opened(self, opening: bytes) -> AsyncIterator[Stream]:
+        stream = Stream(self, self._next_id)
+        self._next_id = self._next_id % 0xFFFF_FFFF + 1
+        self.send(FrameType.OPEN, stream.identity, opening)
+        self._streams[stream.identity] = stream
+        try:
+            yield stream
+        finally:
+            await stream.abandon()
+            self.forget(stream.identity)
+
+    async def _ask(self, opening: bytes) -> Fields:
+        async with self._opened(opening) as stream:
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE_S):
+                    return await stream.succeed()
+            except TimeoutError as error:
+                raise TimedOut(f"the guest did not answer within {ANSWER_DEADLINE_S:g} s") from error
+
+    def _fail(self, error: BangerError) -> None:
+        if self._failure is not None:
+            return
+        self._failure = error
+        for stream in list(self._streams.values()):
+            stream.fail(error)
+        self._streams.clear()
+        for answer in self._pongs.values():
+            if not answer.done():
+                answer.set_exception(error)
+        self._greeted.set()
+        self._may_write.set()

@@ -1,0 +1,107 @@
+"""A program that runs in a guest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from banger.core.errors import Invalid
+from banger.guest.frames import FRAME_LIMIT, encode_fields, number
+from banger.guest.streams import Chunk, Stream, error_of, exit_of
+
+KIND_EXEC: Final = 1
+_PTY: Final = 1
+_STDIN: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PtySize:
+    """A terminal's size in characters."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecRequest:
+    """What to run: the whole environment, an absolute directory, a user by name, `uid` or `uid:gid`."""
+
+    argv: Sequence[str | bytes]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = "/"
+    user: str | None = None
+    pty: PtySize | None = None
+    stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """Either `code` or `signal` is set."""
+
+    code: int | None
+    signal: int | None
+
+
+class GuestProcess:
+    """Talks to a running program."""
+
+    def __init__(self, stream: Stream, pid: int) -> None:
+        self._stream = stream
+        self.pid = pid
+
+    async def read(self) -> Chunk | None:
+        """The next output in the order it was written to each channel, or None at the end."""
+        return await self._stream.read()
+
+    async def write(self, data: bytes) -> None:
+        """Send standard input; waits while the program does not read."""
+        await self._stream.write(data)
+
+    async def close_stdin(self) -> None:
+        self._stream.write_eof()
+
+    def signal(self, signal_number: int) -> None:
+        """Send a signal to the program's process group, or to the foreground group of its terminal."""
+        self._stream.control(encode_fields([(1, number(signal_number))]))
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the terminal its new size."""
+        self._stream.control(encode_fields([(2, number(rows)), (3, number(columns))]))
+
+    async def wait(self) -> ExitStatus:
+        """How it ended. Raises what the guest reports when it could not be run to its end."""
+        fields = await self._stream.end()
+        error = error_of(fields)
+        if error is not None:
+            raise error
+        return ExitStatus(*exit_of(fields))
+
+
+def encode_exec(request: ExecRequest) -> bytes:
+    """The payload of the OPEN frame. Raises `Invalid` when it does not fit a frame or holds a NUL."""
+    fields: list[tuple[int, bytes]] = [(1, bytes([KIND_EXEC]))]
+    fields += [(10, _bytes(argument)) for argument in request.argv]
+    fields += [
+        (11, f"{name}={value}".encode("utf-8", "surrogateescape")) for name, value in request.environment.items()
+    ]
+    fields.append((12, _bytes(request.cwd)))
+    if request.user is not None:
+        fields.append((13, request.user.encode()))
+    flags = (_PTY if request.pty else 0) | (_STDIN if request.stdin else 0)
+    fields.append((14, number(flags)))
+    if request.pty is not None:
+        fields += [(15, number(request.pty.rows)), (16, number(request.pty.columns))]
+    if any(b"\0" in value for tag, value in fields if tag in (10, 11, 12, 13)):
+        raise Invalid("a command, directory or environment variable has a NUL character in it")
+    payload = encode_fields(fields)
+    if len(payload) > FRAME_LIMIT:
+        raise Invalid(
+            "the command with its environment is longer than 64 KiB",
+            hint="put it into a script in the workspace, or send it to standard input",
+        )
+    return payload
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")

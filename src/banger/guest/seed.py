@@ -1,0 +1,96 @@
+"""The seed: who a VM is, as a small archive that is appended to the shared initramfs."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from banger.core.errors import Invalid
+from banger.core.untrusted import printable
+from banger.guest.cpio import CpioEntry, directory, encode_archive, regular
+
+# What may stand in a value: nothing that could begin a new line or a new key.
+_VALUE: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedFile:
+    """A file that appears in the guest at an absolute path, owned by root."""
+
+    path: str
+    mode: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """Everything that makes one VM different. Keys as in docs/agent-protocol.md; None leaves a key out."""
+
+    hostname: str
+    clock_ns: int
+    init: str | None
+    root_fs: str
+    modules_disk: str | None
+    channel: str
+    direct: tuple[str, ...] = ()
+    address: str | None = None
+    gateway: str | None = None
+    dns: str | None = None
+    mtu: int | None = None
+    files: tuple[SeedFile, ...] = ()
+
+    def archive(self) -> bytes:
+        """The cpio archive. Raises `Invalid` for values that do not fit their grammar."""
+        return encode_archive(
+            (
+                directory("/seed", mode=0o700),
+                regular(
+                    "/seed/config", "".join(f"{key}={value}\n" for key, value in self._lines()).encode(), mode=0o600
+                ),
+                directory("/seed/files", mode=0o755),
+                *self._file_entries(),
+            )
+        )
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        values: tuple[tuple[str, str | int | None], ...] = (
+            ("hostname", self.hostname),
+            ("clock_ns", self.clock_ns),
+            ("init", self.init or "none"),
+            ("root", "image"),
+            ("root_fs", self.root_fs),
+            ("modules_disk", self.modules_disk),
+            ("data", "data"),
+            *(("direct", path) for path in self.direct),
+            ("address", self.address),
+            ("gateway", self.gateway),
+            ("dns", self.dns),
+            ("mtu", self.mtu),
+            ("channel", self.channel),
+        )
+        for key, value in values:
+            if value is None:
+                continue
+            if _VALUE.fullmatch(str(value)) is None:
+                raise Invalid(f"the seed cannot hold {key}={printable(str(value), limit=100)}")
+            yield key, str(value)
+
+    def _file_entries(self) -> Iterator[CpioEntry]:
+        made: set[str] = set()
+        for file in self.files:
+            if _VALUE.fullmatch(file.path) is None or posixpath.normpath(file.path) != file.path or file.path[0] != "/":
+                raise Invalid(f"the seed cannot hold a file at {printable(file.path, limit=100)}")
+            parents: list[str] = []
+            parent = posixpath.dirname(file.path)
+            while parent != "/":
+                parents.append(parent)
+                parent = posixpath.dirname(parent)
+            for parent in reversed(parents):
+                if parent not in made:
+                    made.add(parent)
+                    private = parent.endswith("/.ssh")
+                    yield directory(f"/seed/files{parent}", mode=0o700 if private else 0o755)
+            yield regular(f"/seed/files{file.path}", file.content, mode=file.mode)

@@ -1,0 +1,61 @@
+"""The system's ssh to a guest: keys made on the host, nothing learned on first use, nothing of the user's touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from banger.core.files import write_durably
+from banger.core.processes import run
+
+
+async def ensure_user_key(path: Path) -> None:
+    """Make the key that guests accept, unless it is there."""
+    if not path.exists() or not path.with_suffix(".pub").exists():
+        await _make_key(path, comment="banger")
+
+
+async def make_host_key(path: Path) -> None:
+    """Make a guest's host key, and the known-hosts file that goes with it beside it."""
+    await _make_key(path, comment="banger-guest")
+
+
+async def _make_key(path: Path, *, comment: str) -> None:
+    for leftover in (path, path.with_suffix(".pub")):
+        leftover.unlink(missing_ok=True)
+    await run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", os.fspath(path)],
+        hint="install the package openssh-client",
+    )
+
+
+def ensure_known_hosts(path: Path, *, host_alias: str, host_key: Path) -> None:
+    """Write the one line that says which key the guest must show."""
+    kind, key, *_ = host_key.with_suffix(".pub").read_text().split()
+    line = f"{host_alias} {kind} {key}\n".encode()
+    if not path.exists() or path.read_bytes() != line:
+        write_durably(path, line)
+
+
+def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[str]:
+    """Values of `-o` for ssh, scp and sftp (ssh_config(5)). Quotes protect spaces; `%` would be a token."""
+    return [
+        f"HostKeyAlias={host_alias}",
+        f"UserKnownHostsFile={_quoted(known_hosts)}",
+        "GlobalKnownHostsFile=none",
+        "StrictHostKeyChecking=yes",
+        "UpdateHostKeys=no",
+        f"IdentityFile={_quoted(key)}",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "PreferredAuthentications=publickey",
+        "ForwardAgent=no",
+        "ForwardX11=no",
+        "PermitLocalCommand=no",
+        "ControlPath=none",
+        "LogLevel=ERROR",
+    ]
+
+
+def _quoted(path: Path) -> str:
+    return '"' + os.fspath(path).replace("%", "%%") + '"'

@@ -1,0 +1,227 @@
+"""One stream of the agent protocol as the host sees it: two directions, two windows, one end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from banger.core.errors import BangerError, Denied, Failed, Invalid, NotFound, Unsupported
+from banger.core.untrusted import printable
+from banger.guest.frames import (
+    FRAME_LIMIT,
+    WINDOW,
+    Fields,
+    Frame,
+    FrameType,
+    ProtocolViolation,
+    decode_fields,
+    find_number,
+    find_text,
+)
+
+CREDIT_STEP: Final = 65536
+_ERRORS: Final[dict[str, type[BangerError]]] = {
+    "invalid": Invalid,
+    "not_found": NotFound,
+    "denied": Denied,
+    "unsupported": Unsupported,
+}
+
+
+class Sender(Protocol):
+    """What a stream needs from its channel."""
+
+    def send(self, frame_type: FrameType, stream: int, payload: bytes = b"", *, channel: int = 0) -> None:
+        """Queue a frame."""
+
+    async def writable(self) -> None:
+        """Wait while too much is queued. Raises when the channel is closed."""
+
+    def forget(self, stream: int) -> None:
+        """The stream has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some bytes of output: channel 0 is stdout or the only channel, 1 is stderr."""
+
+    channel: int
+    data: bytes
+
+
+class Stream:
+    """Bytes out through a window, bytes in under a window, and an END."""
+
+    def __init__(self, sender: Sender, identity: int) -> None:
+        self.identity = identity
+        self._sender = sender
+        self._changed = asyncio.Event()
+        self._chunks: deque[Chunk] = deque()
+        self._send_window = WINDOW
+        self._receive_window = [WINDOW, WINDOW]
+        self._owed = [0, 0]
+        self._started: Fields | None = None
+        self._end: Fields | None = None
+        self._failure: BangerError | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True when the agent has said END or the channel is lost."""
+        return self._end is not None or self._failure is not None
+
+    def take(self, frame: Frame) -> None:
+        """Take in a frame from the agent. Raises `ProtocolViolation`."""
+        if frame.type is FrameType.DATA:
+            self._take_data(frame)
+        elif frame.type is FrameType.WINDOW:
+            if len(frame.payload) != 4 or frame.channel != 0:
+                raise ProtocolViolation("a credit is malformed")
+            self._send_window += int.from_bytes(frame.payload, "little")
+            if self._send_window > WINDOW:
+                raise ProtocolViolation("it gave more credit than it took")
+        elif frame.type is FrameType.STARTED:
+            if self._started is not None:
+                raise ProtocolViolation("a stream started twice")
+            self._started = decode_fields(frame.payload)
+        elif frame.type is FrameType.END:
+            self._end = decode_fields(frame.payload)
+            self._sender.forget(self.identity)
+        elif frame.type is not FrameType.EOF:
+            raise ProtocolViolation(f"a frame of type {frame.type.name} belongs to no stream")
+        self._changed.set()
+
+    def fail(self, error: BangerError) -> None:
+        """The channel is lost: whoever waits, and whoever comes, gets `error`."""
+        self._failure = error
+        self._changed.set()
+
+    async def started(self) -> Fields:
+        """Wait for STARTED and return its fields; raises what the agent reports instead."""
+        while self._started is None:
+            self._check()
+            if self._end is not None:
+                error = error_of(self._end)
+                if error is not None:
+                    raise error
+                return ()
+            await self._change()
+        return self._started
+
+    async def read(self) -> Chunk | None:
+        """The next bytes, or None when the stream has ended and everything was read."""
+        while not self._chunks:
+            self._check()
+            if self._end is not None:
+                return None
+            await self._change()
+        chunk = self._chunks.popleft()
+        self._give_credit(chunk)
+        return chunk
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send bytes, waiting for the window. What is written after the end is thrown away."""
+        view = memoryview(data)
+        while view:
+            while self._send_window == 0 and not self.ended:
+                await self._change()
+            await self._sender.writable()
+            self._check()
+            if self._end is not None:
+                return
+            part = view[: min(FRAME_LIMIT, self._send_window)]
+            if part:
+                self._send_window -= len(part)
+                self._sender.send(FrameType.DATA, self.identity, bytes(part))
+                view = view[len(part) :]
+
+    def write_eof(self) -> None:
+        """Say that no more bytes come."""
+        if not self.ended:
+            self._sender.send(FrameType.EOF, self.identity)
+
+    def control(self, payload: bytes) -> None:
+        """Send a CONTROL frame."""
+        if not self.ended:
+            self._sender.send(FrameType.CONTROL, self.identity, payload)
+
+    async def end(self) -> Fields:
+        """Wait for END and return its fields, whatever they say; unread output is thrown away."""
+        while self._end is None:
+            self._check()
+            for chunk in self._drain():
+                self._give_credit(chunk)
+            await self._change()
+        return self._end
+
+    async def succeed(self) -> Fields:
+        """Wait for END and return its fields, or raise the error it reports."""
+        fields = await self.end()
+        error = error_of(fields)
+        if error is not None:
+            raise error
+        return fields
+
+    async def abandon(self, *, deadline_s: float = 5.0) -> None:
+        """Give the stream up if it has not ended, and wait a little for the agent to agree."""
+        if self.ended:
+            return
+        self._sender.send(FrameType.RESET, self.identity)
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self.end()
+        except (TimeoutError, BangerError):
+            self._sender.forget(self.identity)
+
+    def _take_data(self, frame: Frame) -> None:
+        if frame.channel > 1 or len(frame.payload) > self._receive_window[frame.channel]:
+            raise ProtocolViolation("it sent more than the window allows")
+        self._receive_window[frame.channel] -= len(frame.payload)
+        if frame.payload:
+            self._chunks.append(Chunk(frame.channel, frame.payload))
+
+    def _drain(self) -> Iterator[Chunk]:
+        while self._chunks:
+            yield self._chunks.popleft()
+
+    def _give_credit(self, chunk: Chunk) -> None:
+        owed = self._owed[chunk.channel] + len(chunk.data)
+        if owed >= CREDIT_STEP and not self.ended:
+            self._receive_window[chunk.channel] += owed
+            credit = owed.to_bytes(4, "little")
+            self._sender.send(FrameType.WINDOW, self.identity, credit, channel=chunk.channel)
+            owed = 0
+        self._owed[chunk.channel] = owed
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _change(self) -> None:
+        """Wait until something happens. Several tasks may wait at once: a reader and a writer."""
+        if self._changed.is_set():
+            self._changed = asyncio.Event()
+        await self._changed.wait()
+
+
+def error_of(fields: Fields) -> BangerError | None:
+    """The error that an END reports, or None. Its words come from the guest."""
+    kind = find_text(fields, 3, limit=32)
+    if not kind:
+        return None
+    return _ERRORS.get(kind, Failed)(f"the guest says: {printable(find_text(fields, 4), limit=300)}")
+
+
+def exit_of(fields: Fields) -> tuple[int | None, int | None]:
+    """Exit status or signal of an END. Raises `ProtocolViolation` when it has neither."""
+    code, signal_number = find_number(fields, 1), find_number(fields, 2)
+    if signal_number is not None and 1 <= signal_number <= 64:
+        return None, signal_number
+    if code is not None and 0 <= code <= 255:
+        return code, None
+    raise ProtocolViolation("a program ended in no known way")
+
+
+Opener = Callable[[bytes], Stream]
