@@ -18,10 +18,12 @@ class CpioEntry:
 
 
 def regular(path: str, content: bytes, *, mode: int = 0o644) -> CpioEntry:
+    """A regular file."""
     return CpioEntry(path=path, mode=stat.S_IFREG | mode, content=content)
 
 
 def directory(path: str, *, mode: int = 0o755) -> CpioEntry:
+    """A directory."""
     return CpioEntry(path=path, mode=stat.S_IFDIR | mode)
 
 
