@@ -203,7 +203,7 @@ def plug_in(path: str, mac: str, address: str, gateway: str, mtu: int) -> None:
                 wire.sendall(len(frame).to_bytes(4, "big") + frame)
 
     def inward() -> None:
-        with wire.makefile("rb", 1 << 20) as stream:
+        with suppress(OSError), wire.makefile("rb", 1 << 20) as stream:
             while header := stream.read(4):
                 os.write(tap, stream.read(int.from_bytes(header, "big")))
         seen.append("wire ended")

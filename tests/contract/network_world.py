@@ -75,6 +75,7 @@ class World:
     """The three of them, wired. `host` and `outside` share a wire; `guest` has only what the network gives it."""
 
     def __init__(self, directory: Path, *, python: str = sys.executable) -> None:
+        self.directory = directory
         self.python = python
         self.resolv_conf = directory / "resolv.conf"
         self.resolv_conf.write_text(f"nameserver {RESOLVER}\n")

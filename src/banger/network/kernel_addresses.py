@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from contextlib import suppress
 from ipaddress import IPv4Network
 from typing import Final
@@ -41,7 +42,7 @@ def parse_routes(data: bytes) -> tuple[list[IPv4Network], bool]:
         if kind == _NLMSG_DONE:
             return found, True
         if kind == _NLMSG_ERROR:
-            raise OSError(-struct.unpack_from("=i", body)[0], "the kernel refused to list its routes")
+            raise OSError(-int.from_bytes(body[:4], sys.byteorder, signed=True), "the kernel does not list its routes")
         if kind == _RTM_NEWROUTE and (network := _local_network(body)) is not None:
             found.append(network)
         offset += (length + 3) & ~3

@@ -56,12 +56,15 @@ class Passt:
         self.socket.settimeout(_PASST_DEADLINE_S)
         try:
             self.socket.sendall(len(question).to_bytes(LENGTH_SIZE, "big") + question)
-            answer = self.socket.recv(LENGTH_SIZE + len(question), socket.MSG_WAITALL)
+            missing, answer = LENGTH_SIZE + len(question), b""
+            while missing and (more := self.socket.recv(missing)):
+                answer += more
+                missing -= len(more)
         except TimeoutError as error:
             raise CannotServe(f"passt did not answer within {_PASST_DEADLINE_S:g} s") from error
         except OSError as error:
             raise CannotServe(f"passt ended: {self.last_words()}") from error
-        if not answer:
+        if missing:
             raise CannotServe(f"passt ended: {self.last_words()}")
         if answer[LENGTH_SIZE : LENGTH_SIZE + 6] != policy.guest_mac:
             raise CannotServe("passt answered something else than the question for its gateway")

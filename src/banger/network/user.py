@@ -50,6 +50,7 @@ class UserNetworks:
         `Unavailable` when the host has no way out or passt does not work; nothing is left running then.
         """
         self.check()
+        socket.unlink(missing_ok=True)  # of an earlier start: its relay has ended, or will soon, and listens no more
         listener = listen_unix(socket, backlog=1)
         try:
             return await self._start_behind(listener, vm_id=vm_id, run_directory=run_directory, log=log)
