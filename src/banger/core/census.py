@@ -27,7 +27,7 @@ def find_processes(directory: Path, *, label: str) -> list[ProcessIdentity]:
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            if os.fsencode(os.readlink(f"/proc/{entry.name}/cwd")).removesuffix(b" (deleted)") != wanted:
+            if os.fsencode(Path(f"/proc/{entry.name}/cwd").readlink()).removesuffix(b" (deleted)") != wanted:
                 continue
             arguments = Path(f"/proc/{entry.name}/cmdline").read_bytes().split(b"\0")
         except OSError:

@@ -77,6 +77,11 @@ class VmLayout:
         return self.run / "channel.sock"
 
     @property
+    def console_socket(self) -> Path:
+        """Where the VMM sends what the guest's console prints."""
+        return self.run / "console.sock"
+
+    @property
     def network(self) -> Path:
         """Where the VMM and the network process exchange Ethernet frames."""
         return self.run / "network.sock"

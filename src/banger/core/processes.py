@@ -130,6 +130,22 @@ async def run(
     return completed
 
 
+async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint: str = "") -> None:
+    """Run a program whose standard output becomes a new file. Errors as `run`."""
+    with path.open("xb") as output:
+        process = await start(argv, stdout=output.fileno(), stderr=asyncio.subprocess.PIPE)
+        try:
+            async with asyncio.timeout(timeout_s):
+                _, stderr = await process.communicate()
+        except TimeoutError as error:
+            raise TimedOut(f"{os.path.basename(argv[0])} did not end within {timeout_s:g} s", hint=hint) from error
+        finally:
+            await end(process)
+    assert process.returncode is not None
+    if process.returncode != 0:
+        raise CommandFailed(Completed(tuple(argv), process.returncode, b"", stderr), hint=hint)
+
+
 async def end(process: asyncio.subprocess.Process) -> None:
     """Kill the whole session of `process` if it still runs, and reap it."""
     if process.returncode is None:

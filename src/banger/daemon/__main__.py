@@ -1,0 +1,85 @@
+"""`python -m banger.daemon`: one daemon per user and set of directories.
+
+Whoever starts it passes a pipe as `BANGER_READY_FD`; one line on it says `ready`, or what went wrong as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from banger.core.errors import BangerError, Unavailable
+from banger.core.files import make_private_directory
+from banger.core.layout import Layout, layout_from_environment
+from banger.daemon.app import serve
+from banger.daemon.logs import set_up_logging
+
+log = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Tells the starting command line how it went; silent when nobody asked."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def tell(self, line: str) -> None:
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.write(self._descriptor, line.encode() + b"\n")
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def lock_daemon(path: Path) -> int:
+    """Take the lock that one daemon holds as long as it lives. Raises `Unavailable`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Unavailable("another daemon is running", hint="`banger daemon status` shows it") from error
+    return descriptor
+
+
+def prepare(layout: Layout) -> None:
+    """Make the directories, all private."""
+    for directory in (layout.config, layout.state, layout.cache, layout.run, layout.vms):
+        make_private_directory(directory)
+
+
+def main() -> int:
+    """Serve until told to end; the exit status says whether it began."""
+    os.umask(0o077)
+    ready_descriptor = os.environ.pop("BANGER_READY_FD", None)
+    readiness = Readiness(int(ready_descriptor) if ready_descriptor else None)
+    try:
+        layout = layout_from_environment(os.environ, uid=os.getuid())
+        prepare(layout)
+        lock = lock_daemon(layout.daemon_lock)
+        set_up_logging(layout.daemon_log)
+        log.info("the daemon begins, pid %d", os.getpid())
+        try:
+            asyncio.run(serve(layout, on_ready=lambda: readiness.tell("ready")))
+        finally:
+            os.close(lock)
+    except BangerError as error:
+        readiness.tell(json.dumps({"kind": error.kind, "summary": error.summary, "hint": error.hint}))
+        log.error("the daemon ends: %s", error.summary)
+        return 1
+    except OSError as error:
+        readiness.tell(json.dumps({"kind": "failed", "summary": f"the daemon cannot start: {error}", "hint": ""}))
+        log.exception("the daemon ends")
+        return 1
+    log.info("the daemon ends")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

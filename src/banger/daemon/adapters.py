@@ -1,0 +1,110 @@
+"""The rooms behind the contracts of `daemon.collaborators`."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from banger.core.errors import NotFound
+from banger.core.layout import Layout
+from banger.core.progress import Progress
+from banger.daemon.defaults import DEFAULT_IMAGE, DEFAULT_KERNEL, Defaults, derive_defaults
+from banger.disk.data import ensure_data_disk
+from banger.disk.rootfs import ArchiveTree
+from banger.image.distribution import import_tar, make_debian_image, read_host_facts
+from banger.image.store import Image, ImageStore
+from banger.kernel.debian import make_debian_kernel, read_host_sources
+from banger.kernel.store import Kernel, KernelStore
+
+Report = Callable[[Progress], None]
+
+
+class HostImages:
+    """The image store, and the one recipe there is."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._store = ImageStore(layout.images)
+        self._store.content.remove_drafts()
+
+    async def ensure(self, name: str, report: Report) -> Image:
+        image = self._store.find(name)
+        if image is not None:
+            return image
+        if name != DEFAULT_IMAGE:
+            raise NotFound(
+                f"there is no image named {ascii(name)[1:-1]}",
+                hint="`banger image list` shows the images; `banger image import FILE --name NAME` makes one",
+            )
+        async with self._store.content.making(name):
+            return self._store.find(name) or await make_debian_image(
+                self._store,
+                name,
+                host_sources=read_host_sources(),
+                facts=read_host_facts(getpass.getuser()),
+                read_rootfs=ArchiveTree,
+                report=report,
+            )
+
+    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
+        report(Progress(stage="import", text=f"reading the archive for {name}"))
+        async with self._store.content.making(name):
+            return await asyncio.to_thread(
+                import_tar, self._store, name, tar, read_rootfs=ArchiveTree, origin="imported archive"
+            )
+
+    def find(self, name: str) -> Image | None:
+        return self._store.find(name)
+
+    def read(self, digest: str) -> Image:
+        return self._store.read(digest)
+
+    def list(self) -> list[Image]:
+        return self._store.list()
+
+
+class HostKernels:
+    """The kernel store, and where the default kernel comes from."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._store = KernelStore(layout.kernels)
+        self._store.content.remove_drafts()
+
+    async def ensure(self, name: str, report: Report) -> Kernel:
+        kernel = self._store.find(name)
+        if kernel is not None:
+            return kernel
+        if name != DEFAULT_KERNEL:
+            raise NotFound(f"there is no kernel named {ascii(name)[1:-1]}", hint="`banger kernel list` shows them")
+        async with self._store.content.making(name):
+            return self._store.find(name) or await make_debian_kernel(
+                self._store, name, read_package=ArchiveTree, report=report
+            )
+
+    def find(self, name: str) -> Kernel | None:
+        return self._store.find(name)
+
+    def read(self, digest: str) -> Kernel:
+        return self._store.read(digest)
+
+    def list(self) -> list[Kernel]:
+        return self._store.list()
+
+
+class HostDataDisks:
+    """Data disks from templates."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    async def make(self, path: Path, size_bytes: int) -> None:
+        await ensure_data_disk(path, size_bytes=size_bytes, templates=self._layout.templates)
+
+
+def read_host_defaults() -> Defaults:
+    """Defaults for this host."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return derive_defaults(cpus=len(os.sched_getaffinity(0)), memory_bytes=memory_bytes)

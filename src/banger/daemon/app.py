@@ -1,0 +1,224 @@
+"""The composition root: the only place that chooses who fulfils which contract."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+
+from banger.core.clock import Clock, Ids, RandomIds, SystemClock
+from banger.core.layout import Layout
+from banger.core.sockets import listen_unix
+from banger.daemon.adapters import (
+    HostDataDisks,
+    HostImages,
+    HostKernels,
+    HostNetworks,
+    QemuChooser,
+    read_host_defaults,
+)
+from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks
+from banger.daemon.defaults import Defaults
+from banger.daemon.exchanges import Requests
+from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.journal import Journal
+from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.catalogue import Catalogue
+from banger.daemon.operations.create import CreateVm
+from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.doctor import Doctor
+from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.run import RunVm
+from banger.daemon.operations.start import StartVm
+from banger.daemon.operations.stop import StopVm
+from banger.daemon.operations.teardown import Teardown
+from banger.daemon.operations.workspaces import Workspaces
+from banger.daemon.reconcile import Reconcile
+from banger.daemon.server import build_application
+from banger.daemon.services import Services
+from banger.daemon.supervisor import Supervisor
+from banger.guest.ssh import ensure_user_key
+from banger.store.connection import Database
+
+log = logging.getLogger(__name__)
+
+
+class Collaborators:
+    """What a test may replace. Everything else is the daemon itself."""
+
+    def __init__(
+        self,
+        *,
+        images: Images,
+        kernels: Kernels,
+        chooser: Chooser,
+        networks: Networks,
+        disks: DataDisks,
+        defaults: Defaults,
+        clock: Clock,
+        ids: Ids,
+        failpoints: Failpoints,
+    ) -> None:
+        self.images = images
+        self.kernels = kernels
+        self.chooser = chooser
+        self.networks = networks
+        self.disks = disks
+        self.defaults = defaults
+        self.clock = clock
+        self.ids = ids
+        self.failpoints = failpoints
+
+
+def host_collaborators(layout: Layout) -> Collaborators:
+    """The real things."""
+    return Collaborators(
+        images=HostImages(layout),
+        kernels=HostKernels(layout),
+        chooser=QemuChooser(layout),
+        networks=HostNetworks(),
+        disks=HostDataDisks(layout),
+        defaults=read_host_defaults(),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        failpoints=Failpoints(parse_failpoints(os.environ.get("BANGER_FAILPOINTS", ""))),
+    )
+
+
+async def serve(layout: Layout, *, on_ready: Callable[[], None], collaborators: Collaborators | None = None) -> None:
+    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running."""
+    parts = collaborators or host_collaborators(layout)
+    database = Database(layout.database)
+    await database.open()
+    await ensure_user_key(layout.user_key)
+    supervisor = Supervisor()
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    services, reconcile = compose(layout, parts, database, supervisor, ending)
+    supervisor.when_ended(lambda vm_id, reason: services.after_end(vm_id, parts.ids.operation_id(), reason))
+    try:
+        await reconcile()
+        await _answer(layout, services, Requests(parts.ids), ending, on_ready)
+    finally:
+        await supervisor.release()
+        await database.close()
+
+
+async def _answer(
+    layout: Layout, services: Services, requests: Requests, ending: asyncio.Event, on_ready: Callable[[], None]
+) -> None:
+    with suppress(FileNotFoundError):
+        layout.daemon_socket.unlink()  # we hold the daemon's lock: whoever listened here is dead
+    listener = listen_unix(layout.daemon_socket)
+    config = uvicorn.Config(
+        build_application(services, requests),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        http="h11",
+        timeout_graceful_shutdown=3,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(ending.wait())
+    try:
+        on_ready()  # the socket listens: whoever connects now is answered
+        await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+        log.info("ending: requests are cancelled, VMs stay")
+        await requests.close()
+    finally:
+        waiting.cancel()
+        server.should_exit = True
+        await asyncio.wait((serving,))
+        listener.close()
+        with suppress(FileNotFoundError):
+            layout.daemon_socket.unlink()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own handling of signals, which `serve` does."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def compose(
+    layout: Layout, parts: Collaborators, database: Database, supervisor: Supervisor, ending: asyncio.Event
+) -> tuple[Services, Reconcile]:
+    """Put the use cases together."""
+    journal = Journal(database=database, clock=parts.clock, failpoints=parts.failpoints)
+    teardown = Teardown(layout=layout, supervisor=supervisor)
+    create = CreateVm(layout=layout, journal=journal, teardown=teardown, disks=parts.disks)
+    start = StartVm(
+        layout=layout,
+        journal=journal,
+        teardown=teardown,
+        supervisor=supervisor,
+        images=parts.images,
+        kernels=parts.kernels,
+        chooser=parts.chooser,
+        networks=parts.networks,
+        boot_files=BootFiles(layout=layout),
+        clock=parts.clock,
+    )
+    stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)
+    delete = DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor)
+    workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
+    plan = PlanVm(
+        layout=layout,
+        defaults=parts.defaults,
+        images=parts.images,
+        kernels=parts.kernels,
+        chooser=parts.chooser,
+        networks=parts.networks,
+    )
+    run = RunVm(
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        create=create,
+        start=start,
+        delete=delete,
+        workspaces=workspaces,
+        clock=parts.clock,
+        ids=parts.ids,
+    )
+    services = Services(
+        layout=layout,
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        run=run,
+        start=start,
+        stop=stop,
+        delete=delete,
+        workspaces=workspaces,
+        catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
+        doctor=Doctor(layout=layout, kernels=parts.kernels, chooser=parts.chooser, defaults=parts.defaults),
+        stop_daemon=ending.set,
+        started_at_s=time.time(),
+    )
+    reconcile = Reconcile(
+        layout=layout,
+        database=database,
+        journal=journal,
+        supervisor=supervisor,
+        kernels=parts.kernels,
+        chooser=parts.chooser,
+        create=create,
+        start=start,
+        stop=stop,
+        delete=delete,
+        ids=parts.ids,
+    )
+    return services, reconcile

@@ -1,0 +1,78 @@
+"""What the operations need from the rooms, as narrow contracts. `daemon.app` alone chooses who fulfils them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from banger.core.processes import ProcessIdentity
+from banger.core.progress import Progress
+from banger.hypervisor.contract import Hypervisor
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+
+
+class Images(Protocol):
+    """The image store and where its images come from."""
+
+    async def ensure(self, name: str, report: Callable[[Progress], None]) -> Image:
+        """The named image, made now if it is one we know how to make. Raises `NotFound`."""
+
+    async def import_tar(self, name: str, tar: BinaryIO, report: Callable[[Progress], None]) -> Image:
+        """Make an image of a root file system archive. Raises `AlreadyExists`, `Invalid`."""
+
+    def find(self, name: str) -> Image | None: ...
+
+    def read(self, digest: str) -> Image:
+        """The image of that digest. Raises `NotFound`."""
+
+    def list(self) -> list[Image]: ...
+
+
+class Kernels(Protocol):
+    """The kernel store and where its kernels come from."""
+
+    async def ensure(self, name: str, report: Callable[[Progress], None]) -> Kernel: ...
+
+    def find(self, name: str) -> Kernel | None: ...
+
+    def read(self, digest: str) -> Kernel: ...
+
+    def list(self) -> list[Kernel]: ...
+
+
+class Chooser(Protocol):
+    """Picks the VMM by really running a guest."""
+
+    async def choose(self, kernel: Kernel) -> Chosen:
+        """Raises `Unavailable` when no VMM works here."""
+
+
+class Chosen(Protocol):
+    """A VMM that works, and why it was chosen."""
+
+    @property
+    def hypervisor(self) -> Hypervisor: ...
+
+    @property
+    def accelerator(self) -> str: ...
+
+    @property
+    def notice(self) -> str:
+        """One line for the user, empty when there is nothing to say."""
+
+
+class Networks(Protocol):
+    """Networks of VMs that asked for a way out."""
+
+    def check(self) -> None:
+        """Raise `Unavailable` with a hint when this host cannot give a VM a network."""
+
+    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity: ...
+
+
+class DataDisks(Protocol):
+    """Empty data disks."""
+
+    async def make(self, path: Path, size_bytes: int) -> None: ...

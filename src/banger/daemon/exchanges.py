@@ -1,0 +1,326 @@
+"""The three shapes of an exchange as ASGI applications, with the fence that turns every failure into an answer.
+
+Each request runs in a task of its own that is known to `Requests`, so that a client that hangs up, or a daemon that
+ends, cancels exactly that work and waits for its cleaning up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from banger.api import framing
+from banger.api.messages import API_VERSION, VERSION_HEADER, ErrorView, Event
+from banger.core.clock import Ids
+from banger.core.errors import BangerError, Failed, Internal, Invalid, Unavailable, Unsupported
+from banger.core.untrusted import printable
+from banger.daemon.context import Request, operation_id
+from banger.daemon.streams import HungUp, Receive, Send, StreamExchange
+
+log = logging.getLogger(__name__)
+
+_BODY_LIMIT: Final = 1 << 20
+FENCE: Final = (Exception, asyncio.CancelledError)  # whatever happens, the client gets an answer
+Scope = dict[str, Any]
+
+Plain = Callable[[dict[str, str], bytes], Awaitable[object]]
+Progress = Callable[[Request, dict[str, str], bytes], Awaitable[object]]
+Stream = Callable[[Request, dict[str, str], bytes, StreamExchange], Awaitable[object]]
+Download = Callable[[dict[str, str]], AsyncIterator[bytes]]
+
+
+class Requests:
+    """The requests that are being served now."""
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def plain(self, handler: Plain) -> PlainExchange:
+        return PlainExchange(self, handler)
+
+    def progress(self, handler: Progress) -> ProgressExchange:
+        return ProgressExchange(self, handler)
+
+    def stream(self, handler: Stream) -> FramedExchange:
+        return FramedExchange(self, handler)
+
+    def download(self, handler: Download) -> DownloadExchange:
+        return DownloadExchange(self, handler)
+
+    def new_operation(self) -> str:
+        identity = self._ids.operation_id()
+        operation_id.set(identity)
+        return identity
+
+    async def work(self, coroutine: Coroutine[Any, Any, object], listening: Coroutine[Any, Any, None]) -> object:
+        """Run `coroutine` while `listening` for the client; whichever way it ends, nothing is left running.
+
+        Raises `HungUp` when the client went away first, after the work's own cleaning up.
+        """
+        if self._closed:
+            coroutine.close()
+            listening.close()
+            raise Unavailable("the daemon is ending", hint="run the command again")
+        work = asyncio.create_task(coroutine)
+        listener = asyncio.create_task(listening)
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+        try:
+            await asyncio.wait((work, listener), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                work.cancel()
+                await asyncio.wait((work,))
+                listener.result()
+            return work.result()
+        finally:
+            for task in (work, listener):
+                task.cancel()
+            await asyncio.wait((work, listener))
+            if not listener.cancelled():
+                listener.exception()
+
+    async def close(self) -> None:
+        """Cancel what runs and wait for it."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class PlainExchange:
+    """JSON in, JSON out."""
+
+    def __init__(self, requests: Requests, handler: Plain) -> None:
+        self._requests = requests
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._requests.new_operation()
+        try:
+            check_version(scope)
+            body = await _read_body(receive)
+            answer = await self._requests.work(_call(self._handler, scope, body), _until_hung_up(receive))
+        except HungUp:
+            return
+        except FENCE as error:
+            await _send_error(send, error, operation)
+            return
+        await _send_json(send, 200, answer)
+
+
+class ProgressExchange:
+    """JSON in, NDJSON out: events, then a result or an error."""
+
+    def __init__(self, requests: Requests, handler: Progress) -> None:
+        self._requests = requests
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._requests.new_operation()
+        try:
+            check_version(scope)
+            body = await _read_body(receive)
+        except HungUp:
+            return
+        except BangerError as error:
+            await _send_error(send, error, operation)
+            return
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]}
+        )
+
+        async def send_line(message: object, *, more: bool = True) -> None:
+            line = json.dumps(message).encode() + b"\n"
+            await send({"type": "http.response.body", "body": line, "more_body": more})
+
+        events = Events(send_line)
+        request = Request(operation, events.put)
+        try:
+            answer = await self._requests.work(
+                events.deliver_during(self._handler(request, dict(scope["path_params"]), body)), _until_hung_up(receive)
+            )
+        except HungUp:
+            return
+        except FENCE as error:
+            await send_line({"error": error_view(error, operation)}, more=False)
+            return
+        await send_line({"result": answer}, more=False)
+
+
+class FramedExchange:
+    """Frames both ways."""
+
+    def __init__(self, requests: Requests, handler: Stream) -> None:
+        self._requests = requests
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._requests.new_operation()
+        exchange = StreamExchange(receive=receive, send=send)
+        try:
+            check_version(scope)
+            body = await exchange.read_request()
+            events = Events(exchange.send_event)
+            request = Request(operation, events.put)
+            handling = self._handler(request, dict(scope["path_params"]), body, exchange)
+            answer = await self._requests.work(events.deliver_during(handling), exchange.listen())
+        except HungUp:
+            return
+        except FENCE as error:
+            await exchange.finish(framing.ERROR, error_view(error, operation))
+            return
+        await exchange.finish(framing.RESULT, answer)
+
+
+class DownloadExchange:
+    """Nothing in, bytes out."""
+
+    def __init__(self, requests: Requests, handler: Download) -> None:
+        self._requests = requests
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._requests.new_operation()
+        begun = False
+
+        async def work() -> None:
+            nonlocal begun
+            async for data in self._handler(dict(scope["path_params"])):
+                if not begun:
+                    begun = True
+                    await _start_download(send)
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            if not begun:
+                await _start_download(send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        try:
+            check_version(scope)
+            await _read_body(receive)
+            await self._requests.work(work(), _until_hung_up(receive))
+        except HungUp:
+            return
+        except FENCE as error:
+            if begun:
+                log.warning("%s: a download broke off: %r", operation, error)
+                raise
+            await _send_error(send, error, operation)
+
+
+class Events:
+    """Events on their way to a client. Progress of one stage that was not sent yet is replaced by newer progress."""
+
+    def __init__(self, deliver: Callable[[Event], Awaitable[None]]) -> None:
+        self._deliver = deliver
+        self._waiting: list[Event] = []
+        self._arrived = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        last = self._waiting[-1] if self._waiting else None
+        if (
+            last is not None
+            and event["event"] == "stage"
+            and last["event"] == "stage"
+            and event["state"] == last["state"] == "progress"
+            and event["stage"] == last["stage"]
+        ):
+            self._waiting[-1] = event
+        else:
+            self._waiting.append(event)
+        self._arrived.set()
+
+    async def deliver_during(self, work: Awaitable[object]) -> object:
+        """Deliver events while `work` runs; all of them are out before its result is returned."""
+        sender = asyncio.create_task(self._send_for_ever())
+        try:
+            return await work
+        finally:
+            sender.cancel()
+            with suppress(asyncio.CancelledError):
+                await sender
+            await self._send_waiting()
+
+    async def _send_for_ever(self) -> None:
+        while True:
+            await self._arrived.wait()
+            await self._send_waiting()
+
+    async def _send_waiting(self) -> None:
+        self._arrived.clear()
+        while self._waiting:
+            await self._deliver(self._waiting.pop(0))
+
+
+def check_version(scope: Scope) -> None:
+    """Raise `Unsupported` unless the client speaks our version of the API."""
+    for name, value in scope["headers"]:
+        if name == VERSION_HEADER.encode():
+            if value == str(API_VERSION).encode():
+                return
+            break
+    raise Unsupported(
+        f"the running daemon speaks version {API_VERSION} of the API and this command another one",
+        hint="run `banger daemon restart`; running VMs stay as they are",
+    )
+
+
+def error_view(error: BaseException, operation: str) -> ErrorView:
+    """What the client is told about a failure. Anything unforeseen is logged and becomes `internal`."""
+    if isinstance(error, BangerError):
+        told = error
+    elif isinstance(error, asyncio.CancelledError):
+        told = Unavailable("the request was cancelled because the daemon is ending", hint="run the command again")
+    elif isinstance(error, OSError):
+        log.error("%s failed", operation, exc_info=error)
+        told = Failed(printable(error.strerror or str(error)), hint="the daemon's log tells more")
+    else:
+        log.critical("%s failed in a way nobody foresaw", operation, exc_info=error)
+        told = Internal("something went wrong inside banger", hint=f"look for {operation} in the daemon's log")
+    log.info("%s answers %s: %s", operation, told.kind, told.summary)
+    return {"kind": told.kind, "summary": told.summary, "hint": told.hint, "operation": operation, "data": told.data}
+
+
+async def _call(handler: Plain, scope: Scope, body: bytes) -> object:
+    return await handler(dict(scope["path_params"]), body)
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
+        body += message.get("body", b"")
+        if len(body) > _BODY_LIMIT:
+            raise Invalid(f"a request has at most {_BODY_LIMIT} bytes")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _until_hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise HungUp
+
+
+async def _send_error(send: Send, error: BaseException, operation: str) -> None:
+    await _send_json(send, 400, {"error": error_view(error, operation)})
+
+
+async def _send_json(send: Send, status: int, answer: object) -> None:
+    body = json.dumps(answer).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _start_download(send: Send) -> None:
+    headers = [(b"content-type", b"application/octet-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})

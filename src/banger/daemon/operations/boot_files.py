@@ -1,0 +1,82 @@
+"""The one file a VM boots from: the initramfs shared by all VMs of a kernel, followed by this VM's own seed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+from typing import Final
+
+from banger.core.files import make_private_directory, write_durably
+from banger.core.layout import Layout, VmLayout
+from banger.guest.agent import find_agent
+from banger.guest.initramfs import build_base_initramfs
+from banger.guest.seed import Seed, SeedFile
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+from banger.store.records import VmRecord
+
+# Docker and containerd keep overlays of their own, which cannot live on our overlay.
+DIRECT_DIRECTORIES: Final = ("/var/lib/docker", "/var/lib/containerd")
+GUEST_ADDRESS: Final = "10.0.2.15/24"
+GUEST_GATEWAY: Final = "10.0.2.2"
+GUEST_DNS: Final = "10.0.2.3"
+
+
+class BootFiles:
+    """Writes initramfs files."""
+
+    def __init__(self, *, layout: Layout) -> None:
+        self._layout = layout
+        self._bases: dict[str, Path] = {}
+
+    async def write(self, *, record: VmRecord, image: Image, kernel: Kernel, files: VmLayout) -> None:
+        """Write the initramfs of one start of one VM."""
+        base = await self.ensure_base(kernel)
+        seed = self._seed(record, image, files)
+        await asyncio.to_thread(_concatenate, files.initramfs, base, seed.archive())
+
+    async def ensure_base(self, kernel: Kernel) -> Path:
+        """The shared part for a kernel, made when the agent or the kernel is new."""
+        agent = find_agent(kernel.architecture)
+        key = hashlib.sha256(agent.read_bytes() + kernel.digest.encode()).hexdigest()[:32]
+        if key not in self._bases:
+            path = self._layout.cache / "initramfs" / key
+            if not path.exists():
+                make_private_directory(path.parent)
+                content = await asyncio.to_thread(build_base_initramfs, agent, kernel.boot_modules)
+                await asyncio.to_thread(write_durably, path, content)
+            self._bases[key] = path
+        return self._bases[key]
+
+    def _seed(self, record: VmRecord, image: Image, files: VmLayout) -> Seed:
+        public_key = self._layout.user_key.with_suffix(".pub").read_bytes()
+        host_key = files.host_key
+        return Seed(
+            hostname=record.name,
+            clock_ns=time.time_ns(),
+            init=image.init,
+            root_fs=image.root_fs,
+            modules_disk="modules",
+            direct=DIRECT_DIRECTORIES,
+            address=GUEST_ADDRESS if record.spec.nat else None,
+            gateway=GUEST_GATEWAY if record.spec.nat else None,
+            dns=GUEST_DNS if record.spec.nat else None,
+            channel="virtio:banger.channel",
+            files=(
+                SeedFile(path="/etc/ssh/ssh_host_ed25519_key", mode=0o600, content=host_key.read_bytes()),
+                SeedFile(
+                    path="/etc/ssh/ssh_host_ed25519_key.pub",
+                    mode=0o644,
+                    content=host_key.with_suffix(".pub").read_bytes(),
+                ),
+                SeedFile(path="/root/.ssh/authorized_keys", mode=0o600, content=public_key),
+            ),
+        )
+
+
+def _concatenate(path: Path, base: Path, seed: bytes) -> None:
+    """The kernel unpacks archives one after the other (initramfs buffer format); nothing here needs to be durable."""
+    content = base.read_bytes()
+    path.write_bytes(content + b"\0" * (-len(content) % 512) + seed)

@@ -1,0 +1,97 @@
+"""Run a program in a guest for a client: input, output, signals and status pass through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from banger.api.messages import ControlMessage, ExitResult, PtySize
+from banger.core.errors import Invalid
+from banger.daemon.streams import Input, StreamExchange
+from banger.guest.channel import Channel
+from banger.guest.process import ExecRequest, GuestProcess
+from banger.guest.process import PtySize as GuestPtySize
+from banger.store.records import VmRecord
+
+GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Login shells differ between images, and an image without bash is no reason to fail.
+LOGIN_SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l")
+ARGUMENTS_LIMIT_BYTES: Final = 60_000
+
+
+def plan_environment(image: Mapping[str, str], asked: Mapping[str, str], *, user: str | None) -> dict[str, str]:
+    """The environment of a program in the guest: ours, then the image's, then what was asked for."""
+    home = "/root" if user in (None, "root", "0") else f"/home/{user}" if user and user.isidentifier() else "/"
+    environment = {
+        "PATH": GUEST_PATH,
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "USER": user or "root",
+        "LOGNAME": user or "root",
+    }
+    environment.update(image)
+    environment.update(asked)
+    for name, value in environment.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise Invalid(f"{ascii(name)} is not the name of an environment variable", hint="give --env NAME=VALUE")
+    return environment
+
+
+def default_directory(record: VmRecord) -> str:
+    """Where commands run that say nothing else: the workspace if there is one, else root's home."""
+    return record.workspaces[0].guest_path if record.workspaces else "/root"
+
+
+async def run_for_client(
+    channel: Channel,
+    exchange: StreamExchange,
+    *,
+    argv: Sequence[str] | None,
+    environment: Mapping[str, str],
+    cwd: str,
+    user: str | None,
+    pty: PtySize | None,
+    stdin: bool,
+) -> ExitResult:
+    """Run one program and return how it ended. The program is killed when we are cancelled."""
+    if argv is not None and not argv:
+        raise Invalid("the command is empty", hint="give a command after `--`")
+    if sum(map(len, argv or ())) > ARGUMENTS_LIMIT_BYTES:
+        raise Invalid("the command is too long", hint="put it into a script in the workspace")
+    request = ExecRequest(
+        argv=tuple(argv or LOGIN_SHELL),
+        environment=environment,
+        cwd=cwd,
+        user=user,
+        pty=GuestPtySize(rows=pty["rows"], columns=pty["columns"]) if pty is not None else None,
+        stdin=stdin,
+    )
+    async with channel.exec(request) as process:
+        exchange.on_control = lambda message: _control(process, message)
+        feeding = asyncio.create_task(_feed(exchange.input, process)) if stdin else None
+        try:
+            while (chunk := await process.read()) is not None:
+                await exchange.send_output(chunk.data, error=chunk.channel == 1)
+            ended = await process.wait()
+        finally:
+            exchange.on_control = lambda _message: None
+            if feeding is not None:
+                feeding.cancel()
+                await asyncio.wait((feeding,))
+    signal_number = ended.signal
+    status = 128 + signal_number if signal_number is not None else ended.code or 0
+    return {"status": status & 0xFF, "signal": signal_number, "vm": None}
+
+
+def _control(process: GuestProcess, message: ControlMessage) -> None:
+    if "signal" in message:
+        process.signal(message["signal"])
+    if "rows" in message and "columns" in message:
+        process.resize(message["rows"], message["columns"])
+
+
+async def _feed(source: Input, process: GuestProcess) -> None:
+    while (data := await source.get()) is not None:
+        await process.write(data)
+    await process.close_stdin()

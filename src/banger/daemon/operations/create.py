@@ -1,0 +1,70 @@
+"""Make a VM: its row, its directory, its keys, its data disk. Nothing runs yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from banger.core.files import make_private_directory, write_durably
+from banger.core.layout import Layout
+from banger.core.vm import State
+from banger.daemon.collaborators import DataDisks
+from banger.daemon.context import Request
+from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.operations.teardown import Teardown
+from banger.guest.ssh import make_host_key
+from banger.store.records import VmRecord, delete_vm, encode_spec, insert_vm, set_state
+
+KIND = "create"
+
+
+class CreateVm:
+    """The operation `create`. Rolls back."""
+
+    def __init__(self, *, layout: Layout, journal: Journal, teardown: Teardown, disks: DataDisks) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._teardown = teardown
+        self._disks = disks
+
+    async def __call__(self, request: Request, record: VmRecord) -> None:
+        """Create `record`. Raises `AlreadyExists` when the name is taken; nothing exists then."""
+        await self._journal.roll_back_on_failure(
+            kind=KIND,
+            operation_id=f"{request.operation}.{KIND}",
+            vm_id=record.id,
+            begin=lambda connection: insert_vm(connection, record),
+            steps=self.steps(record),
+            finish=lambda connection: set_state(connection, record.id, State.STOPPED),
+            undone=lambda connection: delete_vm(connection, record.id),
+        )
+
+    def steps(self, record: VmRecord) -> Sequence[Step]:
+        """The steps, also for a later daemon that has to undo them."""
+        files = self._layout.vm(record.id)
+
+        async def make_directory() -> None:
+            make_private_directory(files.state)
+            manifest = {
+                "id": record.id,
+                "name": record.name,
+                "created_at_s": record.created_at_s,
+                "ephemeral": record.ephemeral,
+                "spec": json.loads(encode_spec(record.spec)),
+            }
+            write_durably(files.manifest, json.dumps(manifest, indent=2).encode())
+
+        async def remove_directory() -> None:
+            await self._teardown.remove_state_directory(record.id)
+
+        async def make_keys() -> None:
+            await make_host_key(files.host_key)
+
+        async def make_disk() -> None:
+            await self._disks.make(files.data_disk, record.spec.disk_bytes)
+
+        return (
+            Acts("directory", make_directory, remove_directory),
+            Acts("keys", make_keys, nothing),
+            Acts("disk", make_disk, nothing),
+        )

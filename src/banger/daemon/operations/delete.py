@@ -1,0 +1,43 @@
+"""Delete a VM: end it, remove what it has, forget it. The row goes last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from banger.core.vm import State
+from banger.daemon.context import Request
+from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.operations.teardown import Teardown
+from banger.daemon.supervisor import Supervisor
+from banger.store.records import VmRecord, delete_vm, set_state
+
+KIND = "delete"
+
+
+class DeleteVm:
+    """The operation `delete`. Rolls forward."""
+
+    def __init__(self, *, journal: Journal, teardown: Teardown, supervisor: Supervisor) -> None:
+        self._journal = journal
+        self._teardown = teardown
+        self._supervisor = supervisor
+
+    async def __call__(self, request: Request, record: VmRecord) -> None:
+        """Delete a VM in any state. The caller holds the VM's lock."""
+        await self._journal.roll_forward(
+            kind=KIND,
+            operation_id=f"{request.operation}.{KIND}.{record.id[:8]}",
+            vm_id=record.id,
+            begin=lambda connection: set_state(connection, record.id, State.DELETING),
+            steps=self.steps(record),
+            finish=lambda connection: delete_vm(connection, record.id),
+        )
+        self._supervisor.forget_lock(record.id)
+
+    def steps(self, record: VmRecord) -> Sequence[Step]:
+        """The steps, also for a later daemon that has to finish them."""
+        return (
+            Acts("processes", lambda: self._teardown.remove_processes(record.id), nothing),
+            Acts("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
+            Acts("state_directory", lambda: self._teardown.remove_state_directory(record.id), nothing),
+        )

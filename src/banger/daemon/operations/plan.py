@@ -1,0 +1,65 @@
+"""Resolve what was asked for into a complete spec, refusing what cannot work here before anything exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from banger.api.messages import RunRequest
+from banger.core.layout import Layout
+from banger.core.vm import VmSpec, check_sizes
+from banger.daemon.collaborators import Chooser, Images, Kernels, Networks
+from banger.daemon.context import Request
+from banger.daemon.defaults import Defaults
+from banger.daemon.progress import reporter
+from banger.disk.space import check_free_space
+from banger.store.records import VmRecord
+
+
+class PlanVm:
+    """From a request to a `VmSpec`."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        defaults: Defaults,
+        images: Images,
+        kernels: Kernels,
+        chooser: Chooser,
+        networks: Networks,
+    ) -> None:
+        self._layout = layout
+        self._defaults = defaults
+        self._images = images
+        self._kernels = kernels
+        self._chooser = chooser
+        self._networks = networks
+
+    async def __call__(self, request: Request, asked: RunRequest) -> VmSpec:
+        """Check sizes, space, network and VMM; get image and kernel if they are not here yet."""
+        vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
+        memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
+        disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
+        check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
+        check_free_space(self._layout.state)
+        if asked["nat"]:
+            self._networks.check()
+        kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request))
+        chosen = await self._chooser.choose(kernel)
+        if chosen.notice:
+            request.notice(chosen.notice)
+        image = await self._images.ensure(asked["image"] or self._defaults.image, reporter(request))
+        return VmSpec(
+            image=image.name,
+            image_digest=image.digest,
+            kernel=kernel.name,
+            kernel_digest=kernel.digest,
+            vcpu=vcpu,
+            memory_mib=memory_mib,
+            disk_bytes=disk_bytes,
+            nat=asked["nat"],
+        )
+
+    def image_environment(self, record: VmRecord) -> Mapping[str, str]:
+        """The environment that the VM's image asks for."""
+        return dict(self._images.read(record.spec.image_digest).environment)

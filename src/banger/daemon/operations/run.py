@@ -1,0 +1,158 @@
+"""`vm run`: a VM, the repository in it, and a command or a shell. The VM's life may be bound to the request's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from banger.api.messages import ExitResult, RunRequest
+from banger.core.clock import Clock, Ids
+from banger.core.errors import Invalid
+from banger.core.names import parse_vm_name, propose_vm_name
+from banger.core.vm import State
+from banger.daemon.context import Request
+from banger.daemon.defaults import Defaults
+from banger.daemon.journal import shielded
+from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
+from banger.daemon.operations.create import CreateVm
+from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.start import StartVm
+from banger.daemon.operations.workspaces import Packing, Workspaces
+from banger.daemon.streams import StreamExchange
+from banger.daemon.supervisor import Supervisor
+from banger.daemon.views import view_vm
+from banger.store.connection import Database
+from banger.store.records import VmRecord, list_vms, name_taken, set_ephemeral
+from banger.workspace.repository import Repository, inspect_repository
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A VM that is ready, and what it took."""
+
+    record: VmRecord
+    elapsed_s: float
+
+
+class RunVm:
+    """The use case `run`, out of `create`, `start`, a workspace and a command."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        supervisor: Supervisor,
+        plan: PlanVm,
+        create: CreateVm,
+        start: StartVm,
+        delete: DeleteVm,
+        workspaces: Workspaces,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._database = database
+        self._supervisor = supervisor
+        self._plan = plan
+        self._create = create
+        self._start = start
+        self._delete = delete
+        self._workspaces = workspaces
+        self._clock = clock
+        self._ids = ids
+
+    async def __call__(self, request: Request, asked: RunRequest, exchange: StreamExchange) -> ExitResult:
+        """Run to the end of the command. Everything that can be refused is refused before anything exists."""
+        began_s = time.monotonic()
+        check_run(asked)
+        name = await self._free_name(asked["name"])
+        repository = await inspect_repository(Path(asked["path"])) if asked["path"] is not None else None
+        if repository is not None and repository.untracked_count:
+            count = repository.untracked_count
+            request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
+        spec = await self._plan(request, asked)
+        # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
+        record = VmRecord(
+            id=self._ids.vm_id(),
+            name=name,
+            state=State.CREATING,
+            spec=spec,
+            ephemeral=True,
+            created_at_s=self._clock.now_s(),
+        )
+        kept = False
+        try:
+            async with self._supervisor.lock(record.id):
+                await self._create(request, record)
+            record = await self._prepare(request, replace(record, state=State.STOPPED), repository)
+            if not asked["ephemeral"]:
+                await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
+                record = replace(record, ephemeral=False)
+                kept = True
+            request.report({"event": "vm", "vm": view_vm(record, self._supervisor)})
+            request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
+            result: ExitResult = {"status": 0, "signal": None, "vm": None}
+            if not asked["detach"]:
+                result = await self._run_command(asked, record, exchange)
+            if kept:
+                result["vm"] = view_vm(record, self._supervisor)
+            return result
+        finally:
+            if not kept:
+                await shielded(self._remove(request, record))
+
+    async def _prepare(self, request: Request, record: VmRecord, repository: Repository | None) -> VmRecord:
+        """Boot, with the repository being packed meanwhile, and put it in."""
+        async with self._supervisor.lock(record.id), Packing(self._workspaces, repository, record.id) as packing:
+            record = await self._start(request, record)
+            if repository is None:
+                return record
+            channel = self._supervisor.channel(record.id, record.name)
+            workspace = await self._workspaces.put(request, record, channel, await packing.packed())
+            return replace(record, workspaces=(workspace,))
+
+    async def _run_command(self, asked: RunRequest, record: VmRecord, exchange: StreamExchange) -> ExitResult:
+        return await run_for_client(
+            self._supervisor.channel(record.id, record.name),
+            exchange,
+            argv=asked["command"],
+            environment=plan_environment(self._plan.image_environment(record), asked["environment"], user=None),
+            cwd=default_directory(record),
+            user=None,
+            pty=asked["pty"],
+            stdin=asked["stdin"],
+        )
+
+    async def _remove(self, request: Request, record: VmRecord) -> None:
+        async with self._supervisor.lock(record.id):
+            await self._delete(request, record)
+
+    async def _free_name(self, asked: str | None) -> str:
+        taken = {record.name for record in await self._database.call(list_vms)}
+        if asked is not None:
+            name = parse_vm_name(asked)
+            if name in taken:
+                raise name_taken(name)
+            return name
+        while (name := propose_vm_name(self._ids.number())) in taken:
+            pass
+        return name
+
+
+def check_run(asked: RunRequest) -> None:
+    """Raise `Invalid` for combinations that make no sense."""
+    if asked["detach"] and asked["ephemeral"]:
+        raise Invalid("--rm and --detach exclude each other", hint="a detached VM is deleted with `banger vm delete`")
+    if asked["detach"] and asked["command"] is not None:
+        raise Invalid(
+            "--detach and a command exclude each other", hint="run the command afterwards with `banger vm exec`"
+        )
+    if not asked["detach"] and asked["command"] is None and asked["pty"] is None:
+        raise Invalid("a shell needs a terminal", hint="give a command after `--`, or --detach")
+    if asked["path"] is not None and not asked["path"].startswith("/"):
+        raise Invalid("the path of the repository is not absolute")

@@ -1,0 +1,247 @@
+"""Start a VM: initramfs with its seed, network if asked for, VMM, and the first word from the guest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from banger.core.clock import Clock
+from banger.core.errors import BangerError, Failed
+from banger.core.files import make_private_directory
+from banger.core.layout import Layout
+from banger.core.sockets import connect_unix
+from banger.core.untrusted import printable_lines
+from banger.core.vm import State, check_move
+from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks
+from banger.daemon.context import Request
+from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.teardown import Teardown, write_identity
+from banger.daemon.supervisor import Live, Supervisor
+from banger.guest.channel import Channel
+from banger.hypervisor.contract import DiskSpec, MachineSpec, RunningMachine
+from banger.hypervisor.qemu.plan import kernel_command_line
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+from banger.store.records import VmRecord, set_running, set_state
+
+log = logging.getLogger(__name__)
+
+KIND = "start"
+HELLO_DEADLINE_S: Final = 120.0  # a loaded host under software emulation; a working one needs two seconds
+CONSOLE_TAIL_LINES: Final = 12
+
+
+@dataclass(slots=True)
+class Boot:
+    """What is known while a VM starts."""
+
+    image: Image
+    kernel: Kernel
+    chosen: Chosen
+    machine: RunningMachine | None = None
+    channel: Channel | None = None
+
+
+class StartVm:
+    """The operation `start`. Rolls back."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        journal: Journal,
+        teardown: Teardown,
+        supervisor: Supervisor,
+        images: Images,
+        kernels: Kernels,
+        chooser: Chooser,
+        networks: Networks,
+        boot_files: BootFiles,
+        clock: Clock,
+    ) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._teardown = teardown
+        self._supervisor = supervisor
+        self._images = images
+        self._kernels = kernels
+        self._chooser = chooser
+        self._networks = networks
+        self._boot_files = boot_files
+        self._clock = clock
+
+    async def __call__(self, request: Request, record: VmRecord) -> VmRecord:
+        """Start a stopped VM and return its new record; a running one is returned as it is.
+
+        The caller holds the VM's lock. Whatever goes wrong, the VM is stopped afterwards and its disk is kept.
+        """
+        if record.state is State.RUNNING:
+            return record
+        check_move(record.name, record.state, State.STARTING)
+        kernel = self._kernels.read(record.spec.kernel_digest)
+        boot = Boot(self._images.read(record.spec.image_digest), kernel, await self._chooser.choose(kernel))
+        if record.spec.nat:
+            self._networks.check()
+        began_s = time.monotonic()
+        timings: dict[str, float] = {}
+        running = record
+
+        def finish_running() -> VmRecord:
+            assert boot.channel is not None
+            return replace(
+                record,
+                state=State.RUNNING,
+                started_at_s=self._clock.now_s(),
+                accelerator=boot.chosen.accelerator,
+                boot_id=boot.channel.hello.boot_id,
+                timings_s={**timings, "start": time.monotonic() - began_s},
+            )
+
+        request.report({"event": "stage", "stage": "boot", "text": f"booting {record.name}", "state": "begin"})
+        await self._journal.roll_back_on_failure(
+            kind=KIND,
+            operation_id=f"{request.operation}.{KIND}.{record.id[:8]}",
+            vm_id=record.id,
+            begin=lambda connection: set_state(connection, record.id, State.STARTING),
+            steps=self.steps(record, boot, timings),
+            finish=lambda connection: set_running(connection, finish_running()),
+            undone=lambda connection: set_state(connection, record.id, State.STOPPED),
+        )
+        running = finish_running()
+        request.report(
+            {
+                "event": "stage",
+                "stage": "boot",
+                "text": f"booted {record.name}",
+                "state": "end",
+                "elapsed_s": time.monotonic() - began_s,
+            }
+        )
+        return running
+
+    def steps(self, record: VmRecord, boot: Boot | None, timings: dict[str, float]) -> Sequence[Step]:
+        """The steps; without `boot` only their undo may be used, by a later daemon."""
+        files = self._layout.vm(record.id)
+
+        async def timed(name: str, began_s: float) -> None:
+            timings[name] = time.monotonic() - began_s
+
+        async def make_run_directory() -> None:
+            assert boot is not None
+            began_s = time.monotonic()
+            make_private_directory(files.run)
+            await self._boot_files.write(record=record, image=boot.image, kernel=boot.kernel, files=files)
+            await timed("initramfs", began_s)
+
+        async def start_network() -> None:
+            if record.spec.nat:
+                identity = await self._networks.start(
+                    vm_id=record.id, run_directory=files.run, socket=files.network, log=files.network_log
+                )
+                write_identity(files.network_process, identity)
+
+        async def start_vmm() -> None:
+            assert boot is not None
+            began_s = time.monotonic()
+            boot.machine = await boot.chosen.hypervisor.start(self.machine_spec(record, boot.kernel))
+            write_identity(files.process, boot.machine.identity)
+            await timed("vmm", began_s)
+
+        async def await_guest() -> None:
+            assert boot is not None
+            assert boot.machine is not None
+            began_s = time.monotonic()
+            boot.channel = await self._first_word(record, boot.machine)
+            await timed("guest", began_s)
+            self._supervisor.add(record.id, Live(machine=boot.machine, channel=boot.channel))
+
+        async def end_processes() -> None:
+            if boot is not None and boot.machine is not None and self._supervisor.find(record.id) is None:
+                if boot.channel is not None:
+                    await boot.channel.aclose()
+                await boot.machine.kill()
+                await boot.machine.aclose()
+            await self._teardown.remove_processes(record.id)
+
+        async def remove_run_directory() -> None:
+            await self._teardown.remove_run_directory(record.id)
+
+        return (
+            Acts("run_directory", make_run_directory, remove_run_directory),
+            Acts("network", start_network, end_processes),
+            Acts("vmm", start_vmm, end_processes),
+            Acts("guest", await_guest, nothing),
+        )
+
+    def machine_spec(self, record: VmRecord, kernel: Kernel) -> MachineSpec:
+        """How the VMM of this VM is started, or was: adoption needs the same answer."""
+        files = self._layout.vm(record.id)
+        image = self._images.read(record.spec.image_digest)
+        return MachineSpec(
+            vm_id=record.id,
+            vcpu=record.spec.vcpu,
+            memory_mib=record.spec.memory_mib,
+            kernel=kernel.vmlinuz,
+            initramfs=files.initramfs,
+            command_line=kernel_command_line(),
+            disks=(
+                DiskSpec(serial="image", path=image.rootfs, read_only=True),
+                DiskSpec(serial="modules", path=kernel.modules, read_only=True),
+                DiskSpec(serial="data", path=files.data_disk, read_only=False),
+            ),
+            channel=files.channel,
+            console=files.console,
+            control=files.control,
+            log=files.vmm_log,
+            network=files.network if record.spec.nat else None,
+            run_directory=files.run,
+        )
+
+    async def _first_word(self, record: VmRecord, machine: RunningMachine) -> Channel:
+        """Wait until the guest answers or the VMM ends, whichever comes first."""
+        connecting = asyncio.ensure_future(
+            Channel.connect(
+                connect_unix(self._layout.vm(record.id).channel),
+                first=True,
+                deadline_s=HELLO_DEADLINE_S,
+                clock_ns=time.time_ns,
+            )
+        )
+        ending = asyncio.ensure_future(machine.wait())
+        try:
+            await asyncio.wait((connecting, ending), return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                try:
+                    channel = connecting.result()
+                except BangerError as error:
+                    raise self._boot_failure(record, error.summary) from error
+                if channel.hello.phase != "running":
+                    await channel.aclose()
+                    raise self._boot_failure(record, f"the guest got no further than {channel.hello.phase!a}")
+                return channel
+            raise self._boot_failure(record, f"the VMM ended before the guest answered: {ending.result().reason}")
+        finally:
+            ending.cancel()
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.wait((connecting,))
+
+    def _boot_failure(self, record: VmRecord, reason: str) -> Failed:
+        console = self._layout.vm(record.id).console
+        try:
+            tail = printable_lines(console.read_bytes()[-4096:]).splitlines()[-CONSOLE_TAIL_LINES:]
+        except OSError:
+            tail = []
+        log.error("%s did not boot: %s\n%s", record.name, reason, "\n".join(tail))
+        return Failed(
+            f"{record.name} did not boot: {reason}",
+            hint="the last lines of its console follow; `banger doctor` checks this host"
+            if tail
+            else "run `banger doctor`",
+            console="\n".join(tail),
+        )

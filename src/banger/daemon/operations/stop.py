@@ -1,0 +1,93 @@
+"""Stop a VM: ask the guest, wait, then end what is left. Rolls forward: once begun, it is finished by somebody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from banger.core.errors import BangerError
+from banger.core.vm import State, check_move
+from banger.daemon.context import Request
+from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.operations.teardown import Teardown
+from banger.daemon.supervisor import Supervisor
+from banger.store.records import VmRecord, set_state
+
+log = logging.getLogger(__name__)
+
+KIND = "stop"
+POLITE_DEADLINE_S: Final = 45.0  # systemd under software emulation needs over ten seconds
+REPLY_DEADLINE_S: Final = 10.0
+
+
+class StopVm:
+    """The operation `stop`. Rolls forward."""
+
+    def __init__(self, *, journal: Journal, teardown: Teardown, supervisor: Supervisor) -> None:
+        self._journal = journal
+        self._teardown = teardown
+        self._supervisor = supervisor
+
+    async def __call__(self, request: Request, record: VmRecord) -> None:
+        """Stop a running VM; a stopped one stays stopped. The caller holds the VM's lock."""
+        if record.state is State.STOPPED:
+            return
+        check_move(record.name, record.state, State.STOPPING)
+        request.report({"event": "stage", "stage": "stop", "text": f"stopping {record.name}", "state": "begin"})
+        await self._journal.roll_forward(
+            kind=KIND,
+            operation_id=f"{request.operation}.{KIND}.{record.id[:8]}",
+            vm_id=record.id,
+            begin=lambda connection: set_state(connection, record.id, State.STOPPING),
+            steps=self.steps(record, polite=True),
+            finish=lambda connection: set_state(connection, record.id, State.STOPPED),
+        )
+        request.report({"event": "stage", "stage": "stop", "text": f"stopped {record.name}", "state": "end"})
+
+    async def after_end(self, operation: str, record: VmRecord, reason: str) -> None:
+        """Clear up after a VMM that ended by itself: a guest that powered off, or a crash, which `reason` tells."""
+        await self._journal.roll_forward(
+            kind=KIND,
+            operation_id=operation,
+            vm_id=record.id,
+            begin=lambda connection: set_state(connection, record.id, State.STOPPING),
+            steps=self.steps(record, polite=False),
+            finish=lambda connection: set_state(connection, record.id, State.STOPPED, problem=reason),
+        )
+
+    def steps(self, record: VmRecord, *, polite: bool) -> Sequence[Step]:
+        """The steps; a later daemon that finishes the work leaves the politeness out."""
+
+        async def ask() -> None:
+            if polite:
+                await self._ask_guest(record)
+
+        return (
+            Acts("ask", ask, nothing),
+            Acts("processes", lambda: self._teardown.remove_processes(record.id), nothing),
+            Acts("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
+        )
+
+    async def _ask_guest(self, record: VmRecord) -> None:
+        """Have the guest write everything to its disk and switch itself off, within the stated time."""
+        live = self._supervisor.find(record.id)
+        if live is None or live.channel is None or live.channel.closed:
+            return
+        ended = asyncio.ensure_future(live.machine.wait())
+        try:
+            async with asyncio.timeout(REPLY_DEADLINE_S):
+                await live.channel.shutdown()
+            async with asyncio.timeout(POLITE_DEADLINE_S):
+                await asyncio.shield(ended)
+        except TimeoutError:
+            log.warning("the guest of %s did not switch off in time", record.name)
+            with suppress(BangerError, TimeoutError):
+                async with asyncio.timeout(REPLY_DEADLINE_S):
+                    await live.channel.sync()
+        except BangerError as error:
+            log.warning("the guest of %s could not be asked to switch off: %s", record.name, error.summary)
+        finally:
+            ended.cancel()

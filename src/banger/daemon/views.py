@@ -1,0 +1,60 @@
+"""Records as clients see them."""
+
+from __future__ import annotations
+
+from banger.api.messages import VmDetail, VmView
+from banger.core.layout import Layout
+from banger.daemon.supervisor import Supervisor
+from banger.store.records import VmRecord
+
+
+def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
+    """One VM for `list`; the record says what is remembered, the supervisor what is true now."""
+    live = supervisor.find(record.id)
+    problem = record.problem
+    if live is not None and (live.channel is None or live.channel.closed):
+        problem = "the guest does not answer"
+    return {
+        "id": record.id,
+        "name": record.name,
+        "state": record.state.value,
+        "problem": problem,
+        "image": record.spec.image,
+        "kernel": record.spec.kernel,
+        "vcpu": record.spec.vcpu,
+        "memory_mib": record.spec.memory_mib,
+        "disk_bytes": record.spec.disk_bytes,
+        "nat": record.spec.nat,
+        "ephemeral": record.ephemeral,
+        "created_at_s": record.created_at_s,
+        "started_at_s": record.started_at_s,
+        "workspaces": [
+            {
+                "guest_path": workspace.guest_path,
+                "source": workspace.source,
+                "commit": workspace.head,
+                "branch": workspace.branch,
+            }
+            for workspace in record.workspaces
+        ],
+        "accelerator": record.accelerator,
+        "pid": live.machine.identity.pid if live is not None else None,
+    }
+
+
+def view_detail(record: VmRecord, supervisor: Supervisor, layout: Layout) -> VmDetail:
+    """One VM for `show`."""
+    directory = layout.vm(record.id).state
+    try:
+        used_bytes = layout.vm(record.id).data_disk.stat().st_blocks * 512
+    except OSError:
+        used_bytes = 0
+    return {
+        **view_vm(record, supervisor),
+        "image_digest": record.spec.image_digest,
+        "kernel_digest": record.spec.kernel_digest,
+        "directory": str(directory),
+        "disk_used_bytes": used_bytes,
+        "boot_id": record.boot_id,
+        "timings_s": {name: round(seconds, 4) for name, seconds in record.timings_s.items()},
+    }

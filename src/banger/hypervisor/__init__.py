@@ -1,0 +1,1 @@
+"""VMMs: one contract, the backends behind it, and choosing one by trying."""

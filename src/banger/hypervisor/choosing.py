@@ -1,0 +1,103 @@
+"""Choosing the VMM, by trying once and remembering the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.files import make_private_directory, write_durably
+from banger.core.processes import read_boot_id, run
+from banger.hypervisor.contract import Hypervisor
+from banger.hypervisor.probe import ProbeResult, check_program, find_kvm_obstacle, probe
+from banger.hypervisor.qemu.machine import Qemu
+
+PROGRAM: Final = "qemu-system-x86_64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A VMM that works here. `notice` is one line for the user, empty when it is KVM."""
+
+    hypervisor: Hypervisor
+    accelerator: str
+    notice: str
+
+
+class QemuChoosing:
+    """Chooses between QEMU with KVM and QEMU with software emulation."""
+
+    def __init__(self, *, memory: Path) -> None:
+        self._memory = memory
+        self._lock = asyncio.Lock()
+        self._known: dict[str, ProbeResult] = {}
+
+    async def choose(self, *, kernel: Path, kernel_digest: str, initramfs: Path) -> Choice:
+        """The best VMM for guests of this kernel. Raises `Unavailable` when there is none."""
+        result = await self.probe_kvm(kernel=kernel, kernel_digest=kernel_digest, initramfs=initramfs)
+        program = check_program(shutil.which(PROGRAM))
+        if result.works:
+            return Choice(hypervisor=Qemu(program=program, accelerator="kvm"), accelerator="QEMU with KVM", notice="")
+        return Choice(
+            hypervisor=Qemu(program=program, accelerator="tcg"),
+            accelerator="QEMU with software emulation",
+            notice=f"using QEMU with software emulation, which is slow: {result.reason}",
+        )
+
+    async def probe_kvm(self, *, kernel: Path, kernel_digest: str, initramfs: Path) -> ProbeResult:
+        """Whether KVM runs this kernel: remembered for this boot, this kernel and this QEMU, else tried now."""
+        program = check_program(shutil.which(PROGRAM))
+        obstacle = find_kvm_obstacle()
+        if obstacle is not None:
+            return ProbeResult(accelerator="kvm", works=False, reason=obstacle)
+        async with self._lock:
+            status = os.stat(program)
+            quick_key = f"{kernel_digest} {program} {status.st_mtime_ns} {status.st_size}"
+            if quick_key not in self._known:
+                self._known[quick_key] = await self._remembered(program, kernel, kernel_digest, initramfs)
+            return self._known[quick_key]
+
+    async def _remembered(self, program: str, kernel: Path, kernel_digest: str, initramfs: Path) -> ProbeResult:
+        version = (await run([program, "--version"])).stdout.decode("utf-8", "replace").split("\n", 1)[0]
+        key = f"{read_boot_id()} {kernel_digest} {program} {version}"
+        make_private_directory(self._memory.parent)
+        with await asyncio.to_thread(_locked, self._memory.with_suffix(".lock")):
+            known = _read(self._memory)
+            if key in known:
+                return known[key]
+            result = await probe(program, "kvm", kernel=kernel, initramfs=initramfs)
+            same_boot = {old: outcome for old, outcome in known.items() if old.startswith(read_boot_id())}
+            _write(self._memory, {**same_boot, key: result})
+            return result
+
+
+@contextmanager
+def _held(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path) -> AbstractContextManager[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return _held(descriptor)
+
+
+def _read(path: Path) -> dict[str, ProbeResult]:
+    try:
+        return {key: ProbeResult(**value) for key, value in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write(path: Path, results: dict[str, ProbeResult]) -> None:
+    write_durably(path, json.dumps({key: asdict(value) for key, value in results.items()}, indent=2).encode())

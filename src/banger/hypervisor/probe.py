@@ -1,0 +1,90 @@
+"""Does an accelerator really run a guest? Only a guest that reaches its own program proves it.
+
+`/dev/kvm` may exist, open and answer every ioctl, and still never run a stock kernel. So the probe starts the very
+kernel and initramfs that VMs use and waits for a word from the agent, which has nothing to do there and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import Unavailable
+from banger.core.processes import end, start
+from banger.core.untrusted import printable
+from banger.hypervisor.qemu.plan import Accelerator, kernel_command_line, plan_machine
+
+DEADLINE_S: Final = 2.5
+TOKEN: Final = b"banger-agent:"
+_OUTPUT_LIMIT_BYTES: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """Whether a guest ran, and if not, why."""
+
+    accelerator: Accelerator
+    works: bool
+    reason: str
+
+
+async def probe(
+    program: str, accelerator: Accelerator, *, kernel: Path, initramfs: Path, deadline_s: float = DEADLINE_S
+) -> ProbeResult:
+    """Run the tiny guest. Raises `Unavailable` when there is no QEMU."""
+    argv = [
+        program,
+        *plan_machine(accelerator, vcpu=1, memory_mib=256),
+        *("-kernel", os.fspath(kernel), "-initrd", os.fspath(initramfs)),
+        *("-append", str(kernel_command_line()), "-serial", "stdio", "-monitor", "none"),
+    ]
+    process = await start(argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    said = asyncio.create_task(process.stderr.read())
+    try:
+        async with asyncio.timeout(deadline_s):
+            if await _find_token(process.stdout):
+                return ProbeResult(accelerator=accelerator, works=True, reason="a test guest ran")
+            await process.wait()
+            lines = (await said).strip().splitlines()
+            last = printable(lines[-1], limit=160) if lines else "it said nothing"
+            return ProbeResult(accelerator=accelerator, works=False, reason=f"QEMU ended a test guest: {last}")
+    except TimeoutError:
+        reason = f"a test guest was started and showed no sign of life in {deadline_s:g} s"
+        return ProbeResult(accelerator=accelerator, works=False, reason=reason)
+    finally:
+        await end(process)
+        said.cancel()
+        await asyncio.wait((said,))
+
+
+async def _find_token(output: asyncio.StreamReader) -> bool:
+    seen = b""
+    while len(seen) < _OUTPUT_LIMIT_BYTES:
+        data = await output.read(4096)
+        if not data:
+            return False
+        seen += data
+        if TOKEN in seen:
+            return True
+    return False
+
+
+def find_kvm_obstacle(device: str = "/dev/kvm") -> str | None:
+    """Why KVM need not even be tried, or None. Raises nothing."""
+    if not os.path.exists(device):  # noqa: PTH110 - a device node, asked once
+        return "there is no /dev/kvm on this host"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return "your user may not use /dev/kvm (to change that: sudo usermod -aG kvm $USER, and log in again)"
+    return None
+
+
+def check_program(program: str | None) -> str:
+    """The path of QEMU. Raises `Unavailable`."""
+    if program is None:
+        raise Unavailable("QEMU is not installed", hint="sudo apt install qemu-system-x86")
+    return program

@@ -1,0 +1,159 @@
+"""Starting, adopting and ending a QEMU process."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import Failed, TimedOut, Unavailable
+from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
+from banger.core.sockets import listen_unix
+from banger.core.untrusted import printable
+from banger.hypervisor.console import ConsoleDrain
+from banger.hypervisor.contract import MachineEnd, MachineSpec, RunningMachine
+from banger.hypervisor.qemu.monitor import execute
+from banger.hypervisor.qemu.plan import Accelerator, Inherited, plan_arguments
+
+KILL_DEADLINE_S: Final = 10.0
+_LOG_TAIL_BYTES: Final = 2048
+
+
+class QemuMachine:
+    """A QEMU process, known by its pidfd."""
+
+    def __init__(self, *, spec: MachineSpec, identity: ProcessIdentity, pidfd: int) -> None:
+        self.identity = identity
+        self._spec = spec
+        self._pidfd = pidfd
+        self._ended = asyncio.Event()
+        self._drain: ConsoleDrain | None = None
+        self._killed = False
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end)
+
+    async def attach_console(self) -> None:
+        """Begin to keep what the guest prints; a VMM that is just ending is no error."""
+        with suppress(OSError):
+            self._drain = await ConsoleDrain.begin(self._spec.console_socket, self._spec.console)
+
+    async def wait(self) -> MachineEnd:
+        await self._ended.wait()
+        said = read_log_tail(self._spec.log)
+        if self._killed:
+            return MachineEnd("it was ended", failed=False)
+        if said:
+            return MachineEnd(f"QEMU ended: {said}", failed=True)
+        return MachineEnd("the guest switched itself off", failed=False)
+
+    async def kill(self) -> None:
+        if self._ended.is_set():
+            return
+        self._killed = True
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(KILL_DEADLINE_S):
+                await self._ended.wait()
+        except TimeoutError as error:
+            raise TimedOut(f"QEMU did not end within {KILL_DEADLINE_S:g} s after SIGKILL") from error
+
+    async def pause(self) -> None:
+        await execute(self._spec.control, "stop")
+
+    async def resume(self) -> None:
+        await execute(self._spec.control, "cont")
+
+    async def aclose(self) -> None:
+        if self._drain is not None:
+            self._drain.close()
+            self._drain = None
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._ended.set()
+
+
+class Qemu:
+    """The backend. `program` is QEMU for the guest's architecture."""
+
+    def __init__(self, *, program: str, accelerator: Accelerator) -> None:
+        self._program = program
+        self._accelerator = accelerator
+
+    @property
+    def name(self) -> str:
+        return f"qemu-{self._accelerator}"
+
+    async def start(self, spec: MachineSpec) -> RunningMachine:
+        with ExitStack() as sockets:
+            listeners = []
+            for path in (spec.channel, spec.console_socket, spec.control):
+                path.unlink(missing_ok=True)
+                listeners.append(sockets.enter_context(listen_unix(path, backlog=1)))
+            channel, console, control = (listener.fileno() for listener in listeners)
+            argv = plan_arguments(
+                self._program,
+                self._accelerator,
+                spec,
+                Inherited(channel=channel, console=console, control=control),
+            )
+            process = await self._launch(argv, spec, (channel, console, control))
+        machine: QemuMachine | None = None
+        try:
+            identity = read_identity(process.pid)
+            pidfd = os.pidfd_open(process.pid)
+            if identity is None:
+                os.close(pidfd)
+                raise Failed(f"QEMU ended at once: {read_log_tail(spec.log) or 'it said nothing'}")
+            machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
+            await machine.attach_console()
+        except BaseException:
+            if machine is not None:
+                await machine.aclose()
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+            raise
+        return machine
+
+    async def adopt(self, spec: MachineSpec, identity: ProcessIdentity) -> RunningMachine | None:
+        pidfd = open_pidfd(identity)
+        if pidfd is None:
+            return None
+        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
+        await machine.attach_console()
+        return machine
+
+    async def _launch(
+        self, argv: list[str], spec: MachineSpec, descriptors: tuple[int, ...]
+    ) -> asyncio.subprocess.Process:
+        try:
+            with spec.log.open("wb") as log:
+                return await start(
+                    argv,
+                    cwd=spec.run_directory,
+                    stdout=log.fileno(),
+                    stderr=log.fileno(),
+                    pass_fds=descriptors,
+                )
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise Unavailable("there is no space left on the host", hint="delete VMs or images") from error
+            raise
+
+
+def read_log_tail(path: Path) -> str:
+    """The last line that QEMU printed, made printable; empty when it said nothing."""
+    try:
+        lines = path.read_bytes()[-_LOG_TAIL_BYTES:].strip().splitlines()
+    except OSError:
+        return ""
+    return printable(lines[-1], limit=300) if lines else ""

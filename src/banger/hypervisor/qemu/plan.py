@@ -1,0 +1,97 @@
+"""From a machine's spec to QEMU's argument vector. Pure."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from banger.hypervisor.contract import CommandLine, DiskSpec, MachineSpec
+
+Accelerator = Literal["kvm", "tcg"]
+GUEST_MAC: Final = "52:54:00:b0:b0:01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inherited:
+    """Listening sockets that QEMU gets as descriptors: no path is too long and none has to appear first."""
+
+    channel: int
+    console: int
+    control: int
+
+
+def plan_arguments(program: str, accelerator: Accelerator, spec: MachineSpec, inherited: Inherited) -> list[str]:
+    """The whole argument vector. The order of the disks is the order in which the guest sees them."""
+    arguments = [program, *plan_machine(accelerator, vcpu=spec.vcpu, memory_mib=spec.memory_mib)]
+    arguments += ["-name", f"banger-{spec.vm_id}"]
+    arguments += ["-kernel", os.fspath(spec.kernel), "-initrd", os.fspath(spec.initramfs)]
+    arguments += ["-append", str(spec.command_line)]
+    arguments += [*_chardev("control", inherited.control), "-mon", "chardev=control,mode=control"]
+    arguments += [*_chardev("console", inherited.console), "-serial", "chardev:console"]
+    arguments += ["-device", "virtio-serial-device,max_ports=2"]
+    arguments += _chardev("channel", inherited.channel)
+    arguments += ["-device", "virtserialport,chardev=channel,name=banger.channel"]
+    arguments += ["-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-device,rng=rng"]
+    for disk in spec.disks:
+        arguments += _disk(disk)
+    if spec.network is not None:
+        # Relative to the run directory, which is QEMU's working directory.
+        arguments += ["-netdev", f"stream,id=net,server=off,addr.type=unix,addr.path={spec.network.name}"]
+        arguments += ["-device", f"virtio-net-device,netdev=net,mac={GUEST_MAC}"]
+    return arguments
+
+
+def plan_machine(accelerator: Accelerator, *, vcpu: int, memory_mib: int) -> list[str]:
+    """The machine without its devices; the probe runs the same."""
+    kvm = accelerator == "kvm"
+    return [
+        # The timers stay: without them a guest under emulation has nothing to calibrate its clock against.
+        *("-M", "microvm,rtc=on"),
+        *("-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=256"),
+        *("-cpu", "host" if kvm else "max"),
+        *("-smp", str(vcpu), "-m", f"{memory_mib}M"),
+        *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+    ]
+
+
+def kernel_command_line() -> CommandLine:
+    """What every guest's kernel is told: where to talk, to be brief, and to end instead of hanging."""
+    return CommandLine(
+        (
+            "console=ttyS0",
+            "quiet",
+            "loglevel=4",
+            "panic=-1",
+            "reboot=t",
+            "pci=off",
+            "random.trust_cpu=on",
+            "no_timer_check",
+            "8250.nr_uarts=1",
+            "systemd.show_status=false",
+        )
+    )
+
+
+def _chardev(name: str, descriptor: int) -> list[str]:
+    return ["-chardev", f"socket,id={name},fd={descriptor},server=on,wait=off"]
+
+
+def _disk(disk: DiskSpec) -> list[str]:
+    """JSON, so that a comma in a path is a comma; always `raw`: nothing a guest writes is ever probed."""
+    block = {
+        "driver": "raw",
+        "node-name": disk.serial,
+        "read-only": disk.read_only,
+        "discard": "ignore" if disk.read_only else "unmap",
+        "file": {
+            "driver": "file",
+            "filename": os.fspath(disk.path),
+            "aio": "threads",
+            "discard": "ignore" if disk.read_only else "unmap",
+        },
+    }
+    device = f"virtio-blk-device,drive={disk.serial},serial={disk.serial}"
+    return ["-blockdev", json.dumps(block, separators=(",", ":")), "-device", device]

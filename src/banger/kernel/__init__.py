@@ -1,0 +1,1 @@
+"""Kernels: where they come from, and the store they live in."""
