@@ -6,18 +6,16 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from banger.core.errors import BangerError, Failed, TimedOut, Unavailable
+from banger.core.errors import BangerError, Failed, Invalid, NotFound, TimedOut, Unavailable
 from banger.core.untrusted import printable
 from banger.guest.frames import (
+    FRAME_LIMIT,
     NONCE_SIZE,
-    PADDING,
-    SYNC_HOST,
-    SYNC_PEER,
     VERSION,
     Fields,
     Frame,
@@ -33,7 +31,8 @@ from banger.guest.frames import (
 )
 from banger.guest.info import GuestInfo, parse_info
 from banger.guest.process import ExecRequest, GuestProcess, encode_exec
-from banger.guest.streams import Stream
+from banger.guest.streams import Stream, within
+from banger.guest.synchroniser import Synchroniser
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,12 @@ KIND_SHUTDOWN: Final = 6
 KIND_SYNC: Final = 7
 RESYNC_S: Final = 0.25
 ANSWER_DEADLINE_S: Final = 30.0
-WRITE_LIMIT_BYTES: Final = 1 << 19
+DISK_DEADLINE_S: Final = 300.0  # what the guest may need to write everything to its disk
+STALL_DEADLINE_S: Final = 120.0  # without any progress of a tree
+CLOSE_DEADLINE_S: Final = 5.0
+STREAM_LIMIT: Final = 256  # the agent's own
+WRITE_LIMIT_BYTES: Final = 1 << 18
+BACKLOG_LIMIT_BYTES: Final = 4 << 20  # what a guest that stopped reading may cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,9 @@ class Channel(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._next_id = 1
         self._decoder = FrameDecoder()
-        self._nonce = b""
-        self._unsynchronised: bytes | None = b""
+        self._synchroniser: Synchroniser | None = Synchroniser()
         self._greeted = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._failure: BangerError | None = None
@@ -96,10 +100,13 @@ class Channel(asyncio.Protocol):
             raise
         try:
             async with asyncio.timeout(deadline_s):
-                await channel._synchronise(padding=b"" if first else bytes(PADDING))
+                await channel._synchronise(first=first)
         except TimeoutError as error:
             await channel.aclose()
-            raise TimedOut(f"the guest did not answer within {deadline_s:g} s") from error
+            raise TimedOut(
+                f"the guest did not answer within {deadline_s:g} s",
+                hint="look at its console with `banger vm logs`",
+            ) from error
         except BaseException:
             await channel.aclose()
             raise
@@ -113,19 +120,19 @@ class Channel(asyncio.Protocol):
     async def aclose(self) -> None:
         """End the session; every waiting caller gets `Unavailable`."""
         self._fail(Unavailable("the channel to the guest was closed"))
-        if self._transport is not None:
-            self._transport.abort()
-            await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await self._disconnected.wait()
 
     # ---- what callers use
 
     @asynccontextmanager
     async def exec(self, request: ExecRequest) -> AsyncIterator[GuestProcess]:
         """Run a program. Leaving the block before it has ended kills it. Raises what the guest reports."""
-        async with self._opened(encode_exec(request)) as stream:
+        async with self._opened(encode_exec(request), channels=1 if request.pty is not None else 2) as stream:
             try:
                 started = await stream.started()
-            except BangerError as error:
+            except NotFound as error:
                 error.hint = error.hint or f"is {printable(request.argv[0], limit=80)} installed in the guest?"
                 raise
             yield GuestProcess(stream, find_number(started, 1) or 0)
@@ -139,27 +146,40 @@ class Channel(asyncio.Protocol):
         """
         flags = (1 if fresh else 0) | (2 if keep_owners else 0)
         opening = encode_fields([(1, bytes([KIND_PUT])), (10, destination), (11, number(flags))])
-        async with self._opened(opening) as stream:
+        async with self._opened(opening, channels=0) as stream:
             await stream.started()
             async for data in tree:
-                await stream.write(data)
+                async with within(STALL_DEADLINE_S, "take any of the files sent to it"):
+                    await stream.write(data)
                 if stream.ended:
                     break
-            await stream.succeed()
+            stream.write_eof()
+            async with within(DISK_DEADLINE_S, "write the files to its disk"):
+                await stream.succeed()
 
-    async def get_tree(self, path: bytes) -> AsyncIterator[bytes]:
-        """The encoded tree of a file or directory of the guest, as it comes; hostile."""
-        async with self._opened(encode_fields([(1, bytes([KIND_GET])), (10, path)])) as stream:
+    async def get_tree(self, path: bytes) -> AsyncGenerator[bytes, None]:
+        """The encoded tree of a file or directory of the guest, as it comes; hostile. To give it up, close it."""
+        async with self._opened(encode_fields([(1, bytes([KIND_GET])), (10, path)]), channels=1) as stream:
             await stream.started()
-            while (chunk := await stream.read()) is not None:
+            while True:
+                async with within(STALL_DEADLINE_S, "send any more of the files"):
+                    chunk = await stream.read()
+                if chunk is None:
+                    break
                 yield chunk.data
-            await stream.succeed()
+            async with within(ANSWER_DEADLINE_S, "finish sending files"):
+                await stream.succeed()
 
     @asynccontextmanager
     async def connect_tcp(self, port: int, address: str = "127.0.0.1") -> AsyncIterator[Stream]:
-        """A TCP connection made inside the guest. Raises `Denied` when it is refused."""
+        """A TCP connection made inside the guest. Raises `Denied` when it is refused.
+
+        Reading ends when the other side has closed its direction; the end of the block closes both.
+        """
+        if not 0 < port <= 65_535:
+            raise Invalid(f"{port} is not a port", hint="ports go from 1 to 65535")
         opening = encode_fields([(1, bytes([KIND_CONNECT])), (10, address.encode()), (11, number(port))])
-        async with self._opened(opening) as stream:
+        async with self._opened(opening, channels=1) as stream:
             await stream.started()
             yield stream
 
@@ -169,11 +189,12 @@ class Channel(asyncio.Protocol):
 
     async def sync(self) -> None:
         """Have the guest write everything to its disk."""
-        await self._ask(encode_fields([(1, bytes([KIND_SYNC]))]))
+        await self._ask(encode_fields([(1, bytes([KIND_SYNC]))]), deadline_s=DISK_DEADLINE_S)
 
     async def shutdown(self, *, reboot: bool = False) -> None:
         """Have the guest write everything to its disk and begin to switch itself off."""
-        await self._ask(encode_fields([(1, bytes([KIND_SHUTDOWN])), (10, number(2 if reboot else 1))]))
+        opening = encode_fields([(1, bytes([KIND_SHUTDOWN])), (10, number(2 if reboot else 1))])
+        await self._ask(opening, deadline_s=DISK_DEADLINE_S)
 
     async def ping(self, *, deadline_s: float = ANSWER_DEADLINE_S) -> None:
         """Return when the agent has answered. Raises `TimedOut`."""
@@ -190,17 +211,17 @@ class Channel(asyncio.Protocol):
 
     # ---- what streams use
 
-    def send(self, frame_type: FrameType, stream: int, payload: bytes = b"", *, channel: int = 0) -> None:
-        if self._failure is not None:
-            raise self._failure
+    def send(self, frame_type: FrameType, stream: int, payload: bytes | memoryview = b"", *, channel: int = 0) -> None:
+        self._check()
         assert self._transport is not None
         self._transport.writelines((encode_header(frame_type, channel, stream, len(payload)), payload))
+        if self._transport.get_write_buffer_size() > BACKLOG_LIMIT_BYTES:
+            self._fail(Unavailable("the guest's agent stopped listening", hint="stop the VM and start it again"))
 
     async def writable(self) -> None:
-        if not self._may_write.is_set():
+        while not self._may_write.is_set():
             await self._may_write.wait()
-        if self._failure is not None:
-            raise self._failure
+        self._check()
 
     def forget(self, stream: int) -> None:
         self._streams.pop(stream, None)
@@ -219,22 +240,22 @@ class Channel(asyncio.Protocol):
         self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._failure is not None:
+            return
         try:
-            if not self._nonce:
-                return
-            if self._unsynchronised is not None:
-                rest = self._find_answer(data)
+            if self._synchroniser is not None:
+                rest = self._synchroniser.feed(data)
                 if rest is None:
                     return
+                self._synchroniser = None
                 data = rest
             for frame in self._decoder.feed(data):
                 self._take(frame)
         except BangerError as error:
             self._fail(error)
-            assert self._transport is not None
-            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._disconnected.set()
         self._fail(
             Unavailable(
                 "the connection to the guest was lost" + (f": {exc}" if exc else ""),
@@ -244,44 +265,30 @@ class Channel(asyncio.Protocol):
 
     # ---- inside
 
-    async def _synchronise(self, *, padding: bytes) -> None:
-        assert self._transport is not None
+    async def _synchronise(self, *, first: bool) -> None:
+        """Ask until the agent answers: while the guest boots, what is sent may wait, or be lost with a closed port."""
+        padding = not first
         while not self._greeted.is_set():
-            if self._failure is not None:
-                raise self._failure
-            self._nonce = secrets.token_bytes(NONCE_SIZE)
-            self._unsynchronised = b""
-            self._decoder = FrameDecoder()
-            self._transport.write(padding + SYNC_HOST + self._nonce)
-            padding = b""
+            self._check()
+            assert self._transport is not None
+            if self._synchroniser is not None and not self._synchroniser.heard:
+                self._transport.write(self._synchroniser.ask(secrets.token_bytes(NONCE_SIZE), padding=padding))
+                padding = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(RESYNC_S):
                     await self._greeted.wait()
-        if self._failure is not None:
-            raise self._failure
+        self._check()
         fields = [(1, number(VERSION)), (2, number(self._clock_ns()))]
         self.send(FrameType.HELLO, 0, encode_fields(fields))
-
-    def _find_answer(self, data: bytes) -> bytes | None:
-        """The bytes after the answer with our newest nonce, or None while it has not come."""
-        wanted = SYNC_PEER + self._nonce
-        data = (self._unsynchronised or b"") + data
-        at = data.find(wanted)
-        if at < 0:
-            self._unsynchronised = data[-(len(wanted) - 1) :]
-            return None
-        self._unsynchronised = None
-        return data[at + len(wanted) :]
 
     def _take(self, frame: Frame) -> None:
         if frame.stream == 0:
             self._take_session_frame(frame)
             return
         stream = self._streams.get(frame.stream)
-        if stream is not None:
-            stream.take(frame)
-        elif frame.stream >= self._next_id:
-            raise ProtocolViolation("it spoke on a stream that was never opened")
+        if stream is None:
+            raise ProtocolViolation("it spoke on a stream that is not open")
+        stream.take(frame)
 
     def _take_session_frame(self, frame: Frame) -> None:
         if frame.type is FrameType.PONG:
@@ -289,7 +296,7 @@ class Channel(asyncio.Protocol):
             if answer is not None and not answer.done():
                 answer.set_result(None)
             return
-        if frame.type is not FrameType.HELLO:
+        if frame.type is not FrameType.HELLO or self._greeted.is_set():
             raise ProtocolViolation(f"a {frame.type.name} on the session itself")
         fields = decode_fields(frame.payload)
         version = find_number(fields, 1) or 0
@@ -307,29 +314,43 @@ class Channel(asyncio.Protocol):
         self._greeted.set()
 
     @asynccontextmanager
-    async def _opened(self, opening: bytes) -> AsyncIterator[Stream]:
-        stream = Stream(self, self._next_id)
-        self._next_id = self._next_id % 0xFFFF_FFFF + 1
-        self.send(FrameType.OPEN, stream.identity, opening)
-        self._streams[stream.identity] = stream
+    async def _opened(self, opening: bytes, *, channels: int) -> AsyncIterator[Stream]:
+        if len(opening) > FRAME_LIMIT:
+            raise Invalid("the request is longer than the guest accepts")
+        if len(self._streams) >= STREAM_LIMIT:
+            raise Unavailable(
+                f"{STREAM_LIMIT} commands and transfers are open in this guest", hint="wait until some have ended"
+            )
+        self._check()
+        identity = self._free_id()
+        stream = self._streams[identity] = Stream(self, identity, channels=channels)
         try:
+            self.send(FrameType.OPEN, identity, opening)
             yield stream
         finally:
             await stream.abandon()
-            self.forget(stream.identity)
 
-    async def _ask(self, opening: bytes) -> Fields:
-        async with self._opened(opening) as stream:
-            try:
-                async with asyncio.timeout(ANSWER_DEADLINE_S):
-                    return await stream.succeed()
-            except TimeoutError as error:
-                raise TimedOut(f"the guest did not answer within {ANSWER_DEADLINE_S:g} s") from error
+    def _free_id(self) -> int:
+        while True:
+            identity = self._next_id
+            self._next_id = identity % 0xFFFF_FFFF + 1
+            if identity not in self._streams:
+                return identity
+
+    async def _ask(self, opening: bytes, *, deadline_s: float = ANSWER_DEADLINE_S) -> Fields:
+        async with self._opened(opening, channels=0) as stream, within(deadline_s, "answer"):
+            return await stream.succeed()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
 
     def _fail(self, error: BangerError) -> None:
         if self._failure is not None:
             return
         self._failure = error
+        if self._transport is not None:
+            self._transport.abort()
         for stream in list(self._streams.values()):
             stream.fail(error)
         self._streams.clear()

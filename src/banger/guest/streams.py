@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from banger.core.errors import BangerError, Denied, Failed, Invalid, NotFound, Unsupported
+from banger.core.errors import BangerError, Denied, Failed, Invalid, NotFound, TimedOut, Unsupported
 from banger.core.untrusted import printable
 from banger.guest.frames import (
     FRAME_LIMIT,
@@ -23,6 +24,8 @@ from banger.guest.frames import (
 )
 
 CREDIT_STEP: Final = 65536
+START_DEADLINE_S: Final = 60.0
+CHUNK_LIMIT: Final = 512  # chunks that wait to be read; after that even mixed small ones are merged
 _ERRORS: Final[dict[str, type[BangerError]]] = {
     "invalid": Invalid,
     "not_found": NotFound,
@@ -34,7 +37,7 @@ _ERRORS: Final[dict[str, type[BangerError]]] = {
 class Sender(Protocol):
     """What a stream needs from its channel."""
 
-    def send(self, frame_type: FrameType, stream: int, payload: bytes = b"", *, channel: int = 0) -> None:
+    def send(self, frame_type: FrameType, stream: int, payload: bytes | memoryview = b"", *, channel: int = 0) -> None:
         """Queue a frame."""
 
     async def writable(self) -> None:
@@ -52,14 +55,32 @@ class Chunk:
     data: bytes
 
 
+class _Waiting:
+    """Output of one channel that nobody took yet. Tiny frames grow into one chunk instead of filling the memory."""
+
+    __slots__ = ("channel", "data")
+
+    def __init__(self, channel: int, data: bytes) -> None:
+        self.channel = channel
+        self.data: bytes | bytearray = data
+
+    def add(self, data: bytes) -> None:
+        if isinstance(self.data, bytes):
+            self.data = bytearray(self.data)
+        self.data += data
+
+
 class Stream:
     """Bytes out through a window, bytes in under a window, and an END."""
 
-    def __init__(self, sender: Sender, identity: int) -> None:
+    def __init__(self, sender: Sender, identity: int, *, channels: int) -> None:
+        """`channels` is how many channels the agent may send on: 0, 1 or 2."""
         self.identity = identity
         self._sender = sender
         self._changed = asyncio.Event()
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[_Waiting] = deque()
+        self._open = [True] * channels
+        self._abandoned = False
         self._send_window = WINDOW
         self._receive_window = [WINDOW, WINDOW]
         self._owed = [0, 0]
@@ -89,7 +110,10 @@ class Stream:
         elif frame.type is FrameType.END:
             self._end = decode_fields(frame.payload)
             self._sender.forget(self.identity)
-        elif frame.type is not FrameType.EOF:
+        elif frame.type is FrameType.EOF:
+            self._check_channel(frame)
+            self._open[frame.channel] = False
+        else:
             raise ProtocolViolation(f"a frame of type {frame.type.name} belongs to no stream")
         self._changed.set()
 
@@ -98,44 +122,45 @@ class Stream:
         self._failure = error
         self._changed.set()
 
-    async def started(self) -> Fields:
-        """Wait for STARTED and return its fields; raises what the agent reports instead."""
-        while self._started is None:
-            self._check()
-            if self._end is not None:
-                error = error_of(self._end)
-                if error is not None:
-                    raise error
-                return ()
-            await self._change()
+    async def started(self, *, deadline_s: float = START_DEADLINE_S) -> Fields:
+        """Wait for STARTED and return its fields; raises what the agent reports instead, or `TimedOut`."""
+        async with within(deadline_s, "start what it was asked for"):
+            while self._started is None:
+                self._check()
+                if self._end is not None:
+                    raise error_of(self._end) or ProtocolViolation("a stream ended before it started")
+                await self._change()
         return self._started
 
     async def read(self) -> Chunk | None:
-        """The next bytes, or None when the stream has ended and everything was read."""
+        """The next bytes, or None when no more come and everything was read."""
         while not self._chunks:
-            self._check()
-            if self._end is not None:
+            if self._end is not None or not any(self._open):
                 return None
+            self._check()
             await self._change()
-        chunk = self._chunks.popleft()
-        self._give_credit(chunk)
-        return chunk
+        waiting = self._chunks.popleft()
+        self._give_credit(waiting)
+        return Chunk(waiting.channel, bytes(waiting.data))
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send bytes, waiting for the window. What is written after the end is thrown away."""
         view = memoryview(data)
         while view:
-            while self._send_window == 0 and not self.ended:
+            while self._send_window <= 0 and not self.ended:
                 await self._change()
             await self._sender.writable()
             self._check()
             if self._end is not None:
                 return
             part = view[: min(FRAME_LIMIT, self._send_window)]
-            if part:
-                self._send_window -= len(part)
-                self._sender.send(FrameType.DATA, self.identity, bytes(part))
-                view = view[len(part) :]
+            if self._send_window <= 0:
+                continue  # another writer of this stream was quicker
+            self._send_window -= len(part)
+            self._sender.send(FrameType.DATA, self.identity, part)
+            view = view[len(part) :]
+            if view:
+                await asyncio.sleep(0)  # the other streams' turn
 
     def write_eof(self) -> None:
         """Say that no more bytes come."""
@@ -151,8 +176,8 @@ class Stream:
         """Wait for END and return its fields, whatever they say; unread output is thrown away."""
         while self._end is None:
             self._check()
-            for chunk in self._drain():
-                self._give_credit(chunk)
+            while self._chunks:
+                self._give_credit(self._chunks.popleft())
             await self._change()
         return self._end
 
@@ -165,28 +190,45 @@ class Stream:
         return fields
 
     async def abandon(self, *, deadline_s: float = 5.0) -> None:
-        """Give the stream up if it has not ended, and wait a little for the agent to agree."""
+        """Give the stream up if it has not ended, and wait a little for the agent to agree.
+
+        Until it agrees its id stays taken; what it still sends is thrown away.
+        """
+        self._abandoned = True
+        self._chunks.clear()
         if self.ended:
             return
         self._sender.send(FrameType.RESET, self.identity)
-        try:
+        with suppress(TimeoutError, BangerError):
             async with asyncio.timeout(deadline_s):
                 await self.end()
-        except (TimeoutError, BangerError):
-            self._sender.forget(self.identity)
+
+    def _check_channel(self, frame: Frame) -> None:
+        if self._started is None:
+            raise ProtocolViolation("it sent data before it said that the stream has started")
+        if frame.channel >= len(self._open) or not self._open[frame.channel]:
+            raise ProtocolViolation("it sent data on a channel that is closed")
 
     def _take_data(self, frame: Frame) -> None:
-        if frame.channel > 1 or len(frame.payload) > self._receive_window[frame.channel]:
+        self._check_channel(frame)
+        channel, data = frame.channel, frame.payload
+        if len(data) > self._receive_window[channel]:
             raise ProtocolViolation("it sent more than the window allows")
-        self._receive_window[frame.channel] -= len(frame.payload)
-        if frame.payload:
-            self._chunks.append(Chunk(frame.channel, frame.payload))
+        self._receive_window[channel] -= len(data)
+        if self._abandoned or not data:
+            return
+        last = self._chunks[-1] if self._chunks else None
+        if last is None or last.channel != channel or len(last.data) + len(data) > FRAME_LIMIT:
+            last = self._last_of(channel) if len(self._chunks) >= CHUNK_LIMIT else None
+        if last is not None:
+            last.add(data)
+        else:
+            self._chunks.append(_Waiting(channel, data))
 
-    def _drain(self) -> Iterator[Chunk]:
-        while self._chunks:
-            yield self._chunks.popleft()
+    def _last_of(self, channel: int) -> _Waiting | None:
+        return next((waiting for waiting in reversed(self._chunks) if waiting.channel == channel), None)
 
-    def _give_credit(self, chunk: Chunk) -> None:
+    def _give_credit(self, chunk: _Waiting) -> None:
         owed = self._owed[chunk.channel] + len(chunk.data)
         if owed >= CREDIT_STEP and not self.ended:
             self._receive_window[chunk.channel] += owed
@@ -197,7 +239,7 @@ class Stream:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # it is raised in many places, and would collect their tracebacks
 
     async def _change(self) -> None:
         """Wait until something happens. Several tasks may wait at once: a reader and a writer."""
@@ -224,4 +266,14 @@ def exit_of(fields: Fields) -> tuple[int | None, int | None]:
     raise ProtocolViolation("a program ended in no known way")
 
 
-Opener = Callable[[bytes], Stream]
+@asynccontextmanager
+async def within(deadline_s: float, what: str) -> AsyncIterator[None]:
+    """Raise `TimedOut` when the block takes longer than `deadline_s` seconds."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except TimeoutError as error:
+        raise TimedOut(
+            f"the guest did not {what} within {deadline_s:g} s",
+            hint="it may be overloaded: try again, or look at `banger vm logs`",
+        ) from error
