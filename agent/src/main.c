@@ -6,7 +6,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#if defined(__x86_64__)
+/* How fast this host's time stamp counter runs. An emulated guest has the same counter and nothing to compare it with:
+ * its timers arrive whenever the emulator gets to them, and calibration against them hangs on a busy host. */
+static unsigned long long measure_tsc_khz(void) {
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC_RAW, &from);
+    unsigned long long began = __builtin_ia32_rdtsc();
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    clock_gettime(CLOCK_MONOTONIC_RAW, &to);
+    unsigned long long ticks = __builtin_ia32_rdtsc() - began;
+    unsigned long long passed_ns = (unsigned long long)(to.tv_sec - from.tv_sec) * 1000000000u;
+    passed_ns += (unsigned long long)to.tv_nsec - (unsigned long long)from.tv_nsec;
+    return ticks * 1000000u / passed_ns;
+}
+#endif
 
 int main(int count, char **arguments) {
     if (getpid() == 1) {
@@ -25,6 +42,12 @@ int main(int count, char **arguments) {
         session_drop_streams(&session);
         return 0;
     }
-    fputs("usage: banger-agent --serve-fd N\n", stderr);
+#if defined(__x86_64__)
+    if (count == 2 && strcmp(arguments[1], "--tsc-khz") == 0) {
+        printf("%llu\n", measure_tsc_khz());
+        return 0;
+    }
+#endif
+    fputs("usage: banger-agent --serve-fd N | --tsc-khz\n", stderr);
     return 2;
 }
