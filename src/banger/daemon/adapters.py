@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import platform
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +15,14 @@ from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.progress import Progress
 from banger.daemon.defaults import DEFAULT_IMAGE, DEFAULT_KERNEL, Defaults, derive_defaults
+from banger.daemon.operations.boot_files import BootFiles
 from banger.disk.data import ensure_data_disk
 from banger.disk.rootfs import ArchiveTree
+from banger.guest.agent import find_agent
+from banger.guest.clock import measure_tsc_khz
+from banger.hypervisor.choosing import QemuChoosing
+from banger.hypervisor.contract import CommandLine, Hypervisor
+from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.image.distribution import import_tar, make_debian_image, read_host_facts
 from banger.image.store import Image, ImageStore
 from banger.kernel.debian import make_debian_kernel, read_host_sources
@@ -92,6 +100,38 @@ class HostKernels:
 
     def list(self) -> list[Kernel]:
         return self._store.list()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostChoice:
+    """A VMM of this host, and what guests under it are told."""
+
+    hypervisor: Hypervisor
+    accelerator: str
+    command_line: CommandLine
+    notice: str
+
+
+class QemuChooser:
+    """QEMU, with KVM where a guest really runs under it."""
+
+    def __init__(self, layout: Layout, boot_files: BootFiles) -> None:
+        self._choosing = QemuChoosing(memory=layout.probes)
+        self._boot_files = boot_files
+        self._tsc_khz: int | None = None
+
+    async def choose(self, kernel: Kernel) -> HostChoice:
+        base = await self._boot_files.ensure_base(kernel)
+        choice = await self._choosing.choose(kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base)
+        emulated = choice.hypervisor.name != "qemu-kvm"
+        if emulated and self._tsc_khz is None:
+            self._tsc_khz = await measure_tsc_khz(find_agent(platform.machine()))
+        return HostChoice(
+            hypervisor=choice.hypervisor,
+            accelerator=choice.accelerator,
+            command_line=kernel_command_line(tsc_khz=self._tsc_khz if emulated else None),
+            notice=choice.notice,
+        )
 
 
 class HostDataDisks:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,6 @@ from banger.daemon.adapters import (
     HostDataDisks,
     HostImages,
     HostKernels,
-    HostNetworks,
     QemuChooser,
     read_host_defaults,
 )
@@ -44,6 +44,7 @@ from banger.daemon.server import build_application
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
 from banger.guest.ssh import ensure_user_key
+from banger.network.user import UserNetworks
 from banger.store.connection import Database
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Collaborators:
         images: Images,
         kernels: Kernels,
         chooser: Chooser,
+        boot_files: BootFiles,
         networks: Networks,
         disks: DataDisks,
         defaults: Defaults,
@@ -68,6 +70,7 @@ class Collaborators:
         self.images = images
         self.kernels = kernels
         self.chooser = chooser
+        self.boot_files = boot_files
         self.networks = networks
         self.disks = disks
         self.defaults = defaults
@@ -78,11 +81,13 @@ class Collaborators:
 
 def host_collaborators(layout: Layout) -> Collaborators:
     """The real things."""
+    boot_files = BootFiles(layout=layout)
     return Collaborators(
         images=HostImages(layout),
         kernels=HostKernels(layout),
-        chooser=QemuChooser(layout),
-        networks=HostNetworks(),
+        chooser=QemuChooser(layout, boot_files),
+        boot_files=boot_files,
+        networks=UserNetworks(python=sys.executable),
         disks=HostDataDisks(layout),
         defaults=read_host_defaults(),
         clock=SystemClock(),
@@ -168,7 +173,7 @@ def compose(
         kernels=parts.kernels,
         chooser=parts.chooser,
         networks=parts.networks,
-        boot_files=BootFiles(layout=layout),
+        boot_files=parts.boot_files,
         clock=parts.clock,
     )
     stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)
@@ -204,7 +209,9 @@ def compose(
         delete=delete,
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
-        doctor=Doctor(layout=layout, kernels=parts.kernels, chooser=parts.chooser, defaults=parts.defaults),
+        doctor=Doctor(
+            layout=layout, images=parts.images, kernels=parts.kernels, chooser=parts.chooser, defaults=parts.defaults
+        ),
         stop_daemon=ending.set,
         started_at_s=time.time(),
     )

@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 
 from banger.core.processes import ProcessIdentity
 from banger.core.progress import Progress
-from banger.hypervisor.contract import Hypervisor
+from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 
@@ -57,6 +57,10 @@ class Chosen(Protocol):
 
     @property
     def accelerator(self) -> str: ...
+
+    @property
+    def command_line(self) -> CommandLine:
+        """What the guest's kernel is told under this VMM."""
 
     @property
     def notice(self) -> str:

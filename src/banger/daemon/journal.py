@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from banger.core.clock import Clock
 from banger.core.errors import BangerError, Failed
@@ -24,23 +24,13 @@ log = logging.getLogger(__name__)
 UNDO_DEADLINE_S: Final = 60.0
 
 
-class Step(Protocol):
-    """One act of an operation. Both methods are idempotent, and "already so" is success."""
-
-    @property
-    def name(self) -> str:
-        """A word that is unique in its operation; it is in the journal and in the names of failpoints."""
-
-    async def act(self) -> None:
-        """Do it."""
-
-    async def undo(self) -> None:
-        """Take it back, also when it was done half or never."""
-
-
 @dataclass(frozen=True, slots=True)
-class Acts:
-    """A step made of two functions. Roll-forward steps have no undo."""
+class Step:
+    """One act of an operation and how to take it back. Both are idempotent, and "already so" is success.
+
+    `name` is unique in its operation; it is in the journal and in the names of failpoints. `undo` also works when the
+    act was done half or never; steps of operations that roll forward have none.
+    """
 
     name: str
     act: Callable[[], Awaitable[None]]

@@ -1,8 +1,8 @@
 """Making what is wanted, what was journalled and what is there agree, when a daemon starts.
 
 Order: finish or take back the operations a dead daemon left; adopt VMs that still run; clear up after those that do not;
-delete VMs whose request died with its daemon; empty the trash. Nothing without our label is touched, and no VM's
-directory is removed because a row is missing.
+delete VMs whose request died with its daemon; empty the trash. Nothing without our label is touched, and no directory
+of a VM is removed because a row is missing.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Reconcile:
             return False
         kernel = self._kernels.read(record.spec.kernel_digest)
         chosen = await self._chooser.choose(kernel)
-        spec = self._start.machine_spec(record, kernel)
+        spec = self._start.machine_spec(record, kernel, chosen)
         machine = await chosen.hypervisor.adopt(spec, identity)
         if machine is None:
             return False

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from banger import __version__
@@ -86,26 +87,26 @@ class Services:
     async def connect(self, record: VmRecord, asked: ConnectRequest, exchange: StreamExchange) -> ExitResult:
         """Join the client to a TCP port of the guest; a refused connection is tried again for `wait_s` seconds."""
         deadline_s = time.monotonic() + min(asked["wait_s"], 300.0)
-        while True:
-            channel = self.supervisor.channel(record.id, record.name)
-            try:
-                connection = await channel.connect_tcp(asked["port"])
-                break
-            except Denied:
-                if time.monotonic() >= deadline_s:
-                    raise
-                await asyncio.sleep(0.25)
-        async with connection:
+        async with AsyncExitStack() as opened:
+            while True:
+                channel = self.supervisor.channel(record.id, record.name)
+                try:
+                    connection = await opened.enter_async_context(channel.connect_tcp(asked["port"]))
+                    break
+                except Denied:
+                    if time.monotonic() >= deadline_s:
+                        raise
+                    await asyncio.sleep(0.25)
 
             async def feed() -> None:
                 while (data := await exchange.input.get()) is not None:
                     await connection.write(data)
-                await connection.close_write()
+                connection.write_eof()
 
             feeding = asyncio.create_task(feed())
             try:
-                while (data := await connection.read()) is not None:
-                    await exchange.send_output(data)
+                while (chunk := await connection.read()) is not None:
+                    await exchange.send_output(chunk.data)
             finally:
                 feeding.cancel()
                 await asyncio.wait((feeding,))

@@ -39,7 +39,7 @@ async def probe(
         program,
         *plan_machine(accelerator, vcpu=1, memory_mib=256),
         *("-kernel", os.fspath(kernel), "-initrd", os.fspath(initramfs)),
-        *("-append", str(kernel_command_line()), "-serial", "stdio", "-monitor", "none"),
+        *("-append", str(kernel_command_line(tsc_khz=None)), "-serial", "stdio", "-monitor", "none"),
     ]
     process = await start(argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     assert process.stdout is not None

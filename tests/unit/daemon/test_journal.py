@@ -7,7 +7,7 @@ import pytest
 from banger.core.clock import SystemClock
 from banger.core.errors import Failed
 from banger.daemon.failpoints import Failpoints, parse_failpoints
-from banger.daemon.journal import Acts, Journal, shielded
+from banger.daemon.journal import Journal, Step, shielded
 from banger.store.connection import Database
 from banger.store.records import list_open_operations
 
@@ -18,7 +18,7 @@ class World:
     def __init__(self) -> None:
         self.happened: list[str] = []
 
-    def step(self, name: str, *, fails: bool = False, undo_fails: bool = False, hangs: bool = False) -> Acts:
+    def step(self, name: str, *, fails: bool = False, undo_fails: bool = False, hangs: bool = False) -> Step:
         async def act() -> None:
             self.happened.append(f"+{name}")
             if hangs:
@@ -31,7 +31,7 @@ class World:
             if undo_fails:
                 raise OSError(name)
 
-        return Acts(name, act, undo)
+        return Step(name, act, undo)
 
     def row(self, text: str) -> "Row":
         return Row(self, text)
@@ -51,7 +51,7 @@ async def journal_at(path: Path, points: str = "") -> tuple[Journal, Database]:
     return Journal(database=database, clock=SystemClock(), failpoints=Failpoints(parse_failpoints(points))), database
 
 
-async def back(journal: Journal, world: World, *steps: Acts) -> None:
+async def back(journal: Journal, world: World, *steps: Step) -> None:
     await journal.roll_back_on_failure(
         kind="k",
         operation_id="o",
@@ -63,7 +63,7 @@ async def back(journal: Journal, world: World, *steps: Acts) -> None:
     )
 
 
-async def forward(journal: Journal, world: World, *steps: Acts) -> None:
+async def forward(journal: Journal, world: World, *steps: Step) -> None:
     await journal.roll_forward(
         kind="k", operation_id="o", vm_id="v", begin=world.row("begin"), steps=steps, finish=world.row("finish")
     )
@@ -148,7 +148,7 @@ async def test_rolling_forward_outlives_its_caller(tmp_path: Path) -> None:
         world.happened.append("+slow")
         await release.wait()
 
-    task = asyncio.create_task(forward(journal, world, Acts("slow", act, act), world.step("b")))
+    task = asyncio.create_task(forward(journal, world, Step("slow", act, act), world.step("b")))
     while "+slow" not in world.happened:
         await asyncio.sleep(0)
     task.cancel()

@@ -44,7 +44,7 @@ class Catalogue:
         if not path.startswith("/"):
             raise Invalid("the path of the archive is not absolute")
         try:
-            archive = Path(path).open("rb")  # noqa: SIM115 - closed below, after the import
+            archive = await asyncio.to_thread(Path(path).open, "rb")
         except OSError as error:
             raise NotFound(f"{printable(path)} cannot be read: {error.strerror}", hint="give a tar file") from error
         with archive:
@@ -52,6 +52,7 @@ class Catalogue:
 
 
 def view_image(image: Image) -> ImageView:
+    """An image as clients see it."""
     return {
         "name": image.name,
         "digest": image.digest,
@@ -64,6 +65,7 @@ def view_image(image: Image) -> ImageView:
 
 
 def view_kernel(kernel: Kernel) -> KernelView:
+    """A kernel as clients see it."""
     return {
         "name": kernel.name,
         "digest": kernel.digest,

@@ -10,7 +10,7 @@ from banger.core.layout import Layout
 from banger.core.vm import State
 from banger.daemon.collaborators import DataDisks
 from banger.daemon.context import Request
-from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
 from banger.store.records import VmRecord, delete_vm, encode_spec, insert_vm, set_state
@@ -64,7 +64,7 @@ class CreateVm:
             await self._disks.make(files.data_disk, record.spec.disk_bytes)
 
         return (
-            Acts("directory", make_directory, remove_directory),
-            Acts("keys", make_keys, nothing),
-            Acts("disk", make_disk, nothing),
+            Step("directory", make_directory, remove_directory),
+            Step("keys", make_keys, nothing),
+            Step("disk", make_disk, nothing),
         )

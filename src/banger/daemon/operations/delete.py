@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from banger.core.vm import State
 from banger.daemon.context import Request
-from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import VmRecord, delete_vm, set_state
@@ -37,7 +37,7 @@ class DeleteVm:
     def steps(self, record: VmRecord) -> Sequence[Step]:
         """The steps, also for a later daemon that has to finish them."""
         return (
-            Acts("processes", lambda: self._teardown.remove_processes(record.id), nothing),
-            Acts("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
-            Acts("state_directory", lambda: self._teardown.remove_state_directory(record.id), nothing),
+            Step("processes", lambda: self._teardown.remove_processes(record.id), nothing),
+            Step("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
+            Step("state_directory", lambda: self._teardown.remove_state_directory(record.id), nothing),
         )

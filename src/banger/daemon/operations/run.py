@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -14,7 +13,6 @@ from banger.core.errors import Invalid
 from banger.core.names import parse_vm_name, propose_vm_name
 from banger.core.vm import State
 from banger.daemon.context import Request
-from banger.daemon.defaults import Defaults
 from banger.daemon.journal import shielded
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
 from banger.daemon.operations.create import CreateVm
@@ -108,12 +106,12 @@ class RunVm:
 
     async def _prepare(self, request: Request, record: VmRecord, repository: Repository | None) -> VmRecord:
         """Boot, with the repository being packed meanwhile, and put it in."""
-        async with self._supervisor.lock(record.id), Packing(self._workspaces, repository, record.id) as packing:
+        async with self._supervisor.lock(record.id), Packing(self._workspaces, repository) as packing:
             record = await self._start(request, record)
             if repository is None:
                 return record
             channel = self._supervisor.channel(record.id, record.name)
-            workspace = await self._workspaces.put(request, record, channel, await packing.packed())
+            workspace = await self._workspaces.put(request, record, channel, await packing.packed(), repository.top)
             return replace(record, workspaces=(workspace,))
 
     async def _run_command(self, asked: RunRequest, record: VmRecord, exchange: StreamExchange) -> ExitResult:

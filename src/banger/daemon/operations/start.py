@@ -18,13 +18,12 @@ from banger.core.untrusted import printable_lines
 from banger.core.vm import State, check_move
 from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks
 from banger.daemon.context import Request
-from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.teardown import Teardown, write_identity
 from banger.daemon.supervisor import Live, Supervisor
 from banger.guest.channel import Channel
 from banger.hypervisor.contract import DiskSpec, MachineSpec, RunningMachine
-from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 from banger.store.records import VmRecord, set_running, set_state
@@ -148,7 +147,7 @@ class StartVm:
         async def start_vmm() -> None:
             assert boot is not None
             began_s = time.monotonic()
-            boot.machine = await boot.chosen.hypervisor.start(self.machine_spec(record, boot.kernel))
+            boot.machine = await boot.chosen.hypervisor.start(self.machine_spec(record, boot.kernel, boot.chosen))
             write_identity(files.process, boot.machine.identity)
             await timed("vmm", began_s)
 
@@ -172,13 +171,13 @@ class StartVm:
             await self._teardown.remove_run_directory(record.id)
 
         return (
-            Acts("run_directory", make_run_directory, remove_run_directory),
-            Acts("network", start_network, end_processes),
-            Acts("vmm", start_vmm, end_processes),
-            Acts("guest", await_guest, nothing),
+            Step("run_directory", make_run_directory, remove_run_directory),
+            Step("network", start_network, end_processes),
+            Step("vmm", start_vmm, end_processes),
+            Step("guest", await_guest, nothing),
         )
 
-    def machine_spec(self, record: VmRecord, kernel: Kernel) -> MachineSpec:
+    def machine_spec(self, record: VmRecord, kernel: Kernel, chosen: Chosen) -> MachineSpec:
         """How the VMM of this VM is started, or was: adoption needs the same answer."""
         files = self._layout.vm(record.id)
         image = self._images.read(record.spec.image_digest)
@@ -188,7 +187,7 @@ class StartVm:
             memory_mib=record.spec.memory_mib,
             kernel=kernel.vmlinuz,
             initramfs=files.initramfs,
-            command_line=kernel_command_line(),
+            command_line=chosen.command_line,
             disks=(
                 DiskSpec(serial="image", path=image.rootfs, read_only=True),
                 DiskSpec(serial="modules", path=kernel.modules, read_only=True),
@@ -196,6 +195,7 @@ class StartVm:
             ),
             channel=files.channel,
             console=files.console,
+            console_socket=files.console_socket,
             control=files.control,
             log=files.vmm_log,
             network=files.network if record.spec.nat else None,

@@ -11,7 +11,7 @@ from typing import Final
 from banger.core.errors import BangerError
 from banger.core.vm import State, check_move
 from banger.daemon.context import Request
-from banger.daemon.journal import Acts, Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import VmRecord, set_state
@@ -66,9 +66,9 @@ class StopVm:
                 await self._ask_guest(record)
 
         return (
-            Acts("ask", ask, nothing),
-            Acts("processes", lambda: self._teardown.remove_processes(record.id), nothing),
-            Acts("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
+            Step("ask", ask, nothing),
+            Step("processes", lambda: self._teardown.remove_processes(record.id), nothing),
+            Step("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
         )
 
     async def _ask_guest(self, record: VmRecord) -> None:

@@ -57,8 +57,12 @@ def plan_machine(accelerator: Accelerator, *, vcpu: int, memory_mib: int) -> lis
     ]
 
 
-def kernel_command_line() -> CommandLine:
-    """What every guest's kernel is told: where to talk, to be brief, and to end instead of hanging."""
+def kernel_command_line(*, tsc_khz: int | None) -> CommandLine:
+    """What every guest's kernel is told: where to talk, to be brief, and to end instead of hanging.
+
+    `tsc_khz` is given to emulated guests: left to calibrate their counter against emulated timers, half of them hang in
+    `calibrate_delay` when the host is busy. With KVM the kernel asks the hypervisor.
+    """
     return CommandLine(
         (
             "console=ttyS0",
@@ -68,9 +72,9 @@ def kernel_command_line() -> CommandLine:
             "reboot=t",
             "pci=off",
             "random.trust_cpu=on",
-            "no_timer_check",
             "8250.nr_uarts=1",
             "systemd.show_status=false",
+            *((f"tsc_early_khz={tsc_khz}",) if tsc_khz else ()),
         )
     )
 

@@ -1,0 +1,72 @@
+"""`banger doctor`: what this host can do, judged by the host room, with the answers that other rooms have."""
+
+from __future__ import annotations
+
+from banger.api.messages import CheckView, DoctorResult
+from banger.core.errors import Unavailable
+from banger.core.layout import Layout
+from banger.daemon.collaborators import Chooser, Images, Kernels
+from banger.daemon.defaults import Defaults
+from banger.guest.agent import agent_directory
+from banger.host.doctor import Outcome, Question, examine
+from banger.host.facts import Places, read_facts
+
+
+class Doctor:
+    """Read-only."""
+
+    def __init__(
+        self, *, layout: Layout, images: Images, kernels: Kernels, chooser: Chooser, defaults: Defaults
+    ) -> None:
+        self._layout = layout
+        self._images = images
+        self._kernels = kernels
+        self._chooser = chooser
+        self._defaults = defaults
+
+    async def __call__(self) -> DoctorResult:
+        """Look, judge, ask."""
+        layout = self._layout
+        places = Places(
+            data=layout.state,
+            directories=(layout.config, layout.state, layout.cache, layout.run),
+            agents=agent_directory(),
+        )
+        questions = (
+            Question(id="kernel_store", title="default kernel", ask=self._ask_kernel, otherwise=Outcome.WARN),
+            Question(id="image_store", title="default image", ask=self._ask_image, otherwise=Outcome.WARN),
+            Question(id="vmm", title="a guest really runs", ask=self._ask_vmm, otherwise=Outcome.WARN),
+        )
+        results = await examine(await read_facts(places), questions)
+        checks: list[CheckView] = [
+            {
+                "id": result.id,
+                "title": result.title,
+                "level": result.outcome.value,
+                "text": result.detail,
+                "fix": result.mend,
+            }
+            for result in results
+        ]
+        return {"checks": checks}
+
+    async def _ask_kernel(self) -> str:
+        kernel = self._kernels.find(self._defaults.kernel)
+        if kernel is None:
+            raise Unavailable("not made yet; the first `vm run` makes it", hint="banger image pull")
+        return f"{kernel.name}, Linux {kernel.release}"
+
+    async def _ask_image(self) -> str:
+        image = self._images.find(self._defaults.image)
+        if image is None:
+            raise Unavailable("not made yet; the first `vm run` makes it", hint="banger image pull")
+        return image.name
+
+    async def _ask_vmm(self) -> str:
+        kernel = self._kernels.find(self._defaults.kernel)
+        if kernel is None:
+            raise Unavailable("not tried: that needs the default kernel", hint="banger image pull")
+        chosen = await self._chooser.choose(kernel)
+        if chosen.notice:
+            raise Unavailable(chosen.notice, hint="commands work as they are, only slower")
+        return chosen.accelerator

@@ -1,0 +1,57 @@
+"""Which paths and link targets a patch from a guest may name. Pure.
+
+A path is refused when any file system that git runs on would take one of its components for `.git`: letters of
+either case, trailing dots and spaces and alternate streams (NTFS), short names (`git~1`), characters that HFS+ ignores.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# The code points that HFS+ leaves out when it compares names (git's utf8.c lists the same ones).
+_IGNORED: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+_SHORT_NAME: Final = re.compile(r"git~[0-9]+|gitmod~[0-9]+|gi[0-9a-f]{4}~[0-9]+")
+_FORBIDDEN: Final = frozenset({".git", ".gitmodules"})
+PATH_LIMIT: Final = 4095
+
+
+def find_path_problem(path: bytes) -> str | None:
+    """Why `path` may not be in a patch, or None."""
+    if not path or len(path) > PATH_LIMIT or b"\0" in path:
+        return "it is no path a file can have"
+    if path.startswith(b"/") or (path[1:2] == b":" and path[:1].isalpha()):
+        return "it is absolute"
+    for component in re.split(rb"[/\\]", path):
+        if component in (b"", b".", b".."):
+            return "it does not stay inside the tree"
+        if (name := spelled(component)) in _FORBIDDEN or _SHORT_NAME.fullmatch(name):
+            return "it is, or is spelled like, a part of git itself"
+    too_long = any(len(component) > 255 for component in path.split(b"/"))
+    return "a part of it is longer than any file name" if too_long else None
+
+
+def spelled(component: bytes) -> str:
+    """What the most forgiving file system would make of a name."""
+    text = _IGNORED.sub("", component.decode("utf-8", "surrogateescape")).casefold()
+    return text.partition(":")[0].rstrip(". ")
+
+
+def find_target_problem(path: bytes, target: bytes) -> str | None:
+    """Why a symbolic link at `path` may not point at `target`, or None: it must stay inside the tree."""
+    if not target or len(target) > PATH_LIMIT or b"\0" in target:
+        return "it has no usable target"
+    if target.startswith((b"/", b"\\")) or target[1:2] == b":":
+        return "its target is absolute"
+    depth = path.count(b"/")
+    for component in re.split(rb"[/\\]", target):
+        if component == b"..":
+            depth -= 1
+            if depth < 0:
+                return "its target is outside the tree"
+        elif component not in (b"", b"."):
+            name = spelled(component)
+            if name in _FORBIDDEN or _SHORT_NAME.fullmatch(name):
+                return "its target is a part of git itself"
+            depth += 1
+    return None
