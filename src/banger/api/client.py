@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from banger.api import framing
-from banger.api.messages import API_VERSION, VERSION_HEADER
+from banger.api.version import API_VERSION, VERSION_HEADER
 from banger.core.errors import BangerError, Internal, Unavailable, error_of_kind
 
 _HEADER_LIMIT: Final = 65536
@@ -62,7 +62,7 @@ class Connection:
             yield message
             if "result" in message:
                 return
-        raise _lost()
+        raise lost()
 
     def download(self, path: str) -> Iterator[bytes]:
         """A plain request whose answer is bytes."""
@@ -89,7 +89,7 @@ class Connection:
                 yield frame_type, payload
                 if frame_type == framing.RESULT:
                     return
-        raise _lost()
+        raise lost()
 
     def _send_body(self, method: str, path: str, body: object) -> None:
         encoded = json.dumps(body).encode()
@@ -97,11 +97,10 @@ class Connection:
         self._send_head(method, path, head, encoded)
 
     def _send_head(self, method: str, path: str, headers: str, body: bytes = b"") -> None:
-        head = f"{method} {path} HTTP/1.1\r\nHost: banger\r\n{VERSION_HEADER}: {API_VERSION}\r\n{headers}\r\n"
         try:
-            self._socket.sendall(head.encode("ascii") + body)
+            self._socket.sendall(request_head(method, path, headers) + body)
         except OSError as error:
-            raise _lost() from error
+            raise lost() from error
 
     def _read_head(self) -> dict[str, str]:
         try:
@@ -111,9 +110,9 @@ class Connection:
                 name, _, value = line.decode("latin-1").partition(":")
                 headers[name.strip().lower()] = value.strip()
         except OSError as error:
-            raise _lost() from error
+            raise lost() from error
         if not status_line:
-            raise _lost()
+            raise lost()
         status = int(status_line.split(maxsplit=2)[1])
         if status >= 400:
             body = b"".join(self._chunks(headers))
@@ -135,26 +134,26 @@ class Connection:
                 while left:
                     data = self._reader.read1(min(left, 65536))
                     if not data:
-                        raise _lost()
+                        raise lost()
                     left -= len(data)
                     yield data
                 return
             while True:
                 size = int(self._reader.readline(64).split(b";")[0] or b"-1", 16)
                 if size < 0:
-                    raise _lost()
+                    raise lost()
                 if size == 0:
                     self._reader.readline(64)
                     return
                 while size:
                     data = self._reader.read1(min(size, 65536))
                     if not data:
-                        raise _lost()
+                        raise lost()
                     size -= len(data)
                     yield data
                 self._reader.readline(64)
         except OSError as error:
-            raise _lost() from error
+            raise lost() from error
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -173,7 +172,14 @@ def error_from(view: dict[str, Any]) -> BangerError:
     return error
 
 
-def _lost() -> Unavailable:
+def request_head(method: str, path: str, headers: str) -> bytes:
+    """The head of a request, with its empty line."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: banger\r\n{VERSION_HEADER}: {API_VERSION}\r\n{headers}\r\n"
+    return head.encode("ascii")
+
+
+def lost() -> Unavailable:
+    """The error for a connection that ended too early."""
     return Unavailable(
         "the connection to the daemon was lost",
         hint="run the command again; `banger daemon status` shows where its log is",

@@ -12,10 +12,10 @@ Hanging up cancels the request. Every request carries the header `Banger-Api` wi
 
 from __future__ import annotations
 
-from typing import Final, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
-API_VERSION: Final = 1
-VERSION_HEADER: Final = "banger-api"
+from banger.api.version import API_VERSION as API_VERSION  # noqa: PLC0414 - part of this contract
+from banger.api.version import VERSION_HEADER as VERSION_HEADER  # noqa: PLC0414 - as above
 
 VmState = Literal["creating", "stopped", "starting", "running", "stopping", "deleting"]
 

@@ -1,21 +1,21 @@
 """Every file and directory name that banger uses on the host, and nowhere else.
 
 Directories follow the XDG base directory specification; `BANGER_HOME` puts all of them under one directory.
-Written out rather than taken from a library because every command needs it and the import would cost more than it.
+Written out rather than taken from a library, and without dataclasses, because every command needs it and those imports
+would cost more than it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from banger.core.errors import Invalid
 
 
-@dataclass(frozen=True, slots=True)
-class VmLayout:
+class VmLayout(NamedTuple):
     """The files of one VM. `state` lives as long as the VM, `run` as long as it is started."""
 
     state: Path
@@ -87,8 +87,7 @@ class VmLayout:
         return self.run / "network.sock"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The four roots and everything below them."""
 
     config: Path

@@ -1,0 +1,124 @@
+"""Arguments of one command: argparse with our errors, our help, and commands that follow `--`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from banger.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from banger.cli.context import Context
+
+HELP_WORDS = frozenset(("-h", "--help"))
+
+
+class CommandModule(Protocol):
+    """What each file in `banger.cli.commands` has."""
+
+    USAGE: str
+    DESCRIPTION: str
+    EXAMPLES: tuple[tuple[str, str], ...]
+
+    def declare(self, parser: Parser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, context: Context, options: argparse.Namespace) -> int:
+        """Do it; the exit status."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Knows what was declared, raises `Invalid` instead of ending the program, and prints nothing."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.listed: list[argparse.Action] = []
+        self._words = " ".join(words)
+        self._takes_command = False
+        self._command_after: int | None = None
+        super().__init__(prog=f"banger {self._words}", add_help=False, allow_abbrev=False)
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # noqa: ANN401 - argparse's own
+        action = super().add_argument(*names, **settings)
+        self.listed.append(action)
+        return action
+
+    def take_command(self, *, after: int | None = None) -> None:
+        """A command for the guest may follow `--`, or, with `after`, begin as the positional after so many others."""
+        self._takes_command = True
+        self._command_after = after
+
+    def own_words(self, words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+        """Split into our own words and the guest's command (None when there is none)."""
+        if not self._takes_command:
+            return list(words), None
+        valued = {name for action in self.listed if action.nargs != 0 for name in action.option_strings}
+        positionals = 0
+        index = 0
+        while index < len(words):
+            word = words[index]
+            if word == "--":
+                return list(words[:index]), list(words[index + 1 :])
+            if word.startswith("-") and word != "-":
+                index += 1 if word in valued else 0
+            elif positionals == self._command_after:
+                return list(words[:index]), list(words[index:])
+            else:
+                positionals += 1
+            index += 1
+        return list(words), None
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse; `command` of the result is the guest's command. Raises `Invalid`."""
+        own, command = self.own_words(words)
+        if command == []:
+            raise Invalid("there is no command after `--`", hint=self._help_hint())
+        for word in words:
+            try:
+                word.encode()
+            except UnicodeEncodeError as error:
+                raise Invalid(f"{ascii(word)} is not valid UTF-8", hint="give it another name") from error
+        options, rest = self.parse_known_args(own)
+        if rest:
+            self._refuse(rest[0])
+        if self._takes_command:
+            options.command = command
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse for what it cannot parse."""
+        required = message.removeprefix("the following arguments are required: ")
+        text = f"{required} is missing" if required != message else message.removeprefix("argument ")
+        raise Invalid(f"{self._words}: {text}", hint=self._help_hint())
+
+    def _refuse(self, word: str) -> NoReturn:
+        if not word.startswith("-"):
+            hint = "a command for the guest goes after `--`" if self._takes_command else self._help_hint()
+            raise Invalid(f"{self._words}: {ascii(word)} is one word too many", hint=hint)
+        from difflib import get_close_matches
+
+        name = word.partition("=")[0]
+        known = [option for action in self.listed for option in action.option_strings]
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else self._help_hint()
+        raise Invalid(f"{self._words}: there is no option {ascii(name)}", hint=hint)
+
+    def _help_hint(self) -> str:
+        return f"`banger {self._words} --help` shows what it takes"
+
+
+def add_json(parser: Parser) -> None:
+    """`--json`, the same for every command that has it."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+
+def add_vm(parser: Parser) -> None:
+    """The VM that a command is about."""
+    parser.add_argument("vm", metavar="VM", type=vm_ref, help="name, id or the beginning of an id")
+
+
+def vm_ref(text: str) -> str:
+    """A name or the beginning of an id; raises `Invalid` for what can be neither."""
+    if not text or len(text) > 64 or not all(c.isascii() and (c.isalnum() or c == "-") for c in text):
+        raise Invalid(f"{ascii(text)} is neither a VM's name nor its id", hint="`banger vm list` shows both")
+    return text

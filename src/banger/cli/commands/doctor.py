@@ -1,0 +1,75 @@
+"""`banger doctor`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any, Final
+
+from banger.cli import exits
+from banger.cli.arguments import Parser, add_json
+from banger.cli.progress import Progress
+from banger.cli.render import Style, count, render_json
+from banger.core.errors import BangerError
+from banger.core.untrusted import printable, printable_lines
+
+if TYPE_CHECKING:
+    from banger.api.messages import CheckView
+    from banger.cli.context import Context
+
+USAGE = "[--json]"
+DESCRIPTION = """\
+Look at what banger needs on this computer and say what is missing, each with the command that mends it.
+Changes nothing. The exit status is 1 when something has to be mended first."""
+EXAMPLES = (("banger doctor", ""), ("banger doctor --json", "for programs"))
+_LABELS: Final = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
+
+
+def declare(parser: Parser) -> None:
+    add_json(parser)
+
+
+def run(context: Context, options: Namespace) -> int:
+    checks = ask_daemon(context)
+    context.write(render_json({"checks": checks}) if options.json else render_checks(checks, context.style))
+    return exits.FAILED if any(check["level"] == "fail" for check in checks) else exits.DONE
+
+
+def ask_daemon(context: Context) -> list[CheckView]:
+    """The daemon's checks. A daemon that cannot be reached is one of them."""
+    try:
+        with Progress.for_terminal(context.environment) as progress, context.open() as daemon:
+            for message in daemon.follow("/v1/doctor", {}):
+                if "result" in message:
+                    checks: list[CheckView] = message["result"]["checks"]
+                    return checks
+                progress.event(message)
+    except BangerError as error:
+        return [_daemon_check(context, error)]
+    raise AssertionError("`follow` ends with a result or an error")
+
+
+def render_checks(checks: list[CheckView], style: Style) -> str:
+    """One line a check, what mends it below, the sum at the end."""
+    width = max((len(printable(check["title"])) for check in checks), default=0)
+    paint = {"pass": style.good, "warn": style.odd, "fail": style.bad}
+    lines: list[str] = []
+    for check in checks:
+        first, *more = printable_lines(check["text"]).split("\n")
+        label = paint[check["level"]](_LABELS[check["level"]])
+        lines.append(f"{label}  {printable(check['title']):<{width}}  {first}".rstrip())
+        lines += [f"{'':6}{'':<{width}}  {line}" for line in more]
+        if check["fix"]:
+            fixes = printable_lines(check["fix"]).split("\n")
+            lines += [
+                f"{'':6}{'':<{width}}  {'fix:' if index == 0 else '    '} {line}" for index, line in enumerate(fixes)
+            ]
+    totals: dict[str, Any] = {level: sum(check["level"] == level for check in checks) for level in _LABELS}
+    lines.append(f"\n{totals['pass']} passed, {count(totals['warn'], 'warning')}, {totals['fail']} failed")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _daemon_check(context: Context, error: BangerError) -> CheckView:
+    text = error.summary
+    if tail := str(error.data.get("log_tail") or ""):
+        text += f"\nits log, {context.layout.daemon_log}, ends with:\n{tail}"
+    return {"id": "daemon", "title": "daemon", "level": "fail", "text": text, "fix": error.hint}

@@ -1,0 +1,69 @@
+"""`banger image import`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from banger.cli.arguments import Parser, add_json
+from banger.cli.commands.image_pull import tell_image
+from banger.cli.targets import add_quiet, follow
+from banger.core.errors import Invalid
+from banger.core.names import parse_vm_name
+
+if TYPE_CHECKING:
+    from banger.cli.context import Context
+
+USAGE = "FILE --name NAME [--json] [-q]"
+DESCRIPTION = """\
+Make an image of a root file system: an uncompressed or compressed tar of a root directory, such as other
+tools export. The image boots unmodified, with its own init or without any. `-` reads standard input."""
+EXAMPLES = (
+    ("banger image import rootfs.tar --name tiny", ""),
+    ("banger image import - --name tiny < rootfs.tar", "from standard input"),
+    ("banger vm run --image tiny --rm --no-workspace -- ls /", "use it"),
+)
+
+
+def declare(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a tar archive, or - for standard input")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_vm_name, help="what to call the image")
+    add_json(parser)
+    add_quiet(parser)
+
+
+def run(context: Context, options: Namespace) -> int:
+    with archive_path(context, options.file) as path:
+        body = {"name": options.name, "path": path}
+        tell_image(context, options, follow(context, options, path="/v1/images/import", body=body))
+    return 0
+
+
+@contextmanager
+def archive_path(context: Context, name: str) -> Iterator[str]:
+    """The absolute path that the daemon can read. Raises `Invalid`.
+
+    Standard input goes into a file without a name, which the daemon reaches through us: nothing is left, however
+    this ends.
+    """
+    if name != "-":
+        path = os.path.abspath(name)
+        if not Path(path).is_file():
+            what = "is not a file" if os.path.lexists(path) else "is not there"
+            raise Invalid(f"{ascii(name)} {what}", hint="give a tar archive, or - for standard input")
+        yield path
+        return
+    if os.isatty(0):
+        raise Invalid("standard input is a terminal", hint="pipe a tar archive into it")
+    context.layout.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=context.layout.cache) as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"

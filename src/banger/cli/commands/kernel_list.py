@@ -1,0 +1,53 @@
+"""`banger kernel list`."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from banger.cli.arguments import Parser, add_json
+from banger.cli.render import Style, format_age, render_json, render_table, short_digest
+from banger.core.sizes import format_size
+
+if TYPE_CHECKING:
+    from banger.api.messages import KernelView
+    from banger.cli.context import Context
+
+USAGE = "[--json]"
+DESCRIPTION = "List the kernels that are here. They come with `banger image pull` and the first `banger vm run`."
+EXAMPLES = (("banger kernel list", ""), ("banger kernel list --json", "for programs"))
+
+
+def declare(parser: Parser) -> None:
+    add_json(parser)
+
+
+def run(context: Context, options: Namespace) -> int:
+    with context.open() as daemon:
+        answer = daemon.get("/v1/kernels")
+    kernels: list[KernelView] = sorted(answer["kernels"], key=lambda kernel: kernel["name"])
+    if options.json:
+        context.write(render_json({"kernels": kernels}))
+    elif not kernels:
+        context.tell("There is no kernel. `banger image pull` brings the default one.")
+    else:
+        context.write(render_kernels(kernels, context.style, now_s=time.time()))
+    return 0
+
+
+def render_kernels(kernels: list[KernelView], style: Style, *, now_s: float) -> str:
+    """The table."""
+    rows = [
+        (
+            kernel["name"],
+            kernel["release"],
+            format_size(kernel["size_bytes"]),
+            kernel["architecture"],
+            short_digest(kernel["digest"]),
+            kernel["source"],
+            format_age(kernel["created_at_s"], now_s),
+        )
+        for kernel in kernels
+    ]
+    return render_table(("NAME", "RELEASE", "SIZE", "ARCH", "DIGEST", "SOURCE", "CREATED"), rows, style)

@@ -1,0 +1,201 @@
+"""`banger vm run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from banger.cli.arguments import Parser
+from banger.cli.guest import declare_environment, exchange, guest_environment, parse_environment, plan_pty
+from banger.cli.progress import Progress
+from banger.cli.render import format_duration
+from banger.cli.targets import add_quiet
+from banger.core.errors import Invalid
+from banger.core.names import parse_vm_name
+from banger.core.sizes import GIB, MIB, TIB, format_size, parse_size
+
+if TYPE_CHECKING:
+    from banger.api.messages import RunRequest, VmView
+    from banger.cli.context import Context
+
+USAGE = "[PATH] [options] [-- CMD ARGS...]"
+DESCRIPTION = """\
+Make a VM, put the repository at PATH in, and run CMD in it, or a shell without CMD. The exit status is
+CMD's. Without PATH it is the repository that you are in, if you are in one. Only tracked files travel,
+with your changes to them, and enough history for `git log`, `git diff` and `git commit`.
+
+The VM goes on running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
+The first run makes the default image, which takes a minute or two."""
+EXAMPLES = (
+    ("banger vm run", "a shell, with the repository that you are in"),
+    ("banger vm run . -- make test", "run, print, exit with its status"),
+    ("banger vm run --rm . -- sh -c 'exit 42'", "exits with 42 and leaves nothing"),
+    ("banger vm run -d --name box .", "ready and detached; prints its name"),
+    ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
+    ("banger vm run --nat --vcpu 4 --memory 8G --disk 50G", "bigger, with a way out"),
+)
+VCPU_LIMIT: Final = 256
+MEMORY_LIMITS: Final = (64 * MIB, TIB)
+DISK_LIMITS: Final = (64 * MIB, 16 * TIB)
+
+
+def declare(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", nargs="?", help="a directory of a git repository")
+    parser.add_argument("--name", metavar="NAME", type=parse_vm_name, help="the VM's name (default: one is made up)")
+    parser.add_argument("--image", metavar="IMAGE", help="what it boots (default: debian-bookworm)")
+    parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors (default: by this computer)")
+    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G (default: by this computer)")
+    parser.add_argument(
+        "--disk", metavar="SIZE", type=parse_disk, help=f"its own disk (default: {format_size(8 * GIB)})"
+    )
+    parser.add_argument("--nat", action="store_true", help="let it out to the internet; not to this computer")
+    parser.add_argument("--rm", action="store_true", help="delete the VM when the command or shell ends")
+    parser.add_argument("-d", "--detach", action="store_true", help="make it ready, print its name, and return")
+    parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
+    declare_environment(parser)
+    add_quiet(parser)
+    parser.take_command()
+
+
+def run(context: Context, options: Namespace) -> int:
+    check_combination(options)
+    example = "banger vm run . -- CMD"
+    pty = None if options.detach else plan_pty(options.command, tty=options.tty, example=example)
+    environment = guest_environment(options, context.environment, pty=pty is not None)
+    path = find_path(options, directory=os.fspath(Path.cwd()))
+    request: RunRequest = {
+        "name": options.name,
+        "path": path,
+        "image": options.image,
+        "vcpu": options.vcpu,
+        "memory_mib": options.memory,
+        "disk_bytes": options.disk,
+        "nat": options.nat,
+        "ephemeral": options.rm,
+        "detach": options.detach,
+        "command": options.command,
+        "pty": pty,
+        "stdin": not options.detach,
+        "environment": environment,
+    }
+    with Progress.for_terminal(context.environment, quiet=options.quiet) as progress:
+        if path is None and not options.no_workspace:
+            progress.notice("you are not in a git repository: the VM gets no workspace")
+        ready = Ready(progress, shell=options.command is None, detach=options.detach)
+        result = exchange(
+            context,
+            path="/v1/vms/run",
+            request=request,
+            stdin=request["stdin"],
+            pty=pty is not None,
+            running=False,
+            on_event=ready.event,
+        )
+    vm: VmView | None = result["vm"]
+    if vm is not None and options.detach:
+        context.write(vm["name"] + "\n")
+    elif vm is not None and not options.quiet and (options.command is None or sys.stderr.isatty()):
+        context.tell(context.error_style.dim(reminder(vm["name"])))
+    status: int = result["status"]
+    return status
+
+
+class Ready:
+    """Turns the events of `run` into progress, until the command has the terminal."""
+
+    def __init__(self, progress: Progress, *, shell: bool, detach: bool) -> None:
+        self._progress = progress
+        self._says_so = shell or detach or sys.stderr.isatty()
+        self._vm: VmView | None = None
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        if event["event"] == "vm":
+            self._vm = event["vm"]
+        elif event["event"] == "ready":
+            if self._says_so:
+                self._progress.done(self._sentence(float(event["elapsed_s"])))
+            self._progress.close()
+        else:
+            self._progress.event(event)
+
+    def _sentence(self, elapsed_s: float) -> str:
+        if self._vm is None:
+            return f"ready in {format_duration(elapsed_s)}"
+        memory, disk = format_size(self._vm["memory_mib"] * MIB), format_size(self._vm["disk_bytes"])
+        spec = f"{self._vm['vcpu']} vCPU | {memory} memory | {disk} disk"
+        return f"{self._vm['name']} is ready in {format_duration(elapsed_s)} ({spec})"
+
+
+def check_combination(options: Namespace) -> None:
+    """Raise `Invalid` for flags that exclude each other, before anything else is looked at."""
+    if options.detach and options.rm:
+        raise Invalid(
+            "-d and --rm exclude each other", hint="delete a detached VM with `banger vm delete` when it is done"
+        )
+    if options.detach and options.command is not None:
+        raise Invalid("-d and a command exclude each other", hint="run it afterwards: `banger vm exec NAME -- CMD`")
+    if options.detach and options.tty:
+        raise Invalid("-d and -t exclude each other", hint="give -t to `banger vm exec` afterwards")
+    if options.detach and options.env:
+        raise Invalid("-d and -e exclude each other", hint="give -e to `banger vm exec` afterwards")
+    if options.path is not None and options.no_workspace:
+        raise Invalid("PATH and --no-workspace exclude each other", hint="leave one of them out")
+    if options.image is not None and not options.image:
+        raise Invalid("the name of the image is empty", hint="`banger image list` shows what is here")
+    parse_environment(options.env)
+
+
+def find_path(options: Namespace, *, directory: str) -> str | None:
+    """The absolute directory whose repository goes in; None for none. Raises `Invalid`."""
+    if options.path is not None:
+        path = os.path.abspath(os.path.join(directory, options.path))
+        if not os.path.isdir(path):
+            what = "is not a directory" if os.path.lexists(path) else "is not there"
+            hint = "a command for the guest goes after `--`" if os.sep not in options.path else "name a git repository"
+            raise Invalid(f"{ascii(options.path)} {what}", hint=hint)
+        return path
+    if options.no_workspace:
+        return None
+    while not os.path.lexists(os.path.join(directory, ".git")):
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+    return directory
+
+
+def reminder(name: str) -> str:
+    """What to do with a VM that still runs."""
+    return f"{name} is still running: `banger vm exec {name}` gets back in, `banger vm delete {name}` removes it"
+
+
+def parse_vcpu(text: str) -> int:
+    """A number of virtual processors; raises `Invalid`."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or not 1 <= int(text) <= VCPU_LIMIT:
+        raise Invalid(f"--vcpu: {ascii(text)} is not possible", hint=f"give a number from 1 to {VCPU_LIMIT}")
+    return int(text)
+
+
+def parse_memory(text: str) -> int:
+    """MiB of memory; raises `Invalid`."""
+    size_bytes = _parse_within("--memory", text, MEMORY_LIMITS)
+    if size_bytes % MIB:
+        raise Invalid(f"--memory: {ascii(text)} is not a whole number of MiB", hint="write 512M or 4G")
+    return size_bytes // MIB
+
+
+def parse_disk(text: str) -> int:
+    """Bytes of a disk; raises `Invalid`."""
+    return _parse_within("--disk", text, DISK_LIMITS)
+
+
+def _parse_within(option: str, text: str, limits: tuple[int, int]) -> int:
+    size_bytes = parse_size(text)
+    if not limits[0] <= size_bytes <= limits[1]:
+        hint = f"give a size from {format_size(limits[0])} to {format_size(limits[1])}"
+        raise Invalid(f"{option}: {format_size(size_bytes)} is not possible", hint=hint)
+    return size_bytes

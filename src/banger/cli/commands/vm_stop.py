@@ -1,0 +1,24 @@
+"""`banger vm stop`."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from banger.cli.arguments import Parser
+from banger.cli.targets import declare_targets, run_on_targets
+
+if TYPE_CHECKING:
+    from banger.cli.context import Context
+
+USAGE = "VM... [--json] [-q]"
+DESCRIPTION = "Shut VMs down in order. Their disks stay, and `banger vm start` brings them back."
+EXAMPLES = (("banger vm stop box", ""), ("banger vm stop box otter", "both at once"))
+
+
+def declare(parser: Parser) -> None:
+    declare_targets(parser)
+
+
+def run(context: Context, options: Namespace) -> int:
+    return run_on_targets(context, options, verb="stop", done="stopped")

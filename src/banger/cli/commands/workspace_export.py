@@ -1,0 +1,120 @@
+"""`banger vm workspace export`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from banger.api import framing
+from banger.cli.arguments import Parser, add_vm
+from banger.cli.context import vm_path
+from banger.cli.progress import Progress
+from banger.cli.render import count
+from banger.cli.targets import add_quiet
+from banger.core.errors import Invalid
+from banger.core.sizes import format_size
+from banger.core.untrusted import printable
+
+if TYPE_CHECKING:
+    from banger.api.client import Connection
+    from banger.api.messages import ExportRequest, ExportResult
+    from banger.cli.context import Context
+
+USAGE = "VM [--output FILE] [--guest-path DIR] [--base-commit COMMIT] [-q]"
+DESCRIPTION = """\
+Print a patch of everything that was done to the workspace in the guest: commits, changes, new files that
+are not ignored. It is binary-safe, and is refused as a whole before its first byte if any of it would
+touch something outside the repository or git's own files."""
+EXAMPLES = (
+    ("banger vm workspace export box > fix.patch", "then: git apply --check fix.patch"),
+    ("banger vm workspace export box --output fix.patch", "whole or not at all"),
+    ("banger vm workspace export box | git apply", "straight into the working tree"),
+    ("banger vm workspace export box --base-commit HEAD~3", "since an earlier commit"),
+)
+_SHOWN_FILES: Final = 20
+
+
+def declare(parser: Parser) -> None:
+    add_vm(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all")
+    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
+    add_quiet(parser)
+
+
+def run(context: Context, options: Namespace) -> int:
+    request: ExportRequest = {"guest_path": options.guest_path, "base_commit": options.base_commit}
+    path = vm_path(options.vm, "/workspace/export")
+    with (
+        Progress.for_terminal(context.environment, quiet=options.quiet) as progress,
+        context.open() as daemon,
+        open_output(options.output) as output,
+    ):
+        daemon.open_stream(path, request)
+        result = receive(daemon, output, progress)
+    if not options.quiet:
+        context.tell(render_summary(result))
+    return 0
+
+
+def receive(daemon: Connection, output: BinaryIO, progress: Progress) -> ExportResult:
+    """Write the patch as it comes; what it contains."""
+    for frame_type, payload in daemon.frames():
+        if frame_type == framing.EVENT:
+            progress.event(json.loads(payload))
+        elif frame_type == framing.OUTPUT:
+            output.write(payload)
+        elif frame_type == framing.RESULT:
+            output.flush()
+            result: ExportResult = json.loads(payload)
+            return result
+    raise AssertionError("`frames` ends with a result or an error")
+
+
+@contextmanager
+def open_output(name: str | None) -> Iterator[BinaryIO]:
+    """Standard output, or a new file that takes the name only when everything is in it. Raises `Invalid`."""
+    if name is None:
+        yield sys.stdout.buffer
+        return
+    temporary = f"{name}.{os.getpid()}.part"
+    try:
+        file = open(temporary, "xb")  # noqa: SIM115, PTH123 - closed below
+    except OSError as error:
+        raise Invalid(
+            f"{ascii(name)} cannot be written: {error.strerror}", hint="give --output another name"
+        ) from error
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, name)  # noqa: PTH105 - pathlib adds nothing here
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - as above
+        raise
+
+
+def render_summary(result: ExportResult) -> str:
+    """What a reader wants to know about a patch, for standard error."""
+    files = result["files"]
+    if not files:
+        return "Nothing was changed in the guest: the patch is empty."
+    lines = [
+        f"  {printable(file['change'])} {printable(file['path'])}" + (" (binary)" if file["binary"] else "")
+        for file in files
+    ]
+    if len(lines) > _SHOWN_FILES:
+        lines[_SHOWN_FILES:] = [f"  and {len(lines) - _SHOWN_FILES} more"]
+    total = (
+        f"{count(len(files), 'file')} changed, {count(result['additions'], 'line')} added, "
+        f"{result['deletions']} removed, {format_size(result['size_bytes'])}, "
+        f"since {printable(result['base_commit'])[:12]}"
+    )
+    return "\n".join((*lines, total))

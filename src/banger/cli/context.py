@@ -1,0 +1,64 @@
+"""What a command may use of the world: the daemon, the streams, the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+
+from banger.api.client import Connection
+from banger.cli.daemon import Daemon
+from banger.cli.render import Style
+from banger.core.layout import Layout, layout_from_environment
+
+
+class Context:
+    """One command's world. Everything is looked up when it is asked for."""
+
+    def __init__(self, *, environment: Mapping[str, str], daemon_argv: Sequence[str] | None) -> None:
+        self.environment = environment
+        self._daemon_argv = daemon_argv
+        self._layout: Layout | None = None
+
+    @property
+    def layout(self) -> Layout:
+        if self._layout is None:
+            self._layout = layout_from_environment(self.environment, uid=os.getuid())
+        return self._layout
+
+    @property
+    def daemon(self) -> Daemon:
+        return Daemon(layout=self.layout, environment=self.environment, argv=self._daemon_argv)
+
+    @property
+    def style(self) -> Style:
+        """For standard output."""
+        return Style.for_stream(sys.stdout, self.environment)
+
+    @property
+    def error_style(self) -> Style:
+        """For standard error."""
+        return Style.for_stream(sys.stderr, self.environment)
+
+    def connect(self) -> socket.socket:
+        """A connection to the daemon, which is started if there is none."""
+        return self.daemon.connect()
+
+    def open(self) -> Connection:
+        """The same for one request."""
+        return Connection(self.connect())
+
+    def write(self, text: str) -> None:
+        """Print on standard output."""
+        sys.stdout.write(text)
+
+    def tell(self, text: str) -> None:
+        """Print a line on standard error."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def vm_path(ref: str, rest: str = "") -> str:
+    """The API's path of a VM. `ref` has passed `banger.cli.arguments.vm_ref`: it needs no encoding."""
+    return f"/v1/vms/{ref}{rest}"

@@ -1,0 +1,110 @@
+"""What a user is told when something goes wrong: one sentence, a hint, the operation's id. Never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from banger.cli import exits
+from banger.cli.render import Style
+from banger.core.errors import BangerError, Failed, Internal, Invalid
+from banger.core.untrusted import printable, printable_lines
+
+
+def report(error: BaseException, words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Tell about `error` and return the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        error = exits.Hangup(exits.INTERRUPTED, "cancelled")
+    if isinstance(error, exits.Hangup):
+        if error.message:
+            _tell(f"banger: {error.message}\n")
+        return error.status
+    if environment.get("BANGER_DEBUG"):
+        import traceback
+
+        _tell("".join(traceback.format_exception(error)))
+    told = _as_banger_error(error)
+    own = words[: words.index("--")] if "--" in words else words
+    if "--json" in own:
+        _write_json(error_json(told))
+    else:
+        _tell(render_error(told, Style.for_stream(sys.stderr, environment)))
+    return exits.OF_KIND[told.kind]
+
+
+def error_json(error: BangerError) -> dict[str, Any]:
+    """What `--json` prints about a failure: the same shape as the daemon's."""
+    data = dict(error.data)
+    operation = str(data.pop("operation", "") or "")
+    view = {"kind": error.kind, "summary": error.summary, "hint": error.hint, "operation": operation, "data": data}
+    return {"error": view}
+
+
+def render_error(error: BangerError, style: Style, *, subject: str = "") -> str:
+    """One sentence with the operation id in parentheses; below it the hint, and the end of a log if there is one."""
+    operation = printable(str(error.data.get("operation") or ""), limit=64)
+    about = f"{subject}: " if subject else ""
+    text = f"banger: {about}{printable(error.summary)}"
+    if operation:
+        text += " " + style.dim(f"({operation})")
+    text += "\n"
+    if error.hint:
+        text += f"  {style.dim('hint:')} {printable(error.hint)}\n"
+    if tail := str(error.data.get("log_tail") or ""):
+        text += "".join(f"  | {line}\n" for line in printable_lines(tail).splitlines())
+    if log := error.data.get("log"):
+        text += f"  {style.dim('log:')} {printable(str(log))}\n"
+    return text
+
+
+def unknown_command(words: Sequence[str]) -> Invalid:
+    """The error for words that call nothing, with the command that was probably meant."""
+    from difflib import get_close_matches
+
+    from banger.cli.table import COMMANDS, GROUPS, find_group
+
+    depth = 0
+    while depth < len(words) and find_group(tuple(words[: depth + 1])):
+        depth += 1
+    called = " ".join(words[: depth + 1])
+    known = [*(command.words for command in COMMANDS if not command.hidden), *(group.words for group in GROUPS)]
+    here = {
+        entry[depth]: entry for entry in reversed(known) if len(entry) > depth and entry[:depth] == tuple(words[:depth])
+    }
+    word = words[depth] if depth < len(words) else ""
+    meant = [" ".join([*words[:depth], near]) for near in get_close_matches(word, here, n=1)]
+    meant += [" ".join(entry) for entry in known if entry[-1] == word]
+    where = " ".join(["banger", *words[:depth]])
+    hint = f"did you mean `banger {meant[0]}`?" if meant else f"`{where} --help` lists what there is"
+    return Invalid(f"there is no command {ascii(called)}", hint=hint)
+
+
+def _as_banger_error(error: BaseException) -> BangerError:
+    if isinstance(error, BangerError):
+        return error
+    if isinstance(error, OSError):
+        place = f"{printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        return Failed(f"{place}{error.strerror or error}")
+    return Internal(
+        f"something went wrong inside banger: {type(error).__name__}: {printable(str(error), limit=200)}",
+        hint="run it again with BANGER_DEBUG=1 to see where, and report it",
+    )
+
+
+def _tell(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        pass  # nobody listens; the exit status still says it
+
+
+def _write_json(document: object) -> None:
+    try:
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

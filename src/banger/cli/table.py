@@ -1,0 +1,133 @@
+"""The one table of commands. Nothing is imported here: `--help` and completion read it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+
+class Command:
+    """A command: the words that call it, the module that has it, and what it does in one line."""
+
+    __slots__ = ("hidden", "module", "summary", "words")
+
+    def __init__(self, words: str, module: str, summary: str, *, hidden: bool = False) -> None:
+        self.words = tuple(words.split())
+        self.module = module
+        self.summary = summary
+        self.hidden = hidden
+
+
+class Group:
+    """A word that only has commands below it: what they are for, what to try first and what comes next."""
+
+    __slots__ = ("page", "purpose", "summary", "words")
+
+    def __init__(self, words: str, summary: str, *, purpose: str, page: tuple[tuple[str, str], ...]) -> None:
+        self.words = tuple(words.split())
+        self.summary = summary
+        self.purpose = purpose
+        self.page = page
+
+
+COMMANDS: Final = (
+    Command("vm run", "vm_run", "make a VM, put a repository in, and run a command or a shell"),
+    Command("vm exec", "vm_exec", "run a command, or a shell, in a running VM"),
+    Command("vm ssh", "vm_ssh", "reach a running VM with the system's ssh"),
+    Command("vm list", "vm_list", "list all VMs"),
+    Command("vm show", "vm_show", "show everything about one VM"),
+    Command("vm logs", "vm_logs", "print what a VM's console printed"),
+    Command("vm start", "vm_start", "start stopped VMs"),
+    Command("vm stop", "vm_stop", "shut VMs down; their disks stay"),
+    Command("vm delete", "vm_delete", "stop VMs and remove their disks, for good"),
+    Command("vm workspace export", "workspace_export", "print a patch of everything done in the guest's copy"),
+    Command("image list", "image_list", "list the images that are here"),
+    Command("image pull", "image_pull", "make an image, and the kernel for it, ready for use"),
+    Command("image import", "image_import", "make an image of a root file system archive"),
+    Command("kernel list", "kernel_list", "list the kernels that are here"),
+    Command("doctor", "doctor", "say what this computer can do, and what to do about the rest"),
+    Command("daemon status", "daemon_status", "say whether the daemon runs, and where its log is"),
+    Command("daemon stop", "daemon_stop", "end the daemon; VMs go on running"),
+    Command("daemon restart", "daemon_restart", "end the daemon and start it again; VMs go on running"),
+    Command("version", "version", "print versions"),
+    Command("internal-connect", "internal_connect", "join standard input and output to a guest's port", hidden=True),
+)
+
+ALIASES: Final = {("ps",): ("vm", "list"), ("vm", "ps"): ("vm", "list")}
+
+GROUPS: Final = (
+    Group(
+        "vm",
+        "make and use virtual machines",
+        purpose="A VM is a disposable Linux machine with its own kernel. What runs in it cannot touch this computer.",
+        page=(
+            ("In a git repository, most of the time:", ""),
+            ("banger vm run", "a shell in a new VM with the repository in it"),
+            ("banger vm run --rm . -- make test", "one command, its exit status, and nothing left"),
+            ("With a VM that stays:", ""),
+            ("banger vm run -d --name box .", "ready in the background"),
+            ("banger vm exec box -- make test", "in the workspace"),
+            ("banger vm workspace export box", "the edits, as a patch for `git apply`"),
+            ("banger vm delete box", "when it has served"),
+        ),
+    ),
+    Group(
+        "vm workspace",
+        "bring work back from a VM",
+        purpose="A workspace is the copy of a repository in a VM. What was done there comes back as a reviewed patch.",
+        page=(
+            ("See it, then apply it:", ""),
+            ("banger vm workspace export box --output fix.patch", "write the patch"),
+            ("git apply --check fix.patch", "does it fit?"),
+            ("git apply fix.patch", ""),
+        ),
+    ),
+    Group(
+        "image",
+        "root file systems that VMs start from",
+        purpose="An image is a read-only root file system. All VMs share it; each has a disk of its own on top.",
+        page=(
+            ("The first `vm run` makes the default image by itself. To do it beforehand:", ""),
+            ("banger image pull", "debian-bookworm and its kernel"),
+            ("With a root file system of your own:", ""),
+            ("banger image import rootfs.tar --name tiny", "any tar of a root directory"),
+            ("banger vm run --image tiny --rm --no-workspace -- uname -a", "use it"),
+        ),
+    ),
+    Group(
+        "kernel",
+        "kernels that VMs boot",
+        purpose="Kernels are kept apart from images, so that any image boots. They come with `image pull`.",
+        page=(("What is here:", ""), ("banger kernel list", "names, releases and sizes")),
+    ),
+    Group(
+        "daemon",
+        "the background process that looks after VMs",
+        purpose="Each user has one daemon. Commands start it when they need it; VMs survive its end.",
+        page=(
+            ("When something looks wrong:", ""),
+            ("banger daemon status", "is it there, and where is its log?"),
+            ("banger daemon restart", "after banger was updated"),
+        ),
+    ),
+)
+
+# Top-level words in the order in which help shows them.
+TOP: Final = ("vm", "image", "kernel", "doctor", "daemon", "version")
+
+
+def find_command(words: tuple[str, ...]) -> Command | None:
+    """The command that `words` call exactly."""
+    words = ALIASES.get(words, words)
+    return next((command for command in COMMANDS if command.words == words), None)
+
+
+def find_group(words: tuple[str, ...]) -> Group | None:
+    """The group that `words` name exactly."""
+    return next((group for group in GROUPS if group.words == words), None)
+
+
+def commands_below(words: tuple[str, ...]) -> list[Command]:
+    """Shown commands whose words begin with `words`."""
+    return [command for command in COMMANDS if command.words[: len(words)] == words and not command.hidden]

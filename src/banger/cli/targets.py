@@ -1,0 +1,59 @@
+"""What `start`, `stop` and `delete` share: several VMs at once, told about in the order in which they were given."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from banger.api.client import error_from
+from banger.cli import exits
+from banger.cli.arguments import Parser, add_json, vm_ref
+from banger.cli.failures import render_error
+from banger.cli.progress import Progress
+from banger.cli.render import render_json
+from banger.core.untrusted import printable
+
+if TYPE_CHECKING:
+    from banger.api.messages import TargetsResult
+    from banger.cli.context import Context
+
+
+def declare_targets(parser: Parser) -> None:
+    """The arguments that these commands take."""
+    parser.add_argument("vm", metavar="VM...", nargs="+", type=vm_ref, help="names, ids or the beginnings of ids")
+    add_json(parser)
+    add_quiet(parser)
+
+
+def add_quiet(parser: Parser) -> None:
+    """`-q`, the same for every command that shows progress."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no notices")
+
+
+def follow(context: Context, options: Namespace, *, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+    """Send a request, show its progress, return its result."""
+    with Progress.for_terminal(context.environment, quiet=options.quiet) as progress, context.open() as daemon:
+        for message in daemon.follow(path, body):
+            if "result" in message:
+                return message["result"]
+            progress.event(message)
+    raise AssertionError("`follow` ends with a result or an error")
+
+
+def run_on_targets(context: Context, options: Namespace, *, verb: str, done: str) -> int:
+    """Do it; the exit status is that of the first that went wrong. One that fails does not stop the others."""
+    result: TargetsResult = follow(context, options, path=f"/v1/vms/{verb}", body={"refs": options.vm})
+    if options.json:
+        context.write(render_json(result))
+    status = exits.DONE
+    for outcome in result["outcomes"]:
+        if outcome["error"] is not None:
+            error = error_from(dict(outcome["error"]))
+            status = status or exits.OF_KIND[error.kind]
+            if not options.json:
+                text = render_error(error, context.error_style, subject=printable(outcome["ref"]))
+                context.tell(text.removesuffix("\n"))
+        elif not options.json and not options.quiet:
+            name = outcome["vm"]["name"] if outcome["vm"] is not None else outcome["ref"]
+            context.write(f"{printable(name)} {done}\n")
+    return status
