@@ -1,6 +1,6 @@
 """Making what is wanted, what was journalled and what is there agree, when a daemon starts.
 
-Order: finish or take back the operations a dead daemon left; adopt VMs that still run; clear up after those that do not;
+Order: finish or take back what a dead daemon had begun; adopt VMs that still run; clear up after those that do not;
 delete VMs whose request died with its daemon; empty the trash. Nothing without our label is touched, and no directory
 of a VM is removed because a row is missing.
 """
