@@ -125,8 +125,8 @@ def test_a_shell_and_the_systems_ssh(world: World, repository: Path) -> None:
     assert shell.exitstatus == 7, shell.before
     assert b"sh1" in shell.before
 
-    assert world.succeed("vm", "ssh", "sh1", "--", "hostname; echo $SSH_AUTH_SOCK; exit 0") == b"sh1\n\n"
-    assert world.banger("vm", "ssh", "sh1", "--", "exit 9").returncode == 9
+    assert world.succeed("vm", "ssh", "sh1", "--", "sh", "-c", "hostname; echo $SSH_AUTH_SOCK") == b"sh1\n\n"
+    assert world.banger("vm", "ssh", "sh1", "--", "sh", "-c", "exit 9").returncode == 9
     config = world.root / "ssh-config"
     config.write_bytes(world.succeed("vm", "ssh", "--print-config", "sh1"))
     host = config.read_text().split()[1]

@@ -11,13 +11,14 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from banger.core.errors import BangerError, Unavailable
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
-from banger.daemon.app import serve
+from banger.daemon.app import Collaborators, host_collaborators, serve
 from banger.daemon.logs import set_up_logging
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ def prepare(layout: Layout) -> None:
         make_private_directory(directory)
 
 
-def main() -> int:
-    """Serve until told to end; the exit status says whether it began."""
+def main(gather: Callable[[Layout], Collaborators] = host_collaborators) -> int:
+    """Serve until told to end; the exit status says whether it began. Tests pass collaborators of their own."""
     os.umask(0o077)
     ready_descriptor = os.environ.pop("BANGER_READY_FD", None)
     readiness = Readiness(int(ready_descriptor) if ready_descriptor else None)
@@ -66,7 +67,7 @@ def main() -> int:
         set_up_logging(layout.daemon_log)
         log.info("the daemon begins, pid %d", os.getpid())
         try:
-            asyncio.run(serve(layout, on_ready=lambda: readiness.tell("ready")))
+            asyncio.run(serve(layout, gather(layout), on_ready=lambda: readiness.tell("ready")))
         finally:
             os.close(lock)
     except BangerError as error:

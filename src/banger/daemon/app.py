@@ -96,9 +96,8 @@ def host_collaborators(layout: Layout) -> Collaborators:
     )
 
 
-async def serve(layout: Layout, *, on_ready: Callable[[], None], collaborators: Collaborators | None = None) -> None:
+async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], None]) -> None:
     """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running."""
-    parts = collaborators or host_collaborators(layout)
     database = Database(layout.database)
     await database.open()
     await ensure_user_key(layout.user_key)

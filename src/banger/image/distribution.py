@@ -187,6 +187,7 @@ def edit(tree: RootfsTree) -> None:
     for unit in MASKED_UNITS:
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
     tree.add_text("etc/machine-id", "")
+    tree.add_text("etc/default/locale", "LANG=C.UTF-8\n")
     tree.add_text("etc/apt/sources.list", render_sources(Mirrors(), suite=SUITE))
     tree.add_text("etc/profile.d/banger.sh", PROFILE)
 

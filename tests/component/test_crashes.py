@@ -1,0 +1,105 @@
+"""The generated sweep: a daemon that dies at any journalled point leaves a world that the next one puts in order.
+
+The steps are read from the operations themselves, so a new step is swept on the day it is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from banger.core.layout import Layout
+from banger.core.vm import State, VmSpec
+from banger.daemon.failpoints import POINTS
+from banger.daemon.operations.create import CreateVm
+from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.start import StartVm
+from banger.daemon.operations.stop import StopVm
+from banger.store.records import VmRecord
+from tests.component.fake_world import FakeWorld
+
+SPEC = VmSpec(
+    image="i", image_digest="d", kernel="k", kernel_digest="d", vcpu=1, memory_mib=128, disk_bytes=1 << 30, nat=True
+)
+RECORD = VmRecord(id="0" * 36, name="x", state=State.STOPPED, spec=SPEC, ephemeral=False, created_at_s=0)
+NOBODY = cast("Any", None)
+LAYOUT = Layout(config=Path("/c"), state=Path("/s"), cache=Path("/k"), run=Path("/r"))
+
+
+def all_points() -> list[str]:
+    create = CreateVm(layout=LAYOUT, journal=NOBODY, teardown=NOBODY, disks=NOBODY)
+    start = StartVm(
+        layout=LAYOUT,
+        journal=NOBODY,
+        teardown=NOBODY,
+        supervisor=NOBODY,
+        images=NOBODY,
+        kernels=NOBODY,
+        chooser=NOBODY,
+        networks=NOBODY,
+        boot_files=NOBODY,
+        clock=NOBODY,
+    )
+    stop = StopVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
+    delete = DeleteVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
+    steps = {
+        "create": create.steps(RECORD),
+        "start": start.steps(RECORD, None, {}),
+        "stop": stop.steps(RECORD, polite=True),
+        "delete": delete.steps(RECORD),
+    }
+    return [f"{kind}.{step.name}.{point}" for kind, list_ in steps.items() for step in list_ for point in POINTS]
+
+
+@pytest.mark.parametrize("point", all_points())
+def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    kind = point.split(".")[0]
+    run = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
+    if kind in ("create", "start"):
+        world.start_daemon(failpoints=f"{point}=kill")
+        assert world.banger(*run).returncode == 8
+        expected: set[str] = set()  # it was not ready: it belonged to the request that died
+    else:
+        world.start_daemon()
+        world.succeed(*run)
+        world.kill_daemon()
+        world.start_daemon(failpoints=f"{point}=kill")
+        assert world.banger("vm", kind, "box").returncode == 8
+        expected = {"stop": {"stopped", "running"}, "delete": set()}[kind]
+    world.wait_for_death()
+    world.start_daemon()
+    vms = world.vms()
+    if expected:
+        assert [vm["name"] for vm in vms] == ["box"]
+        assert vms[0]["state"] in expected
+        world.succeed("vm", "start", "box")
+        assert world.succeed("vm", "exec", "box", "--cwd", "/", "echo", "alive") == b"alive\n"
+    elif point.endswith("before_intent") and kind == "delete":
+        assert vms == []  # the operation was open already: it is finished, not forgotten
+    else:
+        assert vms == []
+    world.succeed(*run)
+    world.clear()
+
+
+@pytest.mark.parametrize("action", ["error", "enospc", "eio"])
+@pytest.mark.parametrize(
+    "point",
+    [point for point in all_points() if point.split(".")[0] in ("create", "start") and point.endswith("after_act")],
+)
+def test_a_step_that_fails_is_taken_back_and_the_next_try_works(tmp_path: Path, point: str, action: str) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    world.start_daemon(failpoints=f"{point}={action}")
+    run = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
+    failed = world.banger(*run)
+    assert failed.returncode == 1
+    assert b"Traceback" not in failed.stderr
+    assert world.vms() == []
+    world.check_nothing_left()
+    world.succeed(*run)
+    world.clear()

@@ -1,0 +1,175 @@
+"""The real daemon with everything slow replaced: `python -m tests.fakes.daemon`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from banger.core.clock import RandomIds, SystemClock
+from banger.core.errors import Failed, NotFound
+from banger.core.layout import Layout
+from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
+from banger.core.progress import Progress
+from banger.core.sockets import listen_unix
+from banger.daemon.__main__ import main
+from banger.daemon.app import Collaborators
+from banger.daemon.defaults import Defaults
+from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.operations.boot_files import BootFiles
+from banger.guest.agent import find_agent
+from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
+from banger.hypervisor.qemu.machine import QemuMachine
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+
+Report = Callable[[Progress], None]
+
+
+class FakeImages:
+    """One image, which nobody reads."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._image = Image(
+            name="fake",
+            digest="sha256:" + "1" * 64,
+            architecture="x86_64",
+            rootfs=layout.cache / "rootfs",
+            root_fs="erofs",
+            init=None,
+            environment={},
+            size_bytes=0,
+            created_at_s=0,
+            source="test",
+        )
+
+    async def ensure(self, name: str, report: Report) -> Image:
+        if name != "fake":
+            raise NotFound(f"there is no image named {name}", hint="use fake")
+        return self._image
+
+    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
+        raise Failed("not here")
+
+    def find(self, name: str) -> Image | None:
+        return self._image if name == "fake" else None
+
+    def read(self, digest: str) -> Image:
+        return self._image
+
+    def list(self) -> list[Image]:
+        return [self._image]
+
+
+class FakeKernels:
+    """One kernel, which nobody boots."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._kernel = Kernel(
+            name="fake",
+            digest="sha256:" + "2" * 64,
+            architecture="x86_64",
+            release="0",
+            vmlinuz=layout.cache / "vmlinuz",
+            modules=layout.cache / "modules",
+            boot_modules=(),
+            size_bytes=0,
+            created_at_s=0,
+            source="test",
+        )
+
+    async def ensure(self, name: str, report: Report) -> Kernel:
+        return self._kernel
+
+    def find(self, name: str) -> Kernel | None:
+        return self._kernel
+
+    def read(self, digest: str) -> Kernel:
+        return self._kernel
+
+    def list(self) -> list[Kernel]:
+        return [self._kernel]
+
+
+class FakeHypervisor:
+    """Starts `tests.fakes.vmm`."""
+
+    name = "fake"
+
+    async def start(self, spec: MachineSpec) -> RunningMachine:
+        spec.channel.unlink(missing_ok=True)
+        with listen_unix(spec.channel) as listener, spec.log.open("wb") as log:
+            process = await start(
+                [
+                    sys.executable,
+                    __file__.replace("daemon.py", "vmm.py"),
+                    str(listener.fileno()),
+                    str(find_agent("x86_64")),
+                    f"banger-{spec.vm_id}",
+                ],
+                cwd=spec.run_directory,
+                stdout=log.fileno(),
+                stderr=log.fileno(),
+                pass_fds=[listener.fileno()],
+            )
+        identity = read_identity(process.pid)
+        assert identity is not None
+        return QemuMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid))
+
+    async def adopt(self, spec: MachineSpec, identity: ProcessIdentity) -> RunningMachine | None:
+        pidfd = open_pidfd(identity)
+        return QemuMachine(spec=spec, identity=identity, pidfd=pidfd) if pidfd is not None else None
+
+
+@dataclass(frozen=True)
+class FakeChoice:
+    hypervisor: Hypervisor
+    accelerator: str = "nothing at all"
+    command_line: CommandLine = CommandLine(("quiet",))
+    notice: str = ""
+
+
+class FakeChooser:
+    async def choose(self, kernel: Kernel) -> FakeChoice:
+        return FakeChoice(FakeHypervisor())
+
+
+class FakeNetworks:
+    """A network process that does nothing but exist."""
+
+    def check(self) -> None:
+        return
+
+    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
+        process = await start([sys.executable, "-c", "import time; time.sleep(3600)", vm_id], cwd=run_directory)
+        identity = read_identity(process.pid)
+        assert identity is not None
+        return identity
+
+
+class FakeDisks:
+    async def make(self, path: Path, size_bytes: int) -> None:
+        await asyncio.to_thread(path.write_bytes, b"disk")
+
+
+def fake_collaborators(layout: Layout) -> Collaborators:
+    return Collaborators(
+        images=FakeImages(layout),
+        kernels=FakeKernels(layout),
+        chooser=FakeChooser(),
+        boot_files=BootFiles(layout=layout),
+        networks=FakeNetworks(),
+        disks=FakeDisks(),
+        defaults=Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30, image="fake", kernel="fake"),
+        clock=SystemClock(),
+        ids=RandomIds(),
+        failpoints=Failpoints(parse_failpoints(os.environ.get("BANGER_FAILPOINTS", ""))),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(fake_collaborators))

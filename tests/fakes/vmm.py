@@ -1,0 +1,28 @@
+"""A VMM that is no machine: it joins the channel to the real agent, which runs its commands on this host.
+
+As a process it is like a VMM in everything that the daemon relies on: it outlives the daemon, listens on the channel,
+works in the run directory, has the VM's id on its command line, and ends when the guest switches itself off.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+SWITCHED_OFF = 3
+
+
+def main() -> int:
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    agent = sys.argv[2]
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            process = subprocess.Popen([agent, "--serve-fd", str(connection.fileno())], pass_fds=[connection.fileno()])
+        if process.wait() == SWITCHED_OFF:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
