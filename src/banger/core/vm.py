@@ -71,6 +71,11 @@ def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:
             f"{format_size(memory_mib * MIB)} of memory is not possible",
             hint=f"give --memory a size from {format_size(low * MIB)} to {format_size(high * MIB)}",
         )
+    check_disk_size(disk_bytes)
+
+
+def check_disk_size(disk_bytes: int) -> None:
+    """Raise `Invalid` for a size that no data disk can have."""
     if not DISK_BYTES_LIMITS[0] <= disk_bytes <= DISK_BYTES_LIMITS[1]:
         raise Invalid(
             f"a disk of {format_size(disk_bytes)} is not possible",

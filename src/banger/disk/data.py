@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import os
-import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from banger.core.errors import Failed, Unavailable
-from banger.core.files import make_private_directory
-from banger.core.processes import run
+from banger.core.errors import Unavailable
+from banger.core.files import make_private_directory, sync_directory
+from banger.core.locks import exclusive_lock
+from banger.core.processes import CommandFailed, run
 from banger.core.sizes import format_size
+from banger.core.threads import run_in_thread
+from banger.core.vm import check_disk_size
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
+_PIECE_BYTES: Final = 16 << 20
+_MAKE_DEADLINE_S: Final = 120.0
+# The file is all holes, so there is nothing to zero: neither here nor, later and slowly, in the guest. mke2fs before
+# 1.47 does not know the option; there the guest zeroes the inode tables when it has nothing else to do.
+_PREZEROED: Final = "assume_storage_prezeroed=1"
+_OPTIONS: Final = ("lazy_itable_init=1", "lazy_journal_init=1", "root_owner=0:0", "nodiscard")
 
 
 async def ensure_data_disk(path: Path, *, size_bytes: int, templates: Path) -> None:
-    """Make an empty data disk at `path`, replacing a half-made one. Raises `Unavailable` when there is no space."""
+    """Make an empty data disk at `path`, replacing what is there. It is complete and durable when it has that name.
+
+    Raises `Invalid` for an absurd size and `Unavailable` when there is no space.
+    """
+    check_disk_size(size_bytes)
     template = await _ensure_template(templates, size_bytes)
-    path.unlink(missing_ok=True)
-    try:
-        await asyncio.to_thread(copy_sparse, template, path)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise Unavailable("there is no space left for the VM's disk", hint="delete VMs or images") from error
-        raise
+    draft = path.with_name(f".{path.name}.draft")
+
+    def copy(check: Callable[[], None]) -> None:
+        draft.unlink(missing_ok=True)
+        try:
+            copy_sparse(template, draft, check=check)
+            draft.rename(path)
+            sync_directory(path.parent)
+        except BaseException as error:
+            draft.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise _explain(error, size_bytes) from error
+            raise
+
+    await run_in_thread(copy)
+
+
+def plan_mke2fs(draft: Path, *, prezeroed: bool) -> list[str]:
+    """The argument vector of mke2fs(8): no blocks reserved for root, who owns the file system."""
+    options = (*_OPTIONS, _PREZEROED) if prezeroed else _OPTIONS
+    return [
+        *("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", "banger-data"),
+        *("-E", ",".join(options), os.fspath(draft)),
+    ]
 
 
 async def _ensure_template(templates: Path, size_bytes: int) -> Path:
@@ -36,49 +64,94 @@ async def _ensure_template(templates: Path, size_bytes: int) -> Path:
     if template.exists():
         return template
     make_private_directory(templates)
-    draft = templates / f".{template.name}.{secrets.token_hex(4)}"
-    try:
-        with draft.open("xb") as file:
-            file.truncate(size_bytes)
-        # Without root, without a mount; the guest grows the lazy parts when it has nothing else to do.
-        options = "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0,nodiscard"
-        argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-L", "banger-data", "-E", options, os.fspath(draft)]
-        await run(argv, hint="install the package e2fsprogs")
-        draft.rename(template)
-    except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise Failed(f"the file system here cannot hold a file of {format_size(size_bytes)}") from error
-        raise
-    finally:
-        draft.unlink(missing_ok=True)
+    async with exclusive_lock(templates / "lock", deadline_s=2 * _MAKE_DEADLINE_S):
+        if not template.exists():
+            await _make_template(template, size_bytes)
     return template
 
 
-def copy_sparse(source: Path, target: Path) -> None:
-    """Copy a file by reference where the file system can, else only the parts that hold data (lseek(2))."""
-    with source.open("rb") as reading, target.open("xb") as writing:
-        try:
-            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS):
-                raise
-        else:
-            return
-        size = os.fstat(reading.fileno()).st_size
-        os.truncate(writing.fileno(), size)
-        position = 0
-        while position < size:
+async def _make_template(template: Path, size_bytes: int) -> None:
+    draft = template.with_name(f".{template.name}.draft")
+    try:
+        for prezeroed in (True, False):
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                start = os.lseek(reading.fileno(), position, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                raise
-            position = os.lseek(reading.fileno(), start, os.SEEK_HOLE)
-            os.lseek(writing.fileno(), start, os.SEEK_SET)
-            os.lseek(reading.fileno(), start, os.SEEK_SET)
-            while start < position:
-                copied = os.sendfile(writing.fileno(), reading.fileno(), start, position - start)
-                if copied == 0:
-                    return
-                start += copied
+                os.truncate(descriptor, size_bytes)
+                try:
+                    await run(
+                        plan_mke2fs(draft, prezeroed=prezeroed),
+                        timeout_s=_MAKE_DEADLINE_S,
+                        hint="install the package e2fsprogs, and see that there is space left",
+                    )
+                except CommandFailed:
+                    if prezeroed:
+                        continue
+                    raise
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            draft.rename(template)
+            sync_directory(template.parent)
+            return
+    except OSError as error:
+        raise _explain(error, size_bytes) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def copy_sparse(source: Path, target: Path, *, check: Callable[[], None] = lambda: None) -> None:
+    """Copy a file to a new one: by reference where the file system can, else only what is not a hole (lseek(2)).
+
+    The copy is durable when this returns.
+    """
+    with source.open("rb") as reading:
+        writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if not _clone(reading.fileno(), writing):
+                _copy_data(reading.fileno(), writing, check)
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+
+
+def _clone(source: int, target: int) -> bool:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV, errno.ENOSYS, errno.EPERM):
+            return False
+        raise
+    return True
+
+
+def _copy_data(source: int, target: int, check: Callable[[], None]) -> None:
+    size = os.fstat(source).st_size
+    os.truncate(target, size)
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                return
+            raise
+        end = os.lseek(source, start, os.SEEK_HOLE)
+        os.lseek(target, start, os.SEEK_SET)
+        while start < end:
+            check()
+            copied = os.sendfile(target, source, start, min(end - start, _PIECE_BYTES))
+            if copied == 0:
+                raise OSError(errno.EIO, "the template became shorter while it was copied")
+            start += copied
+
+
+def _explain(error: OSError, size_bytes: int) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable("there is no space left for the VM's disk", hint="delete VMs or images")
+    if error.errno == errno.EFBIG:
+        return Unavailable(
+            f"the file system here cannot hold a file of {format_size(size_bytes)}",
+            hint="give a smaller --disk, or set BANGER_HOME to another file system",
+        )
+    return error

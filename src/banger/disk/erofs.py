@@ -10,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from banger.core.errors import Invalid
-from banger.disk.tree import Node, walk
+from banger.core.untrusted import printable
+from banger.disk.tree import Node
 
 BLOCK: Final = 4096
 _SUPERBLOCK_OFFSET: Final = 1024
 _MAGIC: Final = 0xE0F5E1E2
 _COMPAT_CHECKSUM: Final = 1
+_COMPAT_MTIME: Final = 2  # times in inodes are modification times
 _SUPERBLOCK: Final = struct.Struct("<IIIBBHQQIIII16s16sIHHHBBIQB23x")
 _INODE: Final = struct.Struct("<HHHHQIIIIQII16x")
 _DIRENT: Final = struct.Struct("<QHBx")
@@ -47,6 +49,9 @@ _XATTR_PREFIXES: Final = (
     (b"security.", 6),
 )
 _COPY_BYTES: Final = 1 << 20
+_META_BUFFER_BYTES: Final = 1 << 20
+_SHORTER: Final = "the archive became shorter while its image was written"
+_SHORTER_HINT: Final = "do not change the archive meanwhile, and try again"
 
 
 @dataclass(slots=True, eq=False)
@@ -73,47 +78,77 @@ class _Inode:
         return -(-(self.size - self.inline) // BLOCK) if self.size > self.inline else 0
 
 
+class _Metadata:
+    """The area of inodes, written from front to back in large pieces while data goes elsewhere in the same file."""
+
+    def __init__(self, output: BinaryIO) -> None:
+        self._output = output
+        self._begin = _META_BLOCK * BLOCK
+        self._pending = bytearray()
+        self._digest = hashlib.sha256()
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Bytes at `offset` of the image, which is not before the end of the bytes added earlier."""
+        self._pending += bytes(offset - self._begin - len(self._pending))
+        self._pending += data
+        if len(self._pending) >= _META_BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> bytes:
+        """Write what is pending; the digest of the area so far."""
+        self._output.seek(self._begin)
+        self._output.write(self._pending)
+        self._begin += len(self._pending)
+        self._digest.update(self._pending)
+        self._pending = bytearray()
+        return self._digest.digest()
+
+
 def write_erofs(root: Node, output: BinaryIO, *, report: Callable[[int], None] = lambda _bytes: None) -> int:
     """Write the image of a tree to an empty seekable file and return its size in bytes.
 
-    Raises `Invalid` for what the format cannot hold.
+    `report` is told the bytes of file content written so far. Raises `Invalid` for what the format cannot hold.
     """
     inodes = _number_inodes(root)
-    meta_end = _place_inodes(list(inodes.values()))
+    meta_end = _place_inodes(inodes.values())
     block = -(-meta_end // BLOCK)
     for inode in inodes.values():
         if inode.blocks:
             inode.first_block = block
             block += inode.blocks
-    meta = bytearray(meta_end - _META_BLOCK * BLOCK)
-    output.seek(_META_BLOCK * BLOCK + len(meta))
+    if block >= 1 << 32:
+        raise Invalid("the file system would be larger than 16 TiB")
+    meta = _Metadata(output)
+    written = 0
     for inode in inodes.values():
-        _write_content(inode, inodes, meta, output, report)
+        meta.add(inode.offset, _encode_inode(inode) + inode.xattrs)
+        if inode.size:
+            _write_content(inode, inodes, meta, output)
+            written += inode.size
+            report(written)
+    uuid = meta.flush()[:16]
     output.truncate(block * BLOCK)
-    output.seek(_META_BLOCK * BLOCK)
-    output.write(meta)
     output.seek(0)
-    output.write(_superblock(inodes[id(root)], len(inodes), block, hashlib.sha256(meta).digest()[:16]))
+    output.write(_superblock(inodes[id(root)], len(inodes), block, uuid))
     return block * BLOCK
 
 
 def _number_inodes(root: Node) -> dict[int, _Inode]:
-    """One `_Inode` a node, by its id, the root first; hard links share one."""
+    """One `_Inode` a node, by its id, the root first and each after its directory; hard links share one."""
     inodes: dict[int, _Inode] = {}
-    parents: dict[bytes, _Inode] = {}
-    for path, node in walk(root):
-        parent = parents[path.rpartition(b"/")[0]] if path else None
-        if id(node) not in inodes:
-            inodes[id(node)] = _Inode(
-                node=node, number=len(inodes) + 1, size=0, xattrs=_encode_xattrs(node), parent=parent
-            )
-        inode = inodes[id(node)]
+    waiting: list[tuple[Node, _Inode | None]] = [(root, None)]
+    while waiting:
+        node, parent = waiting.pop()
+        if id(node) in inodes:
+            continue
+        inode = _Inode(node=node, number=len(inodes) + 1, size=0, xattrs=_encode_xattrs(node), parent=parent)
+        inodes[id(node)] = inode
         if node.is_directory:
-            parents[path] = inode
             inode.names = sorted([b".", b"..", *node.children])
             inode.size = _directory_size(inode.names)
             if parent is not None:
                 parent.subdirectories += 1
+            waiting += [(node.children[name], inode) for name in reversed(inode.names) if name in node.children]
         elif node.is_symlink:
             inode.size = len(node.target)
         elif node.body is not None:
@@ -121,45 +156,39 @@ def _number_inodes(root: Node) -> dict[int, _Inode]:
     return inodes
 
 
-def _place_inodes(inodes: list[_Inode]) -> int:
-    """Give every inode its offset and return the end of the metadata. Short tails go beside their inodes."""
+def _place_inodes(inodes: Iterable[_Inode]) -> int:
+    """Give every inode its offset and return the end of the metadata.
+
+    A short tail goes beside its inode, and then both must be within one block.
+    """
     offset = _META_BLOCK * BLOCK
     for inode in inodes:
         head = _INODE.size + len(inode.xattrs)
         tail = inode.size % BLOCK
         offset = -(-offset // _SLOT) * _SLOT
-        inline = tail if tail and head + tail <= BLOCK // 2 else 0
-        if offset % BLOCK + head + inline > BLOCK and (inline or head <= BLOCK):
+        inode.inline = tail if tail and head + tail <= BLOCK // 2 else 0
+        if offset % BLOCK + head + inode.inline > BLOCK:
             offset = -(-offset // BLOCK) * BLOCK
         inode.offset = offset
-        inode.inline = inline
-        offset += head + inline
+        offset += head + inode.inline
     return offset
 
 
-def _write_content(
-    inode: _Inode, inodes: dict[int, _Inode], meta: bytearray, output: BinaryIO, report: Callable[[int], None]
-) -> None:
+def _write_content(inode: _Inode, inodes: dict[int, _Inode], meta: _Metadata, output: BinaryIO) -> None:
     node = inode.node
-    start = inode.offset - _META_BLOCK * BLOCK
-    head = _encode_inode(inode) + inode.xattrs
-    meta[start : start + len(head)] = head
-    if not inode.size:
-        return
-    tail_at = start + len(head)
+    tail_at = inode.offset + _INODE.size + len(inode.xattrs)
     if node.body is not None:
         _copy_body(inode, meta, tail_at, output)
-        report(inode.size)
         return
     content = _encode_directory(inode, inodes) if node.is_directory else node.target
     full = len(content) - inode.inline
     if full:
         output.seek(inode.first_block * BLOCK)
         output.write(content[:full])
-    meta[tail_at : tail_at + inode.inline] = content[full:]
+    meta.add(tail_at, content[full:])
 
 
-def _copy_body(inode: _Inode, meta: bytearray, tail_at: int, output: BinaryIO) -> None:
+def _copy_body(inode: _Inode, meta: _Metadata, tail_at: int, output: BinaryIO) -> None:
     body = inode.node.body
     assert body is not None
     body.source.seek(body.offset)
@@ -169,14 +198,14 @@ def _copy_body(inode: _Inode, meta: bytearray, tail_at: int, output: BinaryIO) -
     while left:
         data = body.source.read(min(left, _COPY_BYTES))
         if not data:
-            raise Invalid("the source of a file became shorter while its image was written")
+            raise Invalid(_SHORTER, hint=_SHORTER_HINT)
         output.write(data)
         left -= len(data)
     if inode.inline:
         tail = body.source.read(inode.inline)
         if len(tail) != inode.inline:
-            raise Invalid("the source of a file became shorter while its image was written")
-        meta[tail_at : tail_at + inode.inline] = tail
+            raise Invalid(_SHORTER, hint=_SHORTER_HINT)
+        meta.add(tail_at, tail)
 
 
 def _encode_inode(inode: _Inode) -> bytes:
@@ -210,12 +239,12 @@ def _encode_xattrs(node: Node) -> bytes:
         prefix, index = _find_prefix(name)
         rest = name.removeprefix(prefix)
         if len(rest) > 255 or len(value) > 65535:
-            raise Invalid(f"the extended attribute {ascii(name[:80])} is too large")
+            raise Invalid(f"the extended attribute {printable(name, limit=80)} is too large")
         entry = struct.pack("<BBH", len(rest), index, len(value)) + rest + value
         parts.append(entry + bytes(-len(entry) % 4))
     encoded = b"".join(parts)
     if len(encoded) > BLOCK - _INODE.size:
-        raise Invalid("a file has more than 4000 bytes of extended attributes")
+        raise Invalid("a file has more extended attributes than fit beside its inode")
     return encoded
 
 
@@ -223,7 +252,7 @@ def _find_prefix(name: bytes) -> tuple[bytes, int]:
     for prefix, index in _XATTR_PREFIXES:
         if name.startswith(prefix):
             return prefix, index
-    raise Invalid(f"an extended attribute has the name {ascii(name[:80])}, which no file system keeps")
+    raise Invalid(f"an extended attribute has the name {printable(name, limit=80)}, which no file system keeps")
 
 
 def _directory_blocks(names: list[bytes]) -> Iterator[list[bytes]]:
@@ -269,7 +298,7 @@ def _superblock(root: _Inode, inode_count: int, blocks: int, uuid: bytes) -> byt
         fields = _SUPERBLOCK.pack(
             _MAGIC,
             checksum,
-            _COMPAT_CHECKSUM,
+            _COMPAT_CHECKSUM | _COMPAT_MTIME,
             BLOCK.bit_length() - 1,
             0,  # no extension slots
             root.nid,

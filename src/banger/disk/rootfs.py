@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from banger.core.errors import Invalid
+from banger.core.errors import Invalid, Unavailable
+from banger.core.untrusted import printable
 from banger.disk.erofs import write_erofs
 from banger.disk.tar import TarLimits, TarReader
-from banger.disk.tree import Body, Node, find, put, resolve, walk
+from banger.disk.tree import Body, Node, Tree, find, resolve, walk
 
 INIT_CANDIDATES = (b"/sbin/init", b"/usr/sbin/init", b"/lib/systemd/systemd", b"/usr/lib/systemd/systemd")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RootfsSummary:
-    """What an image holds. `init` is the path of its systemd, or None when no init takes over."""
-
-    size_bytes: int
-    entries: int
-    init: str | None
-
-
-def read_tar(source: BinaryIO, *, report: Callable[[int], None] = lambda _bytes: None) -> Node:
-    """The tree of an archive. Raises `Invalid`, also for an archive without any member."""
-    root = TarReader(source, limits=TarLimits(), report=report).read()
-    if not root.children:
+def read_tar(source: BinaryIO, *, spool: BinaryIO | None, report: Callable[[int], None] = lambda _bytes: None) -> Tree:
+    """The tree of an archive, see `TarReader`. Raises `Invalid`, also for an archive without any member."""
+    tree = TarReader(source, limits=TarLimits(), spool=spool, report=report).read()
+    if not tree.root.children:
         raise Invalid("the archive is empty", hint="give the tar file of a root file system")
-    return root
+    return tree
 
 
-def write_tree(root: Node, destination: Path, *, report: Callable[[int], None] = lambda _bytes: None) -> RootfsSummary:
-    """Write the tree as an EROFS image to a new file and make it durable."""
-    with destination.open("xb") as output:
-        size_bytes = write_erofs(root, output, report=report)
-        output.flush()
-        os.fsync(output.fileno())
-    return RootfsSummary(size_bytes=size_bytes, entries=sum(1 for _ in walk(root)), init=find_init(root))
+def write_image(root: Node, destination: Path, *, report: Callable[[int], None] = lambda _bytes: None) -> int:
+    """Write the tree as an EROFS image to a new file, make it durable, and return its size in bytes.
+
+    Nothing is left when it fails. Raises `Unavailable` when there is no space for it.
+    """
+    descriptor = os.open(destination, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w+b") as output:
+            size_bytes = write_erofs(root, output, report=report)
+            output.flush()
+            os.fsync(output.fileno())
+    except BaseException as error:
+        destination.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise Unavailable(
+                "there is no space left for the image", hint="free some space, or set BANGER_HOME to a larger disk"
+            ) from error
+        raise
+    return size_bytes
 
 
 def find_init(root: Node) -> str | None:
@@ -59,65 +64,94 @@ def find_init(root: Node) -> str | None:
     return None
 
 
-def subtree(root: Node, path: bytes) -> Node:
-    """The directory at `path` as a tree of its own. Raises `Invalid` when it is not there."""
-    node = find(root, path)
-    if node is None or not node.is_directory:
-        raise Invalid(f"the archive has no directory {ascii(path)}")
-    return node
-
-
-def add_file(root: Node, path: bytes, source: BinaryIO) -> None:
-    """Put a file of root's with the content of `source` into the tree."""
-    put(root, path, Node(mode=stat.S_IFREG | 0o644, body=Body(source, 0, source.seek(0, 2))))
-
-
 class ArchiveTree:
-    """A tree that other rooms edit and write through contracts of their own."""
+    """A tree that other rooms edit and write through contracts of their own. Valid while the archive is open.
 
-    def __init__(self, source: BinaryIO) -> None:
-        self.root = read_tar(source)
+    What a source that cannot seek holds is kept in a nameless file in `scratch` until `close`.
+    """
+
+    def __init__(
+        self,
+        source: BinaryIO,
+        *,
+        scratch: Path | None = None,
+        report: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:
+        self._spool = None if source.seekable() else tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - see close
+        try:
+            self.tree = read_tar(source, spool=self._spool, report=report)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the nameless file back."""
+        if self._spool is not None:
+            self._spool.close()
+
+    @property
+    def content_bytes(self) -> int:
+        """What the files hold together; what `write_image` reports against."""
+        return sum(node.body.length for _, node in walk(self.tree.root) if node.body is not None)
 
     def names(self) -> list[str]:
         """Relative paths of regular files."""
-        return [path.decode("utf-8", "surrogateescape") for path, node in walk(self.root) if node.is_regular]
+        return [os.fsdecode(path) for path, node in walk(self.tree.root) if node.is_regular]
 
     def read(self, path: str) -> bytes:
         """The content of one regular file. Raises `Invalid` when there is none."""
-        node = find(self.root, path.encode())
+        node = find(self.tree.root, os.fsencode(path))
         if node is None or node.body is None:
-            raise Invalid(f"the archive has no file {ascii(path)}")
+            raise Invalid(f"the archive has no file {printable(path)}")
         return node.body.read()
 
     def remove(self, path: str) -> None:
+        """Take a file or directory out; nothing happens when it is not there."""
         parent, _, name = path.rpartition("/")
-        node = find(self.root, parent.encode())
-        if node is not None:
-            node.children.pop(name.encode(), None)
+        node = find(self.tree.root, os.fsencode(parent))
+        gone = node.children.pop(os.fsencode(name), None) if node is not None else None
+        if gone is not None:
+            _unlink(gone)
 
     def empty(self, path: str) -> None:
-        node = find(self.root, path.encode())
+        """Take everything out of a directory."""
+        node = find(self.tree.root, os.fsencode(path))
         if node is not None:
+            for child in node.children.values():
+                _unlink(child)
             node.children = {}
 
-    def add_text(self, path: str, text: str) -> None:
-        content = text.encode()
-        put(self.root, path.encode(), Node(mode=stat.S_IFREG | 0o644, body=Body(io.BytesIO(content), 0, len(content))))
+    def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Put a file of root's."""
+        body = Body(io.BytesIO(content), 0, len(content))
+        self.tree.put(os.fsencode(path), Node(mode=stat.S_IFREG | mode, body=body))
 
     def add_symlink(self, path: str, target: str) -> None:
-        put(self.root, path.encode(), Node(mode=stat.S_IFLNK | 0o777, target=target.encode()))
+        """Put a symbolic link of root's."""
+        self.tree.put(os.fsencode(path), Node(mode=stat.S_IFLNK | 0o777, target=os.fsencode(target)))
 
     def find_init(self) -> str | None:
-        return find_init(self.root)
+        """The path of the systemd that takes over as PID 1, if there is one."""
+        return find_init(self.tree.root)
 
     def write_image(self, destination: Path, report: Callable[[int], None]) -> int:
         """Write the whole tree as an image; its size in bytes."""
-        return write_tree(self.root, destination, report=report).size_bytes
+        return write_image(self.tree.root, destination, report=report)
 
-    def write_directory(self, directory: str, extra: dict[str, Path], destination: Path) -> None:
+    def write_directory(self, directory: str, extra: Mapping[str, Path], destination: Path) -> None:
         """Write one directory as an image, with files of the host added to it."""
-        root = subtree(self.root, directory.encode())
+        root = find(self.tree.root, os.fsencode(directory))
+        if root is None or not root.is_directory:
+            raise Invalid(f"the archive has no directory {printable(directory)}")
         with ExitStack() as opened:
-            for name, path in extra.items():
-                add_file(root, name.encode(), opened.enter_context(path.open("rb")))
-            write_tree(root, destination)
+            for name, path in sorted(extra.items()):
+                file = opened.enter_context(path.open("rb"))
+                body = Body(file, 0, os.fstat(file.fileno()).st_size)
+                root.children[os.fsencode(name)] = Node(mode=stat.S_IFREG | 0o644, mtime_s=root.mtime_s, body=body)
+            write_image(root, destination)
+
+
+def _unlink(node: Node) -> None:
+    """Count one name less for a node and for everything below it, so that hard links elsewhere stay right."""
+    for _, below in walk(node):
+        below.links -= 1

@@ -12,13 +12,25 @@ from banger.core.sizes import GIB, format_size
 FLOOR_BYTES: Final = 1 * GIB
 
 
+def read_free_bytes(path: Path) -> int:
+    """Bytes that this user may still write on the file system where `path` is or would be made (statvfs(3))."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 def check_free_space(path: Path, *, needed_bytes: int = 0) -> None:
     """Raise `Unavailable` when the file system of `path` would have less than the floor left."""
-    status = os.statvfs(path)
-    free_bytes = status.f_bavail * status.f_frsize
+    judge_free_space(read_free_bytes(path), needed_bytes=needed_bytes)
+
+
+def judge_free_space(free_bytes: int, *, needed_bytes: int = 0) -> None:
+    """The rule itself: what is free must cover the need and the floor. Raises `Unavailable`."""
     if free_bytes < FLOOR_BYTES + needed_bytes:
         raise Unavailable(
             f"only {format_size(free_bytes)} are free where banger keeps its VMs,"
             f" and {format_size(FLOOR_BYTES + needed_bytes)} are needed",
             hint="free some space, delete VMs with `banger vm delete`, or set BANGER_HOME to a larger disk",
+            free_bytes=free_bytes,
         )

@@ -1,23 +1,36 @@
-"""A strict reader of tar archives: ustar, GNU long names and PAX headers, into a tree in memory.
+"""A strict reader of tar archives: ustar, GNU long names and pax headers, into a tree in memory.
 
-Written for hostile input: every number is checked, nothing is skipped silently, nothing is extracted. The format is
-described in POSIX `pax` ("ustar Interchange Format", "pax Header Block") and the GNU tar manual ("Basic Tar Format").
+Written for hostile input: every number is checked, nothing is skipped silently, nothing is extracted. What programs
+could read in two ways (two names for one member, a size said twice, bytes after the end) is refused.
 """
 
 from __future__ import annotations
 
+import errno
 import stat
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from banger.core.errors import Invalid
+from banger.core.errors import Invalid, Unavailable
 from banger.core.untrusted import printable
-from banger.disk.tree import Body, Node, link, new_root, put
+from banger.disk.tar_header import (
+    BLOCK,
+    XATTR_PREFIX,
+    Header,
+    parse_decimal,
+    parse_device,
+    parse_header,
+    parse_id,
+    parse_number,
+    parse_records,
+    parse_time,
+    parse_xattrs,
+)
+from banger.disk.tree import HINT, NODE_LIMIT, PATH_LIMIT, Body, Node, Tree
 
-BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
+_REPORT_BYTES: Final = 4 << 20
 _TYPES: Final = {
     b"0": stat.S_IFREG,
     b"\0": stat.S_IFREG,
@@ -28,259 +41,244 @@ _TYPES: Final = {
     b"5": stat.S_IFDIR,
     b"6": stat.S_IFIFO,
 }
-_XATTR_PREFIX: Final = b"SCHILY.xattr."
-_HINT: Final = "the archive is damaged, or made to do harm"
+_OCTAL_SIZE_LIMIT: Final = 1 << 33  # what eleven octal digits hold
+_MEMBER_ONLY: Final = (b"path", b"linkpath", b"size")
+_COMPRESSIONS: Final = (
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"BZh", "bzip2", "bunzip2"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarLimits:
-    """What an archive may ask of us."""
+    """What an archive may ask of us. `metadata_bytes` bounds names, link targets and attributes of all members."""
 
-    entries: int = 2_000_000
+    nodes: int = NODE_LIMIT
+    headers: int = 4 * NODE_LIMIT
     total_bytes: int = 64 << 30
     header_bytes: int = 1 << 20
+    metadata_bytes: int = 256 << 20
+    padding_bytes: int = 64 << 20
 
 
 @dataclass(slots=True)
 class _Extended:
-    """What PAX and GNU headers say about the next member."""
+    """What pax and GNU headers say about the next member."""
 
     values: dict[bytes, bytes] = field(default_factory=dict)
     path: bytes | None = None
     target: bytes | None = None
 
+    @property
+    def used(self) -> bool:
+        return bool(self.values) or self.path is not None or self.target is not None
+
 
 class TarReader:
-    """Reads one archive. `bodies` says where file contents are kept until the image is written."""
+    """Reads one archive. File contents go to `spool`, or stay where they are: then the source must be seekable."""
 
-    def __init__(self, source: BinaryIO, *, limits: TarLimits, report: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        source: BinaryIO,
+        *,
+        limits: TarLimits,
+        spool: BinaryIO | None,
+        report: Callable[[int], None] = lambda _bytes: None,
+    ) -> None:
+        """`report` is told the bytes read so far."""
         self._source = source
         self._limits = limits
         self._report = report
-        self._seekable = source.seekable()
-        self._spool: BinaryIO = source if self._seekable else tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the tree's bodies
-        self._position = source.tell() if self._seekable else 0
-        self._entries = 0
-        self._total = 0
+        self._spool = spool
+        self._position = source.tell() if spool is None else 0
+        self._reported = self._position
+        self._headers = 0
+        self._total_bytes = 0
+        self._metadata_bytes = 0
         self._global: dict[bytes, bytes] = {}
 
-    def read(self) -> Node:
-        """The whole tree. Raises `Invalid` with the member's name. Bodies stay valid while the source is open."""
-        root = new_root()
+    def read(self) -> Tree:
+        """The whole tree. Raises `Invalid` with the member's name. Bodies are valid while source and spool are open."""
+        tree = Tree(node_limit=self._limits.nodes)
         extended = _Extended()
         while (header := self._read_header()) is not None:
-            kind = header[156:157]
-            size = _number(header[124:136], "size")
-            if kind in (b"x", b"g"):
-                values = _parse_pax(self._read_small(size))
-                if kind == b"g":
-                    self._global.update(values)
-                else:
-                    extended.values.update(values)
-                continue
-            if kind in (b"L", b"K"):
-                text = self._read_small(size).rstrip(b"\0")
-                if kind == b"L":
-                    extended.path = text
-                else:
-                    extended.target = text
-                continue
-            self._take_member(root, header, kind, size, extended)
-            extended = _Extended()
-        if extended.values or extended.path is not None or extended.target is not None:
-            raise Invalid("the archive ends after a header that belongs to a missing member", hint=_HINT)
-        return root
+            if header.kind in (b"x", b"g", b"L", b"K"):
+                self._take_extension(header, extended)
+            else:
+                self._take_member(tree, header, extended)
+                extended = _Extended()
+        if extended.used:
+            raise Invalid("the archive ends after a header that belongs to a missing member", hint=HINT)
+        self._read_padding()
+        return tree
 
-    def _take_member(self, root: Node, header: bytes, kind: bytes, size: int, extended: _Extended) -> None:
-        values = {**self._global, **extended.values}
-        path = values.get(b"path", extended.path if extended.path is not None else _header_path(header))
-        target = values.get(b"linkpath", extended.target if extended.target is not None else _text(header[157:257]))
+    def _take_extension(self, header: Header, extended: _Extended) -> None:
+        if header.size > self._limits.header_bytes:
+            raise Invalid("an extended header of the archive is too large", hint=HINT)
+        data = self._read_exactly(header.size)
+        self._read_exactly(-header.size % BLOCK)
+        self._count_metadata(len(data), "an extended header")
+        if header.kind == b"g":
+            values = parse_records(data)
+            if any(key in _MEMBER_ONLY or key.startswith((XATTR_PREFIX, b"GNU.sparse")) for key in values):
+                raise Invalid("a header of the archive gives many members one name or size", hint=HINT)
+            self._global.update(values)
+        elif header.kind == b"x" and not extended.values:
+            extended.values = parse_records(data)
+        elif header.kind == b"L" and extended.path is None:
+            extended.path = _long_name(data)
+        elif header.kind == b"K" and extended.target is None:
+            extended.target = _long_name(data)
+        else:
+            raise Invalid("a member of the archive has two extended headers of one kind", hint=HINT)
+
+    def _take_member(self, tree: Tree, header: Header, extended: _Extended) -> None:
+        values = {**self._global, **extended.values} if self._global else extended.values
+        path = _one_of(values.get(b"path"), extended.path, header.path)
+        target = _one_of(values.get(b"linkpath"), extended.target, header.target)
         shown = printable(path, limit=200)
-        self._entries += 1
-        if self._entries > self._limits.entries:
-            raise Invalid(f"the archive has more than {self._limits.entries} members", hint=_HINT)
-        if b"size" in values:
-            size = _decimal(values[b"size"], shown)
-        if any(name.startswith(b"GNU.sparse") for name in values) or kind == b"S":
+        size = _find_size(header, values, shown)
+        if not path:
+            raise Invalid("a member of the archive has no name", hint=HINT)
+        if header.kind == b"S" or any(name.startswith(b"GNU.sparse") for name in values):
             raise Invalid(f"the archive member {shown} is a sparse file", hint="make the archive without --sparse")
-        if kind == b"1":
-            self._skip_body(size, shown)
-            link(root, path, target)
-            return
-        if kind not in _TYPES:
-            raise Invalid(f"the archive member {shown} has the unknown type {ascii(kind)}", hint=_HINT)
-        put(root, path, self._read_node(header, _TYPES[kind], path=path, target=target, size=size, values=values))
-
-    def _read_node(
-        self, header: bytes, file_type: int, *, path: bytes, target: bytes, size: int, values: dict[bytes, bytes]
-    ) -> Node:
-        """The inode that a header describes, with its body taken."""
-        shown = printable(path, limit=200)
+        if header.kind != b"1" and header.kind not in _TYPES:
+            raise Invalid(f"the archive member {shown} has the unknown type {ascii(header.kind)}", hint=HINT)
+        self._count_metadata(len(path) + len(target), shown)
+        file_type = _TYPES.get(header.kind, 0)
         if file_type == stat.S_IFREG and path.endswith(b"/"):
             file_type = stat.S_IFDIR  # how archives older than ustar say it
+        if file_type != stat.S_IFREG and size:
+            raise Invalid(f"the archive member {shown} is no file and yet has a content", hint=HINT)
+        if header.kind == b"1":
+            tree.link(path, target)
+        else:
+            tree.put(path, self._read_node(header.raw, file_type, target=target, size=size, values=values, shown=shown))
+
+    def _read_node(
+        self, raw: bytes, file_type: int, *, target: bytes, size: int, values: dict[bytes, bytes], shown: str
+    ) -> Node:
+        """The inode that a header describes, with its content taken."""
         node = Node(
-            mode=file_type | _number(header[100:108], shown) & 0o7777,
-            uid=_identity(values.get(b"uid"), header[108:116], shown),
-            gid=_identity(values.get(b"gid"), header[116:124], shown),
-            xattrs={
-                name.removeprefix(_XATTR_PREFIX): value
-                for name, value in values.items()
-                if name.startswith(_XATTR_PREFIX)
-            },
+            mode=file_type | parse_number(raw[100:108], shown) & 0o7777,
+            uid=parse_id(values.get(b"uid"), raw[108:116], shown),
+            gid=parse_id(values.get(b"gid"), raw[116:124], shown),
+            xattrs=parse_xattrs(values, shown) if values else None,
         )
-        node.mtime_s, node.mtime_ns = _time(values.get(b"mtime"), header[136:148], shown)
+        node.mtime_s, node.mtime_ns = parse_time(values.get(b"mtime"), raw[136:148], shown)
         if file_type == stat.S_IFREG:
             node.body = self._take_body(size, shown)
-        else:
-            self._skip_body(size, shown)
-        if file_type == stat.S_IFLNK:
-            if not target or len(target) > 4095 or b"\0" in target:
-                raise Invalid(f"the symbolic link {shown} has no usable target", hint=_HINT)
+        elif file_type == stat.S_IFLNK:
+            if not target or len(target) > PATH_LIMIT or b"\0" in target:
+                raise Invalid(f"the symbolic link {shown} has no usable target", hint=HINT)
             node.target = target
-        if file_type in (stat.S_IFCHR, stat.S_IFBLK):
-            node.device = (_number(header[329:337], shown), _number(header[337:345], shown))
-            if node.device[0] >= 1 << 12 or node.device[1] >= 1 << 20:
-                raise Invalid(f"the device {shown} has impossible numbers", hint=_HINT)
+        elif file_type in (stat.S_IFCHR, stat.S_IFBLK):
+            node.device = parse_device(raw, shown)
         return node
 
-    def _read_header(self) -> bytes | None:
-        header = self._read_exactly(BLOCK, allow_end=True)
-        if not header or header == bytes(BLOCK):
+    def _read_header(self) -> Header | None:
+        """The next header, or None at the end mark: two blocks of zeros."""
+        self._headers += 1
+        if self._headers > self._limits.headers:
+            raise Invalid(f"the archive has more than {self._limits.headers} headers", hint=HINT)
+        first = self._headers == 1
+        raw = self._read_exactly(BLOCK, what="the archive is empty" if first else "the archive has no end mark")
+        if first:
+            _check_uncompressed(raw)
+        if raw == bytes(BLOCK):
+            if self._read_exactly(BLOCK, what="the archive has no end mark") != bytes(BLOCK):
+                raise Invalid("the archive goes on after a part of its end mark", hint=HINT)
             return None
-        expected = _number(header[148:156], "checksum")
-        if sum(header[:148]) + 32 * 8 + sum(header[156:]) != expected:
-            raise Invalid("a header of the archive has a wrong checksum", hint=_HINT)
-        return header
-
-    def _read_small(self, size: int) -> bytes:
-        if size > self._limits.header_bytes:
-            raise Invalid("an extended header of the archive is too large", hint=_HINT)
-        data = self._read_exactly(size)
-        self._read_exactly(-size % BLOCK)
-        return data
+        return parse_header(raw)
 
     def _take_body(self, size: int, shown: str) -> Body:
-        self._count(size, shown)
-        if self._seekable:
+        self._total_bytes += size
+        if self._total_bytes > self._limits.total_bytes:
+            raise Invalid(f"the archive holds more than {self._limits.total_bytes} bytes, at {shown}", hint=HINT)
+        what = f"the archive ends in the middle of {shown}"
+        if self._spool is None:
             body = Body(self._source, self._position, size)
-            self._position += size + -size % BLOCK
-            # The last byte must be there: a shorter archive is refused now and not while the image is written.
             if size:
-                self._source.seek(body.offset + size - 1)
-                if not self._source.read(1):
-                    raise _cut_short(shown)
-            self._source.seek(self._position)
-            self._report(self._position)
+                # The last byte must be there: a shorter archive is refused now and not while the image is written.
+                self._source.seek(size - 1, 1)
+                self._position += size - 1
+                self._read_exactly(1, what=what)
+            self._read_exactly(-size % BLOCK, what=what)
             return body
-        body = Body(self._spool, self._spool.seek(0, 2), size)
+        body = Body(self._spool, self._spool.tell(), size)
         left = size
         while left:
-            data = self._read_exactly(min(left, _CHUNK))
-            self._spool.write(data)
+            data = self._read_exactly(min(left, _CHUNK), what=what)
+            _spool(self._spool, data)
             left -= len(data)
-        self._read_exactly(-size % BLOCK)
-        self._report(self._position)
+        self._read_exactly(-size % BLOCK, what=what)
         return body
 
-    def _skip_body(self, size: int, shown: str) -> None:
-        self._count(size, shown)
-        left = size + -size % BLOCK
-        while left:
-            left -= len(self._read_exactly(min(left, _CHUNK)))
+    def _read_padding(self) -> None:
+        """Archives are padded with zeros to whole records; anything else after the end would be a second archive."""
+        left = self._limits.padding_bytes
+        while data := self._source.read(min(_CHUNK, left)):
+            left -= len(data)
+            if data.count(0) != len(data) or not left:
+                raise Invalid("there is something after the end of the archive", hint=HINT)
 
-    def _count(self, size: int, shown: str) -> None:
-        self._total += size
-        if self._total > self._limits.total_bytes:
-            raise Invalid(f"the archive holds more than {self._limits.total_bytes} bytes at {shown}", hint=_HINT)
+    def _count_metadata(self, size: int, shown: str) -> None:
+        self._metadata_bytes += size
+        if self._metadata_bytes > self._limits.metadata_bytes:
+            raise Invalid(
+                f"the archive has more than {self._limits.metadata_bytes} bytes of names and attributes, at {shown}",
+                hint=HINT,
+            )
 
-    def _read_exactly(self, size: int, *, allow_end: bool = False) -> bytes:
+    def _read_exactly(self, size: int, *, what: str = "the archive ends in the middle of a header") -> bytes:
         data = self._source.read(size) if size else b""
         while len(data) < size:
             more = self._source.read(size - len(data))
             if not more:
-                if allow_end and not data:
-                    return b""
-                raise Invalid("the archive ends in the middle of a member", hint=_HINT)
+                raise Invalid(what, hint=HINT)
             data += more
-        self._position += len(data)
+        self._position += size
+        if self._position - self._reported >= _REPORT_BYTES:
+            self._reported = self._position
+            self._report(self._position)
         return data
 
 
-def _cut_short(shown: str) -> Invalid:
-    return Invalid(f"the archive ends in the middle of {shown}", hint=_HINT)
+def _find_size(header: Header, values: dict[bytes, bytes], shown: str) -> int:
+    """The size of a member's content. An extended header may only say what the header had no room for."""
+    if b"size" not in values:
+        return header.size
+    size = parse_decimal(values[b"size"], shown)
+    if size != header.size and size < _OCTAL_SIZE_LIMIT:
+        raise Invalid(f"the archive says two different sizes of {shown}", hint=HINT)
+    return size
 
 
-def _text(field_bytes: bytes) -> bytes:
-    return field_bytes.split(b"\0", 1)[0]
+def _one_of(pax: bytes | None, gnu: bytes | None, header: bytes) -> bytes:
+    if pax is not None and gnu is not None and pax != gnu:
+        raise Invalid(f"the archive says two different names of {printable(pax, limit=200)}", hint=HINT)
+    return next(name for name in (pax, gnu, header) if name is not None)
 
 
-def _header_path(header: bytes) -> bytes:
-    name = _text(header[:100])
-    if header[257:263] == b"ustar\0":
-        prefix = _text(header[345:500])
-        if prefix:
-            return prefix + b"/" + name
+def _long_name(data: bytes) -> bytes:
+    name = data.removesuffix(b"\0")
+    if b"\0" in name or not name:
+        raise Invalid("a long name of the archive is malformed", hint=HINT)
     return name
 
 
-def _number(field_bytes: bytes, shown: str) -> int:
-    """Octal text, or the GNU form: a set high bit and a big-endian number. Negative numbers are refused."""
-    if field_bytes[0] & 0x80:
-        if field_bytes[0] & 0x40:
-            raise Invalid(f"a negative number in the header of {shown}", hint=_HINT)
-        return int.from_bytes(bytes([field_bytes[0] & 0x3F]) + field_bytes[1:], "big")
-    text = field_bytes.strip(b" \0")
-    if not text:
-        return 0
-    if not all(0x30 <= byte <= 0x37 for byte in text):
-        raise Invalid(f"a number in the header of {shown} is not octal", hint=_HINT)
-    return int(text, 8)
+def _check_uncompressed(raw: bytes) -> None:
+    for magic, name, program in _COMPRESSIONS:
+        if raw.startswith(magic):
+            raise Invalid(f"the archive is compressed with {name}", hint=f"decompress it first, with {program}")
 
 
-def _decimal(text: bytes, shown: str) -> int:
-    if not text.isdigit() or len(text) > 19:
-        raise Invalid(f"a number in the extended header of {shown} is malformed", hint=_HINT)
-    return int(text)
-
-
-def _identity(extended: bytes | None, field_bytes: bytes, shown: str) -> int:
-    value = _decimal(extended, shown) if extended is not None else _number(field_bytes, shown)
-    if value >= 0xFFFF_FFFF:
-        raise Invalid(f"{shown} belongs to an impossible user or group", hint=_HINT)
-    return value
-
-
-def _time(extended: bytes | None, field_bytes: bytes, shown: str) -> tuple[int, int]:
-    if extended is None:
-        seconds = _number(field_bytes, shown)
-        return min(seconds, (1 << 62)), 0
-    whole, _, fraction = extended.partition(b".")
-    digits = whole.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 18 or (fraction and not fraction.isdigit()):
-        raise Invalid(f"the time of {shown} is malformed", hint=_HINT)
-    seconds = int(whole)
-    nanoseconds = int(fraction[:9].ljust(9, b"0")) if fraction else 0
-    if whole.startswith(b"-") and nanoseconds:
-        return seconds - 1, 1_000_000_000 - nanoseconds
-    return seconds, nanoseconds
-
-
-def _parse_pax(data: bytes) -> dict[bytes, bytes]:
-    """Records `LENGTH KEY=VALUE\\n`; a malformed one is an error, never skipped."""
-    values: dict[bytes, bytes] = {}
-    start = 0
-    while start < len(data):
-        space = data.find(b" ", start, start + 12)
-        digits = data[start:space] if space > 0 else b""
-        if not digits.isdigit():
-            raise Invalid("an extended header of the archive is malformed", hint=_HINT)
-        end = start + int(digits)
-        record = data[space + 1 : end]
-        key, equals, value = record[:-1].partition(b"=")
-        if end > len(data) or end <= space + 1 or not record.endswith(b"\n") or not equals or not key:
-            raise Invalid("an extended header of the archive is malformed", hint=_HINT)
-        if b"\0" in value and not key.startswith(_XATTR_PREFIX):
-            raise Invalid("an extended header of the archive has a NUL in it", hint=_HINT)
-        values[key] = value
-        start = end
-    return values
+def _spool(spool: BinaryIO, data: bytes) -> None:
+    try:
+        spool.write(data)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise Unavailable("there is no space left to unpack the archive", hint="free some space") from error
+        raise

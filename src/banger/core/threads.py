@@ -1,0 +1,51 @@
+"""Long file work in a thread, ended before anybody cleans up after it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from banger.core.errors import Failed
+
+Result = TypeVar("Result")
+
+
+class Stopped(Failed):
+    """The work was given up because nobody waits for it any more."""
+
+
+async def run_in_thread(work: Callable[[Callable[[], None]], Result]) -> Result:
+    """Run `work` in a thread and return its result.
+
+    It is given a function to call now and then, which raises `Stopped` once this call was cancelled. The cancellation
+    goes on only when the thread has ended, so that what it writes can be removed safely.
+    """
+    stop = threading.Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise Stopped("given up")
+
+    task = asyncio.create_task(asyncio.to_thread(work, check))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        stop.set()
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # raised again below, when the thread is gone
+                await asyncio.wait({task})
+        task.exception()  # looked at, so that asyncio does not complain
+        raise
+
+
+def from_thread(call: Callable[[Result], object]) -> Callable[[Result], None]:
+    """`call` for use in another thread: it is made in the event loop of the caller of this function."""
+    loop = asyncio.get_running_loop()
+    return lambda argument: _ignore(loop.call_soon_threadsafe(call, argument))
+
+
+def _ignore(_result: object) -> None:
+    pass
