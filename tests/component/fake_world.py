@@ -1,4 +1,4 @@
-"""A world whose daemon is `tests.fakes.daemon`."""
+"""A world whose daemon is `tests.fakes.machineless`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeWorld(World):
             "PYTHONPATH": str(REPOSITORY),
         }
         self.daemon = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.daemon"],
+            [sys.executable, "-m", "tests.fakes.machineless"],
             env=environment,
             cwd="/",
             pass_fds=[write],

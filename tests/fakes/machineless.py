@@ -1,4 +1,4 @@
-"""The real daemon with everything slow replaced: `python -m tests.fakes.daemon`."""
+"""The real daemon with everything slow replaced: `python -m tests.fakes.machineless`."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class FakeHypervisor:
             process = await start(
                 [
                     sys.executable,
-                    __file__.replace("daemon.py", "vmm.py"),
+                    __file__.replace("machineless.py", "vmm.py"),
                     str(listener.fileno()),
                     str(find_agent("x86_64")),
                     f"banger-{spec.vm_id}",
