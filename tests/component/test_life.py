@@ -69,10 +69,10 @@ def test_several_targets_are_reported_in_order_and_the_good_ones_proceed(fake_wo
 def test_a_client_that_hangs_up_takes_its_command_with_it(fake_world: FakeWorld) -> None:
     fake_world.succeed(*RUN, "--name", "box")
     process = fake_world.start("vm", "exec", "box", "--cwd", "/", "--", "sleep", "3601")
-    until(lambda: any(b"sleep 3601" in command for _, command in fake_world.processes()))
+    until(lambda: any(command.startswith(b"sleep 3601") for _, command in fake_world.processes()))
     process.kill()
     process.communicate()
-    until(lambda: not any(b"sleep 3601" in command for _, command in fake_world.processes()))
+    until(lambda: not any(command.startswith(b"sleep 3601") for _, command in fake_world.processes()))
 
 
 def test_signals_reach_the_command(fake_world: FakeWorld) -> None:
@@ -125,7 +125,7 @@ def test_a_vmm_that_died_while_no_daemon_ran_is_noticed(fake_world: FakeWorld) -
 def test_an_orderly_daemon_stop_ends_requests_and_keeps_machines(fake_world: FakeWorld) -> None:
     fake_world.succeed(*RUN, "--name", "box")
     process = fake_world.start("vm", "run", "--rm", "--no-workspace", "--name", "gone", "--", "sleep", "3602")
-    until(lambda: any(b"sleep 3602" in command for _, command in fake_world.processes()))
+    until(lambda: any(command.startswith(b"sleep 3602") for _, command in fake_world.processes()))
     assert fake_world.daemon is not None
     fake_world.daemon.terminate()
     assert fake_world.daemon.wait(30) == 0

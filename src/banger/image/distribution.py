@@ -112,11 +112,24 @@ async def make_debian_image(
         sources, archive = draft / "sources.list", draft / "rootfs.tar"
         sources.write_text(render_sources(find_mirrors(host_sources, suite=SUITE), suite=SUITE))
         report(Progress(stage="image", text=f"building {name} from Debian's archive"))
-        await _run_mmdebstrap(draft, plan_mmdebstrap(mode=mode, output=str(archive), sources=str(sources)), report)
+        argv = plan_mmdebstrap(mode=mode, output=str(archive), sources=str(sources))
+        await _run_mmdebstrap(draft, contain(argv, mode=mode), report)
         report(Progress(stage="image", text=f"writing the file system of {name}"))
         image = await asyncio.to_thread(_write, store, name, draft, archive, read_rootfs)
         report(Progress(stage="image", text=f"{name} is ready"))
         return image
+
+
+def contain(argv: list[str], *, mode: str) -> list[str]:
+    """Run the build so that it dies with us, whatever happens to us, and leaves no mount behind.
+
+    As root it gets mounts and process ids of its own (unshare(1)), which the kernel clears away with its last process;
+    without root mmdebstrap makes such namespaces itself, and cleans up when it is asked to end.
+    """
+    if mode == "root":
+        own = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+        return ["setpriv", "--pdeathsig", "KILL", *own, *argv]
+    return ["setpriv", "--pdeathsig", "TERM", *argv]
 
 
 async def _run_mmdebstrap(draft: Path, argv: list[str], report: Callable[[Progress], None]) -> None:
