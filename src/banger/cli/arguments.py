@@ -28,6 +28,11 @@ class CommandModule(Protocol):
         """Do it; the exit status."""
 
 
+def _unused_formatter(prog: str) -> argparse.HelpFormatter:
+    """Our help has its own look. The width is given because looking it up imports `shutil` and four archive formats."""
+    return argparse.HelpFormatter(prog, width=100)
+
+
 class Parser(argparse.ArgumentParser):
     """Knows what was declared, raises `Invalid` instead of ending the program, and prints nothing."""
 
@@ -36,7 +41,12 @@ class Parser(argparse.ArgumentParser):
         self._words = " ".join(words)
         self._takes_command = False
         self._command_after: int | None = None
-        super().__init__(prog=f"banger {self._words}", add_help=False, allow_abbrev=False)
+        super().__init__(
+            prog=f"banger {self._words}",
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=_unused_formatter,
+        )
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # noqa: ANN401 - argparse's own
         action = super().add_argument(*names, **settings)
@@ -99,7 +109,7 @@ class Parser(argparse.ArgumentParser):
 
         name = word.partition("=")[0]
         known = [option for action in self.listed for option in action.option_strings]
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean `{near[0]}`?" if near else self._help_hint()
         raise Invalid(f"{self._words}: there is no option {ascii(name)}", hint=hint)
 

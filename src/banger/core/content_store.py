@@ -2,30 +2,32 @@
 
 sha256/<hex>/manifest.json and the files it lists
 names/<name>.json            {"digest": "sha256:<hex>"}
-drafts/                      what is being made; removed when its maker is gone
+drafts/                      what is being made; each is locked by its maker, and removed when its maker is gone
 locks/<name>                 held while a name is being made
 """
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from banger.core.errors import Failed, NotFound
+from banger.core.errors import Failed, Invalid, NotFound
 from banger.core.files import make_private_directory, sync_directory, write_durably
+from banger.core.locks import exclusive_lock, try_lock
 
 _CHUNK_BYTES: Final = 1 << 20
-_LOCK_RETRY_S: Final = 0.2
+_MAKING_DEADLINE_S: Final = 7200.0
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,72 +41,67 @@ class Content:
 
 
 class ContentStore:
-    """A store below one directory."""
+    """A store below one directory. `kind` is what its entries are called in errors."""
 
     def __init__(self, root: Path, *, kind: str) -> None:
         self._root = root
         self._kind = kind
-        self._locks: dict[str, asyncio.Lock] = {}
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
         """An empty directory to make content in; what is not published from it goes."""
         drafts = self._root / "drafts"
         make_private_directory(drafts)
-        path = drafts / secrets.token_hex(8)
-        path.mkdir(mode=0o700)
+        path, descriptor = _make_locked_directory(drafts)
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+            os.close(descriptor)
 
     def publish(self, draft: Path, *, name: str, files: Sequence[str], manifest: Mapping[str, Any]) -> Content:
         """Make `files` of a draft an entry, and `name` point at it. The digest covers files and manifest.
 
         `created_at_s` in the manifest is kept out of the digest, so that the same content has the same name.
         """
-        digests = {file: digest_file(draft / file) for file in sorted(files)}
-        body = {**manifest, "files": digests}
+        pointer = self._pointer(name)
+        body = {**manifest, "files": {file: digest_file(draft / file) for file in sorted(files)}}
         identity = {key: value for key, value in body.items() if key != "created_at_s"}
         hexdigest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         target = self._root / "sha256" / hexdigest
         make_private_directory(target.parent)
         if not target.exists():
             publishing = draft / "publish"
-            publishing.mkdir(mode=0o700)
-            for file in files:
-                place = publishing / file
-                make_private_directory(place.parent)
-                (draft / file).rename(place)
-                with place.open("rb") as opened:
-                    os.fsync(opened.fileno())
-                place.chmod(0o400)
-            write_durably(publishing / "manifest.json", json.dumps(body, indent=2).encode())
-            publishing.rename(target)
+            _arrange(draft, publishing, files)
+            write_durably(publishing / "manifest.json", json.dumps(body, indent=2).encode(), mode=0o400)
+            try:
+                publishing.rename(target)
+            except OSError:
+                if not target.exists():  # else somebody else was quicker with the same content
+                    raise
             sync_directory(target.parent)
-        make_private_directory(self._root / "names")
+        make_private_directory(pointer.parent)
         digest = f"sha256:{hexdigest}"
-        write_durably(self._root / "names" / f"{name}.json", json.dumps({"digest": digest}).encode())
+        write_durably(pointer, json.dumps({"digest": digest}).encode())
         return self.read(digest)
 
     def find(self, name: str) -> Content | None:
-        """What `name` points at, or None."""
-        try:
-            pointer = json.loads((self._root / "names" / f"{name}.json").read_bytes())
-            return self.read(str(pointer["digest"]))
-        except (FileNotFoundError, NotFound):
-            return None
+        """What `name` points at, or None; also for a name that no entry can have."""
+        with suppress(FileNotFoundError, NotFound, Invalid, ValueError, KeyError, TypeError):
+            return self.read(str(json.loads(self._pointer(name).read_bytes())["digest"]))
+        return None
 
     def read(self, digest: str) -> Content:
         """The entry of that digest. Raises `NotFound`."""
-        path = self._root / "sha256" / digest.removeprefix("sha256:")
+        match = _DIGEST.fullmatch(digest)
+        path = self._root / "sha256" / (match[1] if match is not None else "none")
         try:
             manifest = json.loads((path / "manifest.json").read_bytes())
+            size_bytes = sum((path / file).stat().st_size for file in manifest["files"])
         except FileNotFoundError as error:
             raise NotFound(
                 f"the {self._kind} {digest[:19]} is gone from the store", hint="pull it again with `banger image pull`"
             ) from error
-        size_bytes = sum((path / file).stat().st_size for file in manifest["files"])
         return Content(digest, path, manifest, size_bytes)
 
     def verify(self, content: Content) -> None:
@@ -119,36 +116,50 @@ class ContentStore:
 
     def list(self) -> list[tuple[str, Content]]:
         """Names and what they point at, by name."""
-        names = self._root / "names"
-        found: list[tuple[str, Content]] = []
-        for path in sorted(names.glob("*.json")) if names.is_dir() else ():
-            content = self.find(path.stem)
-            if content is not None:
-                found.append((path.stem, content))
-        return found
+        found = ((path.stem, self.find(path.stem)) for path in sorted((self._root / "names").glob("*.json")))
+        return [(name, content) for name, content in found if content is not None]
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """Take a name away, and its entry with it unless another name or `in_use` (digests) still needs that.
+
+        Returns whether the entry went. Raises `NotFound`.
+        """
+        content = self.find(name)
+        if content is None:
+            raise NotFound(f"there is no {self._kind} named {ascii(name)[1:-1]}")
+        pointer = self._pointer(name)
+        pointer.unlink()
+        sync_directory(pointer.parent)
+        if content.digest in in_use or any(other.digest == content.digest for _, other in self.list()):
+            return False
+        with self.draft() as draft:
+            content.path.rename(draft / "removed")
+        return True
 
     @asynccontextmanager
-    async def making(self, name: str) -> AsyncIterator[None]:
-        """Held while `name` is made: one maker at a time in this process and among processes."""
-        async with self._locks.setdefault(name, asyncio.Lock()):
-            make_private_directory(self._root / "locks")
-            descriptor = os.open(self._root / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                while True:
-                    try:
-                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        break
-                    except BlockingIOError:
-                        await asyncio.sleep(_LOCK_RETRY_S)
-                yield
-            finally:
-                os.close(descriptor)
+    async def making(self, name: str, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+        """Held while `name` is made: one maker at a time in this process and among processes.
+
+        `waiting` is called when somebody else is at it.
+        """
+        self._pointer(name)
+        make_private_directory(self._root / "locks")
+        async with exclusive_lock(self._root / "locks" / name, deadline_s=_MAKING_DEADLINE_S, waiting=waiting):
+            yield
 
     def remove_drafts(self) -> None:
-        """Remove what dead makers left. Only for the one daemon of this store, before it makes anything."""
+        """Remove what dead makers left; drafts of living ones stay."""
         with suppress(FileNotFoundError):
             for path in (self._root / "drafts").iterdir():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_unlocked_directory(path)
+
+    def _pointer(self, name: str) -> Path:
+        if _NAME.fullmatch(name) is None:
+            raise Invalid(
+                f"{ascii(name[:80])} cannot be the name of {self._kind} content",
+                hint="use up to 63 lower-case letters, digits, dots and hyphens",
+            )
+        return self._root / "names" / f"{name}.json"
 
 
 def digest_file(path: Path) -> str:
@@ -158,3 +169,50 @@ def digest_file(path: Path) -> str:
         while data := file.read(_CHUNK_BYTES):
             digest.update(data)
     return f"sha256:{digest.hexdigest()}"
+
+
+def remove_unlocked_directory(path: Path) -> bool:
+    """Remove a directory tree whose maker is gone: nobody has it locked. Returns whether it is gone now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        if try_lock(descriptor):
+            shutil.rmtree(path, ignore_errors=True)
+        return not path.exists()
+    finally:
+        os.close(descriptor)
+
+
+def _make_locked_directory(parent: Path) -> tuple[Path, int]:
+    """A new directory and the descriptor that holds its lock."""
+    while True:
+        path = parent / secrets.token_hex(8)
+        path.mkdir(mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        # Until it is locked it is nobody's, and may be removed as such.
+        if try_lock(descriptor) and path.exists():
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _arrange(draft: Path, target: Path, files: Sequence[str]) -> None:
+    """Move files of a draft into a directory of their own, read-only and durable with their names."""
+    target.mkdir(mode=0o700)
+    directories = {target}
+    for file in files:
+        place = target / file
+        make_private_directory(place.parent)
+        directories.add(place.parent)
+        (draft / file).rename(place)
+        with place.open("rb") as opened:
+            os.fsync(opened.fileno())
+        place.chmod(0o400)
+    for directory in directories:
+        sync_directory(directory)

@@ -20,6 +20,8 @@ from banger.core.errors import Failed, TimedOut, Unavailable
 from banger.core.untrusted import printable
 
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME")
+_PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OUTPUT_LIMIT_BYTES: Final = 64 << 20
 
 
@@ -55,9 +57,17 @@ class CommandFailed(Failed):
 def base_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment that our child processes get: a few inherited variables and `extra`."""
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    path = environment.get("PATH", _PATH).split(":")
+    # Debian leaves the administrator's directories out of a user's PATH: mke2fs and depmod need no root, and are there.
+    environment["PATH"] = ":".join([*path, *(place for place in _PATH.split(":") if place not in path)])
     environment.update(extra or {})
     return environment
+
+
+def proxy_environment() -> dict[str, str]:
+    """The variables that say through which proxy programs here reach the network; for programs that download."""
+    names = (*_PROXIES, *(name.upper() for name in _PROXIES))
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 async def start(

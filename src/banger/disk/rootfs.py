@@ -105,6 +105,14 @@ class ArchiveTree:
             raise Invalid(f"the archive has no file {printable(path)}")
         return node.body.read()
 
+    def read_start(self, path: str, size: int) -> bytes | None:
+        """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
+        found = resolve(self.tree.root, os.fsencode(path))
+        if found is None or found[1].body is None:
+            return None
+        body = found[1].body
+        return Body(body.source, body.offset, min(size, body.length)).read()
+
     def remove(self, path: str) -> None:
         """Take a file or directory out; nothing happens when it is not there."""
         parent, _, name = path.rpartition("/")

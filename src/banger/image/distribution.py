@@ -2,99 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
-import shutil
-import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Final
 
-from banger.core.debian import KEYRING, Mirrors, find_mirrors, render_sources
-from banger.core.errors import Failed, Unavailable, Unsupported
-from banger.core.processes import end, start
+from banger.core.debian import Mirrors, find_mirrors, read_host_proxies, render_apt_conf, render_sources
+from banger.core.errors import Failed
 from banger.core.progress import Progress
-from banger.core.untrusted import printable
-from banger.image.recipe import EMPTIED, MASKED_UNITS, PROFILE, REMOVED, SUITE, all_packages, plan_mmdebstrap
-from banger.image.store import Image, ImageStore, plan_manifest
+from banger.core.threads import from_thread, run_in_thread
+from banger.image.building import BuildLog
+from banger.image.importing import import_tar
+from banger.image.recipe import (
+    EMPTIED,
+    ENVIRONMENT,
+    MASKED_UNITS,
+    PROFILE,
+    REMOVED,
+    X86_64,
+    DebianImage,
+    apt_options,
+    plan_mmdebstrap,
+)
+from banger.image.rootfs import ReadRootfs, RootfsTree
+from banger.image.sandbox import HostFacts, build_directory, can_contain, choose_mode, read_host_facts, run_build
+from banger.image.store import PACKAGES_FILE, ROOTFS_FILE, Image, ImageStore, plan_manifest
+from banger.image.writing import write_rootfs
 
-_DEADLINE_S: Final = 3600.0
-_POLITE_S: Final = 20.0
-_HINT: Final = "`banger doctor` shows what is missing; the last lines of mmdebstrap are in the daemon's log"
-_NOISE: Final = re.compile(r"^[IWE]: ")
+_HINT: Final = (
+    "see whether this host reaches Debian's mirror, and whether there is space left; the daemon's log has more"
+)
+BUILD_BYTES: Final = 2 << 30  # what a build needs for a while
 
-
-class RootfsTree(Protocol):
-    """A root file system in memory that can be edited and then written."""
-
-    def remove(self, path: str) -> None:
-        """Take a file or directory out; nothing happens when it is not there."""
-
-    def empty(self, path: str) -> None:
-        """Take everything out of a directory."""
-
-    def add_text(self, path: str, text: str) -> None:
-        """Put a file of root's, mode 0644."""
-
-    def add_symlink(self, path: str, target: str) -> None: ...
-
-    def find_init(self) -> str | None: ...
-
-    def write_image(self, destination: Path, report: Callable[[int], None]) -> int:
-        """Write the image; its size in bytes."""
-
-
-ReadRootfs = Callable[[BinaryIO], RootfsTree]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostFacts:
-    """What decides how mmdebstrap can run here."""
-
-    uid: int
-    has_mmdebstrap: bool
-    has_newuidmap: bool
-    has_keyring: bool
-    has_subordinate_ids: bool
-
-
-def read_host_facts(user: str) -> HostFacts:
-    """Look at this host."""
-
-    def has_range(path: str) -> bool:
-        with suppress(OSError):
-            return any(line.split(":")[0] in (user, str(os.getuid())) for line in Path(path).read_text().splitlines())
-        return False
-
-    return HostFacts(
-        uid=os.getuid(),
-        has_mmdebstrap=shutil.which("mmdebstrap") is not None,
-        has_newuidmap=shutil.which("newuidmap") is not None,
-        has_keyring=Path(KEYRING).exists(),
-        has_subordinate_ids=has_range("/etc/subuid") and has_range("/etc/subgid"),
-    )
-
-
-def choose_mode(facts: HostFacts) -> str:
-    """`root` or `unshare`. Raises `Unavailable` or `Unsupported` with what to do about it."""
-    if not facts.has_mmdebstrap:
-        raise Unavailable("mmdebstrap is not installed", hint="sudo apt install mmdebstrap")
-    if not facts.has_keyring:
-        raise Unavailable("Debian's archive keys are not installed", hint="sudo apt install debian-archive-keyring")
-    if facts.uid == 0:
-        return "root"
-    if not facts.has_newuidmap:
-        raise Unavailable("newuidmap is not installed", hint="sudo apt install uidmap")
-    if not facts.has_subordinate_ids:
-        raise Unsupported(
-            "your user has no range of subordinate user ids, which building an image without root needs",
-            hint='sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$USER"',
-        )
-    return "unshare"
+__all__ = ["BUILD_BYTES", "HostFacts", "edit", "import_tar", "make_debian_image", "read_host_facts"]
 
 
 async def make_debian_image(
@@ -105,89 +47,89 @@ async def make_debian_image(
     facts: HostFacts,
     read_rootfs: ReadRootfs,
     report: Callable[[Progress], None],
+    wanted: DebianImage = X86_64,
 ) -> Image:
     """Build, edit in memory, write and publish the image. Cancelling it leaves nothing."""
     mode = choose_mode(facts)
     with store.content.draft() as draft:
-        sources, archive = draft / "sources.list", draft / "rootfs.tar"
-        sources.write_text(render_sources(find_mirrors(host_sources, suite=SUITE), suite=SUITE))
+        archive = draft / "rootfs.tar"
         report(Progress(stage="image", text=f"building {name} from Debian's archive"))
-        argv = plan_mmdebstrap(mode=mode, output=str(archive), sources=str(sources))
-        await _run_mmdebstrap(draft, contain(argv, mode=mode), report)
-        report(Progress(stage="image", text=f"writing the file system of {name}"))
-        image = await asyncio.to_thread(_write, store, name, draft, archive, read_rootfs)
+        await _bootstrap(wanted, archive, draft=draft, mode=mode, host_sources=host_sources, report=report)
+        tell = from_thread(report)
+
+        def write(check: Callable[[], None]) -> Image:
+            return _write(store, name, draft, archive, wanted=wanted, read_rootfs=read_rootfs, report=tell, check=check)
+
+        image = await run_in_thread(write)
         report(Progress(stage="image", text=f"{name} is ready"))
         return image
 
 
-def contain(argv: list[str], *, mode: str) -> list[str]:
-    """Run the build so that it dies with us, whatever happens to us, and leaves no mount behind.
-
-    As root it gets mounts and process ids of its own (unshare(1)), which the kernel clears away with its last process;
-    without root mmdebstrap makes such namespaces itself, and cleans up when it is asked to end.
-    """
-    if mode == "root":
-        own = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-        return ["setpriv", "--pdeathsig", "KILL", *own, *argv]
-    return ["setpriv", "--pdeathsig", "TERM", *argv]
-
-
-async def _run_mmdebstrap(draft: Path, argv: list[str], report: Callable[[Progress], None]) -> None:
-    temporary = draft / "tmp"
-    temporary.mkdir()
-    draft.chmod(0o711)  # in a user namespace another id of ours works below it; its own name is secret
-    temporary.chmod(0o1777)
-    process = await start(
-        argv,
-        environment={"TMPDIR": str(temporary), "LC_ALL": "C.UTF-8"},
-        cwd=draft,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+async def _bootstrap(
+    wanted: DebianImage,
+    archive: Path,
+    *,
+    draft: Path,
+    mode: str,
+    host_sources: Sequence[str],
+    report: Callable[[Progress], None],
+) -> None:
+    """Have mmdebstrap make the archive. Raises `Failed` with its own reason."""
+    sources, apt_conf = draft / "sources.list", draft / "apt.conf"
+    sources.write_text(render_sources(find_mirrors(host_sources, suite=wanted.suite), suite=wanted.suite))
+    apt_conf.write_text(render_apt_conf(apt_options(await read_host_proxies())))
+    argv = plan_mmdebstrap(
+        wanted,
+        mode=mode,
+        contained=mode == "root" and await can_contain(),
+        output=os.fspath(archive),
+        sources=os.fspath(sources),
+        apt_conf=os.fspath(apt_conf),
     )
-    assert process.stderr is not None
-    last: list[str] = []
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            async for raw in process.stderr:
-                line = printable(raw.strip(), limit=200)
-                if line:
-                    last = [*last[-14:], line]
-                    report(Progress(stage="image", text=_NOISE.sub("", line)))
-            status = await process.wait()
-    except TimeoutError as error:
-        raise Failed("mmdebstrap did not end within an hour", hint=_HINT) from error
-    finally:
-        await _end_politely(process)
+    log = BuildLog()
+
+    def take_line(line: bytes) -> None:
+        progress = log.feed(line)
+        if progress is not None:
+            report(progress)
+
+    async with build_directory(draft, mode=mode) as directory:
+        status = await run_build(argv, directory=directory, draft=draft, take_line=take_line)
     if status != 0:
-        raise Failed(f"mmdebstrap failed: {last[-1] if last else 'it said nothing'}", hint=_HINT, log="\n".join(last))
+        raise Failed(f"mmdebstrap failed: {log.reason}", hint=_HINT, log=log.last_lines)
 
 
-async def _end_politely(process: asyncio.subprocess.Process) -> None:
-    """mmdebstrap removes files of other ids itself when it is asked to stop; killed, it could not."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_POLITE_S):
-                await asyncio.shield(process.wait())
-    await end(process)
-
-
-def _write(store: ImageStore, name: str, draft: Path, archive: Path, read_rootfs: ReadRootfs) -> Image:
-    with archive.open("rb") as source:
-        tree = read_rootfs(source)
+def _write(
+    store: ImageStore,
+    name: str,
+    draft: Path,
+    archive: Path,
+    *,
+    wanted: DebianImage,
+    read_rootfs: ReadRootfs,
+    report: Callable[[Progress], None],
+    check: Callable[[], None],
+) -> Image:
+    with archive.open("rb") as source, closing(read_rootfs(source, scratch=draft, report=lambda _: check())) as tree:
+        packages = list_packages(tree.read("var/lib/dpkg/status").decode("utf-8", "replace"))
         edit(tree)
-        tree.write_image(draft / "rootfs.erofs", lambda _bytes: None)
+        write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
         init = tree.find_init()
-    manifest = plan_manifest(
+    (draft / PACKAGES_FILE).write_text(packages)
+    check()
+    content = store.content.publish(
+        draft,
         name=name,
-        architecture="x86_64",
-        init=init,
-        created_at_s=time.time(),
-        source=f"Debian {SUITE}, signed archive",
-        packages=all_packages(),
+        files=[ROOTFS_FILE, PACKAGES_FILE],
+        manifest=plan_manifest(
+            name=name,
+            architecture=wanted.architecture,
+            init=init,
+            created_at_s=time.time(),
+            source=f"Debian {wanted.suite}, signed archive",
+            environment=ENVIRONMENT,
+        ),
     )
-    content = store.content.publish(draft, name=name, files=["rootfs.erofs"], manifest=manifest)
     return store.read(content.digest)
 
 
@@ -199,24 +141,23 @@ def edit(tree: RootfsTree) -> None:
         tree.empty(path)
     for unit in MASKED_UNITS:
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
-    tree.add_text("etc/machine-id", "")
-    tree.add_text("etc/default/locale", "LANG=C.UTF-8\n")
-    tree.add_text("etc/apt/sources.list", render_sources(Mirrors(), suite=SUITE))
-    tree.add_text("etc/profile.d/banger.sh", PROFILE)
+    tree.add_symlink("etc/systemd/system/default.target", "/lib/systemd/system/multi-user.target")
+    tree.add_file("etc/machine-id", b"")
+    tree.add_file("etc/motd", b"")
+    tree.add_file("etc/default/locale", "".join(f"{name}={value}\n" for name, value in ENVIRONMENT.items()).encode())
+    tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=X86_64.suite).encode())
+    tree.add_file("etc/profile.d/banger.sh", PROFILE.encode())
 
 
-def import_tar(store: ImageStore, name: str, source: BinaryIO, *, read_rootfs: ReadRootfs, origin: str) -> Image:
-    """An image out of a root file system archive, unmodified."""
-    with store.content.draft() as draft:
-        tree = read_rootfs(source)
-        tree.write_image(draft / "rootfs.erofs", lambda _bytes: None)
-        manifest = plan_manifest(
-            name=name,
-            architecture="x86_64",
-            init=tree.find_init(),
-            created_at_s=time.time(),
-            source=origin,
-            packages=[],
-        )
-        content = store.content.publish(draft, name=name, files=["rootfs.erofs"], manifest=manifest)
-        return store.read(content.digest)
+def list_packages(status: str) -> str:
+    """Names and versions of installed packages out of dpkg's status file, one a line, sorted."""
+    lines: list[str] = []
+    for paragraph in status.split("\n\n"):
+        fields = {
+            key: value.strip()
+            for key, colon, value in (line.partition(":") for line in paragraph.splitlines())
+            if colon
+        }
+        if fields.get("Status") == "install ok installed":
+            lines.append(f"{fields['Package']} {fields['Version']}\n")
+    return "".join(sorted(lines))

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from banger.core.content_store import Content, ContentStore
+
+ROOTFS_FILE: Final = "rootfs.erofs"
+PACKAGES_FILE: Final = "packages.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A read-only root file system and how to boot it. `init` None means that the agent stays PID 1."""
+    """A read-only root file system and how to boot it. `init` None means that the agent stays PID 1.
+
+    `packages` lists what is in it, one `NAME VERSION` a line, where that is known.
+    """
 
     name: str
     digest: str
     architecture: str
     rootfs: Path
+    packages: Path | None
     root_fs: str
     init: str | None
     environment: Mapping[str, str]
@@ -41,12 +48,26 @@ class ImageStore:
         content = self.content.read(digest)
         return _image(str(content.manifest["name"]), content)
 
+    def verify(self, image: Image) -> None:
+        """Read every file of an image and compare it with its digest. Raises `Failed`."""
+        self.content.verify(self.content.read(image.digest))
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """Take the name away, and the image unless another name or a digest `in_use` needs it. Raises `NotFound`."""
+        return self.content.remove(name, in_use=in_use)
+
     def list(self) -> list[Image]:
         return [_image(name, content) for name, content in self.content.list()]
 
 
 def plan_manifest(
-    *, name: str, architecture: str, init: str | None, created_at_s: float, source: str, packages: list[str]
+    *,
+    name: str,
+    architecture: str,
+    init: str | None,
+    created_at_s: float,
+    source: str,
+    environment: Mapping[str, str],
 ) -> Mapping[str, Any]:
     """What the manifest of an image says besides its files."""
     return {
@@ -54,10 +75,9 @@ def plan_manifest(
         "architecture": architecture,
         "root_fs": "erofs",
         "init": init,
-        "environment": {},
+        "environment": dict(environment),
         "created_at_s": created_at_s,
         "source": source,
-        "packages": packages,
     }
 
 
@@ -67,7 +87,8 @@ def _image(name: str, content: Content) -> Image:
         name=name,
         digest=content.digest,
         architecture=manifest["architecture"],
-        rootfs=content.path / "rootfs.erofs",
+        rootfs=content.path / ROOTFS_FILE,
+        packages=content.path / PACKAGES_FILE if PACKAGES_FILE in manifest["files"] else None,
         root_fs=manifest["root_fs"],
         init=manifest["init"],
         environment=manifest["environment"],

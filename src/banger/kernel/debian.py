@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol
 
-from banger.core.debian import KEYRING, find_mirrors, render_sources
-from banger.core.errors import Failed, NotFound, Unavailable
+from banger.core.debian import KEYRING, read_host_proxies, read_host_sources
+from banger.core.errors import Failed, Unavailable
 from banger.core.processes import run, run_to_file
 from banger.core.progress import Progress
+from banger.core.sizes import format_size
+from banger.core.threads import run_in_thread
+from banger.kernel.apt import Apt
 from banger.kernel.modules import plan_boot_modules
 from banger.kernel.store import Kernel, KernelStore, plan_manifest
 
-SUITE: Final = "bookworm"
-PACKAGES: Final = {"x86_64": "linux-image-cloud-amd64"}
-DEBIAN_ARCHITECTURES: Final = {"x86_64": "amd64"}
-_APT_DEADLINE_S: Final = 900.0
-_HINT: Final = "banger makes its default kernel with apt and dpkg-deb on Debian; `banger doctor` shows what is missing"
+_UNPACK_DEADLINE_S: Final = 300.0
+_HINT: Final = "banger makes its default kernel with apt, dpkg-deb and depmod; `banger doctor` shows what is missing"
+
+__all__ = ["AARCH64", "X86_64", "DebianKernel", "PackageTree", "make_debian_kernel", "read_host_sources"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebianKernel:
+    """Which kernel of Debian's: our word for the architecture, Debian's word, and the package that names the newest."""
+
+    architecture: str
+    debian_architecture: str
+    meta_package: str
+    suite: str = "bookworm"
+
+
+X86_64: Final = DebianKernel(architecture="x86_64", debian_architecture="amd64", meta_package="linux-image-cloud-amd64")
+AARCH64: Final = DebianKernel(
+    architecture="aarch64", debian_architecture="arm64", meta_package="linux-image-cloud-arm64"
+)
 
 
 class PackageTree(Protocol):
@@ -33,156 +51,122 @@ class PackageTree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of one."""
 
-    def write_directory(self, directory: str, extra: dict[str, Path], destination: Path) -> None:
+    def write_directory(self, directory: str, extra: Mapping[str, Path], destination: Path) -> None:
         """An EROFS image of `directory`, with files of the host added under their names."""
+
+    def close(self) -> None: ...
 
 
 ReadPackage = Callable[[BinaryIO], PackageTree]
 
 
-@dataclass(frozen=True, slots=True)
-class Apt:
-    """apt with directories of its own, the host's proxies, and sources that we wrote."""
-
-    directory: Path
-    sources: Path
-
-    def argv(self, program: str, *arguments: str) -> list[str]:
-        directory = os.fspath(self.directory)
-        options = {
-            "Dir::State": f"{directory}/state",
-            "Dir::State::status": f"{directory}/status",
-            "Dir::Cache": f"{directory}/cache",
-            "Dir::Etc::SourceList": os.fspath(self.sources),
-            "Dir::Etc::SourceParts": "/dev/null",
-            "APT::Sandbox::User": "root" if os.getuid() == 0 else "",
-            "APT::Architecture": DEBIAN_ARCHITECTURES["x86_64"],
-            "Acquire::Languages": "none",
-        }
-        flags = [word for name, value in options.items() if value for word in ("-o", f"{name}={value}")]
-        return [program, "-q", *flags, *arguments]
-
-
-def read_host_sources() -> list[str]:
-    """The texts of this host's apt sources."""
-    root = Path("/etc/apt")
-    paths = [root / "sources.list", *sorted((root / "sources.list.d").glob("*.list"))]
-    paths += sorted((root / "sources.list.d").glob("*.sources"))
-    return [path.read_text(errors="replace") for path in paths if path.is_file()]
-
-
 async def make_debian_kernel(
-    store: KernelStore, name: str, *, read_package: ReadPackage, report: Callable[[Progress], None]
+    store: KernelStore,
+    name: str,
+    *,
+    read_package: ReadPackage,
+    report: Callable[[Progress], None],
+    wanted: DebianKernel = X86_64,
+    host_sources: Sequence[str] | None = None,
 ) -> Kernel:
     """Download, verify (apt does, against the archive's keys), and store the newest cloud kernel of the suite."""
     if not Path(KEYRING).exists():
         raise Unavailable(f"{KEYRING} is missing", hint="install the package debian-archive-keyring")
     with store.content.draft() as draft:
+        apt = Apt(
+            draft / "apt",
+            suite=wanted.suite,
+            architecture=wanted.debian_architecture,
+            host_sources=read_host_sources() if host_sources is None else host_sources,
+            proxies=await read_host_proxies(),
+        )
         report(Progress(stage="kernel", text="reading the package lists of Debian"))
-        package = await _download(draft, PACKAGES["x86_64"])
-        report(Progress(stage="kernel", text="unpacking the kernel"))
-        return await _store_package(store, name, draft, package, read_package=read_package)
-
-
-async def _download(draft: Path, meta_package: str) -> Path:
-    directory = draft / "apt"
-    for part in ("state/lists/partial", "cache/archives/partial", "packages"):
-        (directory / part).mkdir(parents=True)
-    (directory / "status").touch()
-    sources = directory / "sources.list"
-    sources.write_text(render_sources(find_mirrors(read_host_sources(), suite=SUITE), suite=SUITE))
-    apt = Apt(directory, sources)
-    await run(apt.argv("apt-get", "update"), timeout_s=_APT_DEADLINE_S, hint=_HINT)
-    shown = await run(apt.argv("apt-cache", "show", meta_package), timeout_s=_APT_DEADLINE_S, hint=_HINT)
-    package = find_dependency(shown.stdout.decode("utf-8", "replace"))
-    await run(
-        apt.argv("apt-get", "download", package), cwd=directory / "packages", timeout_s=_APT_DEADLINE_S, hint=_HINT
-    )
-    found = list((directory / "packages").glob("*.deb"))
-    if len(found) != 1:
-        raise Failed(f"apt downloaded {len(found)} packages instead of one", hint=_HINT)
-    return found[0]
-
-
-def find_dependency(control: str) -> str:
-    """The kernel package that a meta package's description depends on. Raises `NotFound`."""
-    for line in control.splitlines():
-        if line.startswith("Depends:"):
-            for dependency in line.removeprefix("Depends:").split(","):
-                package = dependency.split()[0]
-                if package.startswith("linux-image-") and package.isascii() and "/" not in package:
-                    return package
-    raise NotFound("Debian's kernel meta package names no kernel", hint=_HINT)
-
-
-async def _store_package(
-    store: KernelStore, name: str, draft: Path, package: Path, *, read_package: ReadPackage
-) -> Kernel:
-    archive, staging = draft / "data.tar", draft / "staging"
-    await run(["dpkg-deb", "--extract", os.fspath(package), os.fspath(staging)], timeout_s=300, hint=_HINT)
-    await run_to_file(["dpkg-deb", "--fsys-tarfile", os.fspath(package)], archive, timeout_s=300, hint=_HINT)
-    with archive.open("rb") as source:
-        tree = await asyncio.to_thread(read_package, source)
-        release = _find_release(tree.names())
-        await run(["depmod", "-b", os.fspath(staging), release], timeout_s=300, hint="install the package kmod")
-        indexes = {path.name: path for path in (staging / "lib" / "modules" / release).glob("modules.*")}
-        return await asyncio.to_thread(
-            _publish,
+        await apt.update()
+        candidate = await apt.find_kernel(wanted.meta_package)
+        report(Progress(stage="kernel", text=f"downloading {candidate.name} ({format_size(candidate.size_bytes)})"))
+        package = await apt.download(candidate)
+        report(Progress(stage="kernel", text=f"unpacking {candidate.name}"))
+        kernel = await _store_package(
             store,
             name,
             draft,
-            tree=tree,
-            release=release,
-            indexes=indexes,
-            source=package.name.removesuffix(".deb"),
+            package,
+            read_package=read_package,
+            architecture=wanted.architecture,
+            source=f"Debian {wanted.suite}, {candidate.name} {candidate.version}",
         )
+        report(Progress(stage="kernel", text=f"{name} is ready: Linux {kernel.release}"))
+        return kernel
 
 
-def _publish(
+async def _store_package(
     store: KernelStore,
     name: str,
     draft: Path,
+    package: Path,
     *,
-    tree: PackageTree,
-    release: str,
-    indexes: dict[str, Path],
+    read_package: ReadPackage,
+    architecture: str,
     source: str,
 ) -> Kernel:
-    prefix = f"lib/modules/{release}/"
-    modules = {
-        PurePosixPath(path).stem.replace("-", "_"): path
-        for path in tree.names()
-        if path.startswith(prefix) and path.endswith(".ko")
-    }
-    builtin = frozenset(
-        PurePosixPath(line).stem.replace("-", "_")
-        for line in tree.read(f"{prefix}modules.builtin").decode().splitlines()
+    """Unpack a package that Debian signed: depmod needs its modules as files, everything else is read from the tar."""
+    archive, staging = draft / "data.tar", draft / "staging"
+    await run(
+        ["dpkg-deb", "--extract", os.fspath(package), os.fspath(staging)], timeout_s=_UNPACK_DEADLINE_S, hint=_HINT
     )
+    await run_to_file(
+        ["dpkg-deb", "--fsys-tarfile", os.fspath(package)], archive, timeout_s=_UNPACK_DEADLINE_S, hint=_HINT
+    )
+    release = _find_release(staging)
+    await run(
+        ["depmod", "-b", os.fspath(staging), release], timeout_s=_UNPACK_DEADLINE_S, hint="install the package kmod"
+    )
+    indexes = {path.name: path for path in (staging / "lib" / "modules" / release).glob("modules.*")}
+
+    def publish(check: Callable[[], None]) -> Kernel:
+        with archive.open("rb") as opened, closing(read_package(opened)) as tree:
+            check()
+            boot_files = _write_files(draft, tree, release=release, indexes=indexes)
+            check()
+            content = store.content.publish(
+                draft,
+                name=name,
+                files=["vmlinuz", "modules.erofs", *boot_files],
+                manifest=plan_manifest(
+                    name=name,
+                    architecture=architecture,
+                    release=release,
+                    boot_modules=boot_files,
+                    created_at_s=time.time(),
+                    source=source,
+                ),
+            )
+            return store.read(content.digest)
+
+    return await run_in_thread(publish)
+
+
+def _write_files(draft: Path, tree: PackageTree, *, release: str, indexes: Mapping[str, Path]) -> tuple[str, ...]:
+    """Write what the store keeps into the draft; the names of the boot modules, in the order to load them."""
+    prefix = f"lib/modules/{release}/"
+    modules = {_module_name(path): path for path in tree.names() if path.startswith(prefix) and path.endswith(".ko")}
+    builtin = frozenset(map(_module_name, tree.read(f"{prefix}modules.builtin").decode().splitlines()))
     order = plan_boot_modules(list(modules), builtin, read=lambda module: tree.read(modules[module]))
     boot_files = tuple(f"boot/{module}.ko" for module in order)
     (draft / "boot").mkdir()
     for module, file in zip(order, boot_files, strict=True):
         (draft / file).write_bytes(tree.read(modules[module]))
     (draft / "vmlinuz").write_bytes(tree.read(f"boot/vmlinuz-{release}"))
-    tree.write_directory(f"lib/modules/{release}", indexes, draft / "modules.erofs")
-    content = store.content.publish(
-        draft,
-        name=name,
-        files=["vmlinuz", "modules.erofs", *boot_files],
-        manifest=plan_manifest(
-            name=name,
-            architecture="x86_64",
-            release=release,
-            boot_modules=boot_files,
-            created_at_s=time.time(),
-            source=source,
-        ),
-    )
-    return store.read(content.digest)
+    tree.write_directory(prefix.rstrip("/"), indexes, draft / "modules.erofs")
+    return boot_files
 
 
-def _find_release(names: list[str]) -> str:
-    for name in names:
-        if name.startswith("boot/vmlinuz-"):
-            return name.removeprefix("boot/vmlinuz-")
-    raise Failed("the kernel package has no kernel in it", hint=_HINT)
+def _module_name(path: str) -> str:
+    return PurePosixPath(path).stem.replace("-", "_")
+
+
+def _find_release(staging: Path) -> str:
+    found = [path.name.removeprefix("vmlinuz-") for path in (staging / "boot").glob("vmlinuz-*")]
+    if len(found) != 1 or not (staging / "lib" / "modules" / found[0]).is_dir():
+        raise Failed("the kernel package has no kernel, or no modules for it", hint=_HINT)
+    return found[0]

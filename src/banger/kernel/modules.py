@@ -20,7 +20,7 @@ WANTED: Final = (
     "overlay",
     "ext4",
 )
-REQUIRED: Final = frozenset({"virtio_mmio", "virtio_blk", "virtio_console", "erofs", "overlay"})
+REQUIRED: Final = frozenset({"virtio_mmio", "virtio_blk", "virtio_console", "erofs", "overlay", "ext4"})
 _DEPENDS: Final = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 
 

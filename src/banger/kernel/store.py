@@ -41,6 +41,14 @@ class KernelStore:
         content = self.content.read(digest)
         return _kernel(str(content.manifest["name"]), content)
 
+    def verify(self, kernel: Kernel) -> None:
+        """Read every file of a kernel and compare it with its digest. Raises `Failed`."""
+        self.content.verify(self.content.read(kernel.digest))
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """Take the name away, and the kernel unless another name or a digest `in_use` needs it. Raises `NotFound`."""
+        return self.content.remove(name, in_use=in_use)
+
     def list(self) -> list[Kernel]:
         return [_kernel(name, content) for name, content in self.content.list()]
 

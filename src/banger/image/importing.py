@@ -1,0 +1,82 @@
+"""An image out of a root file system archive, unmodified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import BinaryIO, Final
+
+from banger.core.errors import Unsupported
+from banger.core.progress import Progress
+from banger.image.rootfs import ReadRootfs, RootfsTree
+from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
+from banger.image.writing import write_rootfs
+
+_PROGRAMS: Final = ("/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env", "/sbin/init", "/usr/lib/systemd/systemd")
+_ELF_HEAD_BYTES: Final = 20
+# e_machine of an ELF header (elf(5)) with the byte order before it.
+_MACHINES: Final = {(1, 0x3E): "x86_64", (1, 0xB7): "aarch64", (1, 0x03): "i686", (1, 0xF3): "riscv64"}
+
+
+def import_tar(
+    store: ImageStore,
+    name: str,
+    source: BinaryIO,
+    *,
+    read_rootfs: ReadRootfs,
+    origin: str,
+    architecture: str = "x86_64",
+    report: Callable[[Progress], None] = lambda _progress: None,
+    check: Callable[[], None] = lambda: None,
+) -> Image:
+    """Read, write and publish; blocking, for a thread. `architecture` is what guests here can run.
+
+    Raises `Invalid` for an archive that cannot be a root file system, `Unsupported` for one of another architecture.
+    """
+
+    def tell_read(done: int) -> None:
+        check()
+        report(Progress(stage="image", text=f"reading the archive of {name}", done=done, unit="bytes"))
+
+    with store.content.draft() as draft:
+        with closing(read_rootfs(source, scratch=draft, report=tell_read)) as tree:
+            found = find_architecture(tree)
+            if found not in (None, architecture):
+                raise Unsupported(
+                    f"the programs in the archive are for {found}, and guests here are {architecture}",
+                    hint=f"give an archive for {architecture}",
+                )
+            write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+            init = tree.find_init()
+        content = store.content.publish(
+            draft,
+            name=name,
+            files=[ROOTFS_FILE],
+            manifest=plan_manifest(
+                name=name,
+                architecture=architecture,
+                init=init,
+                created_at_s=time.time(),
+                source=origin,
+                environment={},
+            ),
+        )
+        return store.read(content.digest)
+
+
+def find_architecture(tree: RootfsTree) -> str | None:
+    """For which architecture the shell, or what else every system has, was made; None when there is no telling."""
+    for path in _PROGRAMS:
+        head = tree.read_start(path, _ELF_HEAD_BYTES)
+        if head is not None and (found := parse_architecture(head)) is not None:
+            return found
+    return None
+
+
+def parse_architecture(head: bytes) -> str | None:
+    """The architecture in the first 20 bytes of an ELF file; `unknown` for one that we have no word for."""
+    if len(head) < _ELF_HEAD_BYTES or not head.startswith(b"\x7fELF"):
+        return None
+    order = head[5]
+    return _MACHINES.get((order, int.from_bytes(head[18:20], "little" if order == 1 else "big")), "unknown")

@@ -1,0 +1,47 @@
+"""What this room needs of a root file system in memory; the disk room has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+
+class RootfsTree(Protocol):
+    """A root file system that can be edited and then written."""
+
+    @property
+    def content_bytes(self) -> int:
+        """What the files hold together."""
+
+    def read(self, path: str) -> bytes:
+        """The content of a regular file. Raises `Invalid` when there is none."""
+
+    def read_start(self, path: str, size: int) -> bytes | None:
+        """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
+
+    def remove(self, path: str) -> None:
+        """Take a file or directory out; nothing happens when it is not there."""
+
+    def empty(self, path: str) -> None:
+        """Take everything out of a directory."""
+
+    def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
+        """Put a file of root's."""
+
+    def add_symlink(self, path: str, target: str) -> None:
+        """Put a symbolic link of root's."""
+
+    def find_init(self) -> str | None:
+        """The path of the init that takes over from the agent."""
+
+    def write_image(self, destination: Path, report: Callable[[int], None]) -> int:
+        """Write the image; its size in bytes. `report` is told the bytes of content written."""
+
+    def close(self) -> None: ...
+
+
+class ReadRootfs(Protocol):
+    """Reads an archive. What a source that cannot seek holds goes to `scratch`; `report` is told the bytes read."""
+
+    def __call__(self, source: BinaryIO, *, scratch: Path | None, report: Callable[[int], None]) -> RootfsTree: ...

@@ -1,0 +1,210 @@
+"""Running mmdebstrap so that nothing of it is left: no process, no mount, no file of another user id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.content_store import remove_unlocked_directory
+from banger.core.debian import KEYRING
+from banger.core.errors import BangerError, Failed, TimedOut, Unavailable, Unsupported
+from banger.core.locks import try_lock
+from banger.core.processes import end, proxy_environment, run, start
+
+_DEADLINE_S: Final = 3600.0
+_POLITE_S: Final = 20.0
+_HELPER_DEADLINE_S: Final = 60.0
+_READ_BYTES: Final = 1 << 16
+_LINE_LIMIT_BYTES: Final = 1 << 20
+_RANGE: Final = 65536
+# A user of a namespace is somebody else to the directories of a home, so in that mode the work is done where everybody
+# may go (file-hierarchy(7)).
+OPEN_DIRECTORY: Final = Path("/var/tmp")  # noqa: S108 - names in it are secret, and made with mkdir
+_SETTINGS: Final = (
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("user/max_user_namespaces", "0", "65536"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """What decides how mmdebstrap can run here. `obstacle` is a `sysctl -w` argument that would help, or empty."""
+
+    uid: int
+    has_mmdebstrap: bool
+    has_newuidmap: bool
+    has_keyring: bool
+    has_subordinate_ids: bool
+    obstacle: str = ""
+
+
+def read_host_facts(user: str, *, root: Path = Path("/")) -> HostFacts:
+    """Look at this host."""
+    return HostFacts(
+        uid=os.getuid(),
+        has_mmdebstrap=shutil.which("mmdebstrap") is not None,
+        has_newuidmap=shutil.which("newuidmap") is not None,
+        has_keyring=Path(KEYRING).exists(),
+        has_subordinate_ids=all(
+            _has_range(root / "etc" / name, user=user, uid=os.getuid()) for name in ("subuid", "subgid")
+        ),
+        obstacle=_find_obstacle(root / "proc" / "sys"),
+    )
+
+
+def _has_range(path: Path, *, user: str, uid: int) -> bool:
+    """Whether the file gives the user at least 65536 ids in one piece (subuid(5))."""
+    with suppress(OSError):
+        for line in path.read_text(errors="replace").splitlines():
+            owner, _, numbers = line.partition(":")
+            count = numbers.rpartition(":")[2]
+            if owner in (user, str(uid)) and count.isdecimal() and int(count) >= _RANGE:
+                return True
+    return False
+
+
+def _find_obstacle(settings: Path) -> str:
+    for name, bad, good in _SETTINGS:
+        with suppress(OSError):
+            if (settings / name).read_text().strip() == bad:
+                return f"{name.replace('/', '.')}={good}"
+    return ""
+
+
+def choose_mode(facts: HostFacts) -> str:
+    """`root`, or `unshare` for an ordinary user. Raises `Unavailable` or `Unsupported` with what to do about it."""
+    if not facts.has_mmdebstrap:
+        raise Unavailable("mmdebstrap is not installed", hint="sudo apt install mmdebstrap")
+    if not facts.has_keyring:
+        raise Unavailable("Debian's archive keys are not installed", hint="sudo apt install debian-archive-keyring")
+    if facts.uid == 0:
+        return "root"
+    if not facts.has_newuidmap:
+        raise Unavailable("newuidmap is not installed", hint="sudo apt install uidmap")
+    if not facts.has_subordinate_ids:
+        raise Unsupported(
+            "your user has no range of subordinate user ids, which building an image without root needs",
+            hint='sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "$USER"',
+        )
+    if facts.obstacle:
+        raise Unsupported(
+            "this host does not let ordinary users make user namespaces, which building an image without root needs",
+            hint=f"sudo sysctl -w {facts.obstacle}",
+        )
+    return "unshare"
+
+
+@asynccontextmanager
+async def build_directory(draft: Path, *, mode: str, place: Path = OPEN_DIRECTORY) -> AsyncIterator[Path]:
+    """A directory for mmdebstrap's temporary files, gone afterwards with all that is in it.
+
+    Whatever builds of this user left that were killed goes first.
+    """
+    if mode == "root":
+        directory = draft / "tmp"
+        directory.mkdir(mode=0o711)
+        yield directory
+        return
+    prefix = f"banger-image-{os.getuid()}-"
+    for path in place.glob(f"{prefix}*"):
+        if path.stat(follow_symlinks=False).st_uid == os.getuid() and not remove_unlocked_directory(path):
+            await _remove_foreign(path)
+    directory = place / f"{prefix}{secrets.token_hex(8)}"
+    directory.mkdir(mode=0o711)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not try_lock(descriptor):
+            raise Failed("somebody took the build directory away", hint="try again")
+        directory.chmod(0o711)  # whatever the umask is
+        yield directory
+    finally:
+        os.close(descriptor)
+        if not remove_unlocked_directory(directory):
+            await asyncio.shield(_remove_foreign(directory))
+
+
+async def _remove_foreign(path: Path) -> None:
+    """Remove files of our subordinate ids, as their root. What another build is using stays."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not try_lock(descriptor):
+            return
+        with suppress(BangerError):
+            names = [entry.path for entry in os.scandir(path)]
+            argv = ["mmdebstrap", "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
+            await run(argv, timeout_s=_HELPER_DEADLINE_S)
+        shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+async def can_contain() -> bool:
+    """Whether root may make mount and pid namespaces here; in most containers it may not, nor may it mount."""
+    try:
+        await run(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"], timeout_s=_HELPER_DEADLINE_S)
+    except BangerError:
+        return False
+    return True
+
+
+async def run_build(argv: Sequence[str], *, directory: Path, draft: Path, take_line: Callable[[bytes], None]) -> int:
+    """Run mmdebstrap to its end and return its status. Raises `TimedOut`, `Unavailable`.
+
+    Cancelled, it is asked to stop, because it removes files of other ids itself; then it is killed with all its
+    children.
+    """
+    process = await start(
+        argv,
+        environment={**proxy_environment(), "TMPDIR": os.fspath(directory), "LC_ALL": "C.UTF-8"},
+        cwd=draft,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await _read_lines(process.stdout, take_line)
+            return await process.wait()
+    except TimeoutError as error:
+        raise TimedOut("mmdebstrap did not end within an hour", hint="see whether Debian's mirror answers") from error
+    finally:
+        await asyncio.shield(_end_politely(process))
+
+
+async def _read_lines(stream: asyncio.StreamReader, take_line: Callable[[bytes], None]) -> None:
+    """Lines end in LF, or in CR where a program paints its progress over and over."""
+    rest = b""
+    while data := await stream.read(_READ_BYTES):
+        *lines, rest = (rest + data).replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            take_line(line)
+        rest = rest[-_LINE_LIMIT_BYTES:]
+    take_line(rest)
+
+
+async def _end_politely(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        reading = asyncio.create_task(_drain(process))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLITE_S):
+                await asyncio.shield(process.wait())
+        reading.cancel()
+    await end(process)
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    """Keep its pipe empty, or it could wait for us while we wait for it."""
+    assert process.stdout is not None
+    while await process.stdout.read(_READ_BYTES):
+        pass

@@ -1,0 +1,34 @@
+"""Writing a root file system with progress that is worth showing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from banger.core.progress import Progress
+from banger.image.rootfs import RootfsTree
+
+_STEP_BYTES: Final = 8 << 20
+
+
+def write_rootfs(
+    tree: RootfsTree,
+    destination: Path,
+    *,
+    text: str,
+    report: Callable[[Progress], None],
+    check: Callable[[], None],
+) -> None:
+    """Write the image of `tree`, telling `report` now and then, and giving up when `check` raises."""
+    total = tree.content_bytes
+    told = -_STEP_BYTES
+
+    def tell(done: int) -> None:
+        nonlocal told
+        check()
+        if done - told >= _STEP_BYTES or done == total:
+            told = done
+            report(Progress(stage="image", text=text, done=min(done, total), total=total, unit="bytes"))
+
+    tree.write_image(destination, tell)

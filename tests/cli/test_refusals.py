@@ -1,0 +1,82 @@
+"""What is refused before the daemon hears of it: exit status 2, one sentence, a hint, and nothing on disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.world import World
+
+REFUSED = [
+    "vm run --name Bad_Name -- true",
+    "vm run --name -- true",
+    "vm run --name a.b.c -d",
+    "vm run -d --rm",
+    "vm run -d . -- make",
+    "vm run -d -t",
+    "vm run --memory 1M -- true",
+    "vm run --memory 2000G -- true",
+    "vm run --disk 100T -- true",
+    "vm run --vcpu 1000 -- true",
+    "vm run --vcpu 0 -- true",
+    "vm run nowhere -- true",
+    "vm run",
+    "vm run --rm",
+    "vm run --",
+    "vm run . --no-workspace -- true",
+    "vm run -e 1X=2 -- true",
+    "vm exec",
+    "vm exec box",
+    "vm exec box --",
+    "vm exec -e X box -- true",
+    "vm exec a/b -- true",
+    "vm delete",
+    "vm show",
+    "vm show a b",
+    "vm ssh box --print-config -- ls",
+    "image import nowhere.tar --name x",
+    "image import . --name x",
+    "image import - --name X",
+    "vm bogus",
+    "bogus",
+    "vm list --bogus",
+]
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_refused(world: World, line: str) -> None:
+    done = world.run(*line.split())
+    text = done.stderr.decode()
+    assert done.returncode == 2, text
+    assert done.stdout == b""
+    assert text.startswith("banger: ")
+    assert text.count("\n") == 2
+    assert "\n  hint: " in text
+    assert not world.home.exists()
+
+
+def test_refused_as_json(world: World) -> None:
+    done = world.run("vm", "list", "--json", "--bogus")
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 2
+    assert done.stderr == b""
+    assert error["kind"] == "invalid"
+    assert "--bogus" in error["summary"]
+
+
+def test_json_after_the_dashes_is_the_commands(world: World) -> None:
+    done = world.run("vm", "exec", "--bogus", "box", "--", "x", "--json")
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"banger: ")
+
+
+def test_an_argument_that_is_not_text_is_refused(world: World) -> None:
+    done = world.run("vm", "exec", "box", "--", "a\udcff")
+    assert done.returncode == 2
+    assert b"not valid UTF-8" in done.stderr
+
+
+def test_a_relative_home_is_refused(world: World) -> None:
+    done = world.run("vm", "list", environment={"BANGER_HOME": "here"})
+    assert done.returncode == 2
+    assert b"not an absolute path" in done.stderr

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+import pytest
+
+from banger.cli.arguments import Parser
+from banger.cli.failures import unknown_command
+from banger.cli.main import load
+from banger.cli.table import ALIASES, COMMANDS, GROUPS, find_command
+from banger.core.errors import Invalid
+
+
+def parse(line: str) -> Namespace:
+    """Parse a line of `banger`, split at spaces."""
+    words = line.split(" ")
+    for count in (3, 2, 1):
+        command = find_command(tuple(words[:count]))
+        if command is not None:
+            parser = Parser(command.words)
+            load(command).declare(parser)
+            return parser.parse(words[count:])
+    raise AssertionError(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("vm exec box -- ls -la", {"vm": "box", "command": ["ls", "-la"], "tty": False}),
+        ("vm exec box ls -la", {"vm": "box", "command": ["ls", "-la"], "tty": False}),
+        ("vm exec box", {"vm": "box", "command": None}),
+        ("vm exec -t box ls", {"vm": "box", "command": ["ls"], "tty": True}),
+        ("vm exec box -t ls -t", {"vm": "box", "command": ["ls", "-t"], "tty": True}),
+        ("vm exec box --cwd /tmp ls --cwd x", {"cwd": "/tmp", "command": ["ls", "--cwd", "x"]}),
+        ("vm exec box --cwd=/tmp -- ls", {"cwd": "/tmp", "command": ["ls"]}),
+        ("vm exec --user nobody box id", {"user": "nobody", "vm": "box", "command": ["id"]}),
+        ("vm exec box -e A=1 --env B=2 env", {"env": ["A=1", "B=2"], "command": ["env"]}),
+        ("vm exec box -eA=1 env", {"env": ["A=1"], "command": ["env"]}),
+        ("vm exec box -- --help", {"command": ["--help"]}),
+        ("vm exec box sh -- -h", {"command": ["sh", "--", "-h"]}),
+        ("vm exec box -- -- x", {"command": ["--", "x"]}),
+        ("vm exec box -", {"command": ["-"]}),
+        ("vm run", {"path": None, "command": None, "rm": False, "vcpu": None, "memory": None, "disk": None}),
+        ("vm run . -- make test", {"path": ".", "command": ["make", "test"]}),
+        ("vm run --rm . --nat -- make", {"path": ".", "rm": True, "nat": True, "command": ["make"]}),
+        ("vm run -d --name box .", {"path": ".", "name": "box", "detach": True}),
+        ("vm run --memory 4G --disk 20GiB --vcpu 2", {"memory": 4096, "disk": 20 << 30, "vcpu": 2}),
+        ("vm run --memory 512", {"memory": 512}),
+        ("vm run -- --rm", {"rm": False, "command": ["--rm"]}),
+        ("vm start a b c", {"vm": ["a", "b", "c"]}),
+        ("vm workspace export box -o f", {"vm": "box", "output": "f"}),
+        ("vm ssh box -- uptime -p", {"vm": "box", "command": ["uptime", "-p"]}),
+        ("image pull", {"name": "debian-bookworm"}),
+        ("image import - --name tiny", {"file": "-", "name": "tiny"}),
+        ("ps -q", {"quiet": True}),
+        ("internal-connect box 22", {"vm": "box", "port": 22}),
+    ],
+)
+def test_words_become_options(line: str, expected: dict[str, Any]) -> None:
+    options = vars(parse(line))
+    assert {name: options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "summary", "hint"),
+    [
+        ("vm exec", "vm exec: VM is missing", "--help"),
+        ("vm exec box --", "no command after `--`", "--help"),
+        ("vm run --", "no command after `--`", "--help"),
+        ("vm exec --bogus box ls", "there is no option '--bogus'", "--help"),
+        ("vm run --nmae x", "there is no option '--nmae'", "did you mean `--name`?"),
+        ("vm run --memroy=4G", "there is no option '--memroy'", "did you mean `--memory`?"),
+        ("vm run . make", "'make' is one word too many", "after `--`"),
+        ("vm list box", "'box' is one word too many", "--help"),
+        ("vm run --name", "--name: expected one argument", "--help"),
+        ("vm run --nam x", "there is no option '--nam'", "did you mean `--name`?"),
+        ("vm run --name Box", "'B'", "lower-case"),
+        ("vm run --name a.b", "'.'", "lower-case"),
+        ("vm run --name -x", "--name: expected one argument", "--help"),
+        ("vm run --name=-x", "cannot start or end with a hyphen", "lower-case"),
+        ("vm run --name=", "cannot be empty", "lower-case"),
+        ("vm run --name " + "a" * 64, "64 characters long", "lower-case"),
+        ("vm run --vcpu 0", "'0' is not possible", "1 to 256"),
+        ("vm run --vcpu 257", "'257' is not possible", "1 to 256"),
+        ("vm run --vcpu -1", "'-1' is not possible", "1 to 256"),
+        ("vm run --vcpu two", "'two' is not possible", "1 to 256"),
+        ("vm run --vcpu \u0662", "is not possible", "1 to 256"),
+        ("vm run --memory 63M", "63 MiB is not possible", "64 MiB to 1 TiB"),
+        ("vm run --memory 2T", "2 TiB is not possible", "64 MiB to 1 TiB"),
+        ("vm run --memory 0", "is zero", "512M"),
+        ("vm run --memory lots", "'lots' is not a size", "512M"),
+        ("vm run --memory -4G", "--memory: expected one argument", "--help"),
+        ("vm run --memory 102400.5K", "not a whole number of MiB", "4G"),
+        ("vm run --disk 17T", "17 TiB is not possible", "64 MiB to 16 TiB"),
+        ("vm run --disk 1M", "1 MiB is not possible", "64 MiB to 16 TiB"),
+        ("vm show ../daemon", "neither a VM's name nor its id", "vm list"),
+        ("vm show ", "neither a VM's name nor its id", "vm list"),
+        ("vm delete a b?c", "neither a VM's name nor its id", "vm list"),
+        ("image import f", "image import: --name is missing", "--help"),
+        ("image import f --name Ä", "cannot contain", "lower-case"),
+        ("internal-connect box 0", "is not a TCP port", "65535"),
+        ("internal-connect box 65536", "is not a TCP port", "65535"),
+        ("vm exec box -- \udcff", "is not valid UTF-8", "another name"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(line: str, summary: str, hint: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse(line)
+    assert summary in caught.value.summary
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("vm rnu", "banger vm run"),
+        ("run", "banger vm run"),
+        ("exec box ls", "banger vm exec"),
+        ("export", "banger vm workspace export"),
+        ("vm workspace exprt", "banger vm workspace export"),
+        ("imgae list", "banger image"),
+        ("docter", "banger doctor"),
+        ("vm lst", "banger vm list"),
+    ],
+)
+def test_unknown_words_get_the_nearest_command(line: str, meant: str) -> None:
+    assert unknown_command(line.split()).hint == f"did you mean `{meant}`?"
+
+
+def test_far_words_get_the_list() -> None:
+    assert unknown_command(["vm", "xyzzy"]).hint == "`banger vm --help` lists what there is"
+    assert unknown_command(["xyzzy"]).hint == "`banger --help` lists what there is"
+
+
+def test_the_table_is_consistent() -> None:
+    words = [command.words for command in COMMANDS]
+    assert len(set(words)) == len(words)
+    for command in COMMANDS:
+        for depth in range(1, len(command.words)):
+            assert command.words[:depth] in [group.words for group in GROUPS], command.words
+    assert all(target in words for target in ALIASES.values())
+    assert not set(ALIASES) & set(words)
+    assert not {group.words for group in GROUPS} & set(words)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_every_command_has_what_help_needs(command: Any) -> None:
+    module = load(command)
+    parser = Parser(command.words)
+    module.declare(parser)
+    assert module.DESCRIPTION.rstrip().endswith(".")
+    assert module.EXAMPLES
+    for action in parser.listed:
+        assert action.help, action.dest
+        assert action.dest in ("path", "vm", "name", "file", "port") or any(
+            name in module.USAGE or "[options]" in module.USAGE for name in action.option_strings
+        ), f"{action.option_strings} is missing in USAGE"
