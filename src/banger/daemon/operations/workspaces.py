@@ -89,6 +89,7 @@ class Workspaces:
         )
         await self._database.call(lambda connection: put_workspace(connection, record.id, workspace))
         elapsed_s = time.monotonic() - began_s
+        log.info("%s: workspace copied in %.3f s", record.name, elapsed_s)
         text = f"copied {packed.file_count} files to {packed.guest_path}"
         request.report({"event": "stage", "stage": "workspace", "text": text, "state": "end", "elapsed_s": elapsed_s})
         return workspace

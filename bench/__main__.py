@@ -1,0 +1,240 @@
+"""`python -m bench`: measure, and write docs/performance.md."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.world import REPOSITORY, World, test_cache
+
+from banger.core.layout import Layout
+from banger.guest.channel import Channel
+from banger.guest.process import ExecRequest
+from bench.bare import Bare, resident_kib, write_sample_repository
+from bench.measure import Figure, alternate, row, timed
+
+TURNS = int(os.environ.get("BENCH_TURNS", "5"))
+EXEC = ExecRequest(argv=["true"], environment={"PATH": "/usr/bin:/bin"})
+
+
+def python_floor(world: World) -> float:
+    return timed(lambda: subprocess.run([sys.executable, "-c", "pass"], env=world.environment, check=True))
+
+
+def command(world: World, *arguments: str) -> float:
+    return timed(lambda: world.succeed(*arguments))
+
+
+def script(world: World, *arguments: str) -> float:
+    """The installed command rather than `python -m banger`."""
+    program = Path(sys.executable).parent / "banger"
+    return timed(
+        lambda: subprocess.run([program, *arguments], env=world.environment, check=True, stdout=subprocess.DEVNULL)
+    )
+
+
+def start_up(world: World, bare: Bare) -> list[Figure]:
+    size = ("--memory", str(bare.memory_mib), "--vcpu", str(bare.vcpu))
+    return [
+        alternate(
+            "`vm run --rm -- true`",
+            "bare QEMU until the agent's first answer, and its end",
+            value=lambda: command(world, "vm", "run", "--rm", "--no-workspace", *size, "--", "true"),
+            base=bare.boot_once,
+            reach=1.25,
+            turns=TURNS,
+            unit="s",
+        ),
+        alternate(
+            "`banger --help`",
+            "`python3 -c pass`",
+            value=lambda: script(world, "--help"),
+            base=lambda: python_floor(world),
+            reach=3,
+            turns=TURNS * 4,
+            unit="s",
+        ),
+    ]
+
+
+async def exec_floor(channel: Channel) -> float:
+    began = time.perf_counter()
+    async with channel.exec(EXEC) as process:
+        while await process.read() is not None:
+            pass
+        await process.wait()
+    return time.perf_counter() - began
+
+
+async def exec_figure(world: World, bare: Bare) -> Figure:
+    """`vm exec` on a banger VM against the same request on an open channel of a bare one, both idle."""
+    world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box", "--memory", str(bare.memory_mib))
+    values, floors = [], []
+    async with bare.running() as (channel, _):
+        await asyncio.sleep(25)  # both guests have booted to the end
+        for turn in range(TURNS * 4 + 1):
+            value = await asyncio.to_thread(script, world, "vm", "exec", "box", "--", "true")
+            floor = await exec_floor(channel)
+            if turn:
+                values.append(value)
+                floors.append(floor)
+    world.succeed("vm", "delete", "box")
+    return Figure("`vm exec box -- true`", "the same request on an open channel", "s", values, floors, 3)
+
+
+def list_figure(world: World) -> Figure:
+    from bench.rows import insert_rows
+
+    insert_rows(world, 20)
+    figure = alternate(
+        "`vm list --json`, 20 VMs",
+        "`python3 -c pass`",
+        value=lambda: script(world, "vm", "list", "--json"),
+        base=lambda: python_floor(world),
+        reach=6,
+        turns=TURNS * 4,
+        unit="s",
+    )
+    world.succeed("vm", "delete", *[vm["name"] for vm in world.vms()])
+    return figure
+
+
+async def copy_figure(world: World, bare: Bare, directory: Path) -> Figure:
+    """A repository into the guest, against the same files sent over a bare channel."""
+    repository = directory / "repository"
+    write_sample_repository(repository, files=5000, size_bytes=100 << 20)
+    values, floors = [], []
+    for turn in range(TURNS + 1):
+        name = f"copy{turn}"
+        world.succeed("vm", "run", "-d", "--name", name, "--memory", "1G", str(repository))
+        seconds = _copy_seconds(world)
+        world.succeed("vm", "delete", name)
+        async with bare.running() as (channel, _):
+            floor = await _tar_floor(channel, repository)
+        if turn:
+            values.append(seconds)
+            floors.append(floor)
+    name = "5,000 files, 100 MB, into the guest"
+    return Figure(name, "`tar` of the same files into a bare channel", "s", values, floors, 1.5)
+
+
+def _copy_seconds(world: World) -> float:
+    """How long the daemon says the copy took, from its log."""
+    lines = [line for line in (world.state / "daemon.log").read_text().splitlines() if "workspace copied in" in line]
+    return float(lines[-1].split()[-2])
+
+
+async def _tar_floor(channel: Channel, repository: Path) -> float:
+    began = time.perf_counter()
+    tar = await asyncio.create_subprocess_exec(
+        "tar", "-C", str(repository), "--exclude=.git", "-cf", "-", ".", stdout=asyncio.subprocess.PIPE
+    )
+    assert tar.stdout is not None
+    request = ExecRequest(
+        argv=["sh", "-c", "mkdir /root/t && tar -xf - -C /root/t"], environment={"PATH": "/usr/bin:/bin"}, stdin=True
+    )
+    async with channel.exec(request) as process:
+        while data := await tar.stdout.read(1 << 18):
+            await process.write(data)
+        await process.close_stdin()
+        status = await process.wait()
+    assert status.code == 0, status
+    await tar.wait()
+    return time.perf_counter() - began
+
+
+async def memory_figures(world: World, bare: Bare) -> list[Figure]:
+    world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box", "--memory", str(bare.memory_mib))
+    pid = world.vms()[0]["pid"]
+    script_text = (
+        "import asyncio\nasync def m():\n    print('r', flush=True)\n    await asyncio.sleep(60)\nasyncio.run(m())"
+    )
+    with subprocess.Popen([sys.executable, "-c", script_text], stdout=subprocess.PIPE) as plain:
+        assert plain.stdout is not None
+        plain.stdout.readline()
+        async with bare.running() as (_, bare_pid):
+            await asyncio.sleep(25)
+            daemon = world.daemon_pid()
+            assert daemon is not None
+            figures = [
+                Figure(
+                    "memory of an idle VM (all of it)",
+                    "bare QEMU with the same guest",
+                    "MiB",
+                    [resident_kib(pid) / 1024],
+                    [resident_kib(bare_pid) / 1024],
+                    1.1,
+                ),
+                Figure(
+                    "memory of the daemon",
+                    "a bare asyncio Python",
+                    "MiB",
+                    [resident_kib(daemon) / 1024],
+                    [resident_kib(plain.pid) / 1024],
+                    3,
+                ),
+            ]
+        plain.kill()
+    world.succeed("vm", "delete", "box")
+    return figures
+
+
+def render(figures: list[Figure], accelerator: str) -> str:
+    """The page."""
+    table = "\n".join(row(figure) for figure in figures)
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "unknown processor",
+    )
+    return f"""# Performance
+
+Written by `make bench` (`python -m bench`), which measures each figure and the floor it is divided by in turns in the
+same run and takes the medians of {TURNS} turns or more. What matters is the ratio: the times are those of one machine.
+
+Measured on {os.cpu_count()} processors ({cpu}), Linux {platform.release()}, Python {platform.python_version()},
+guests under
+{"KVM" if accelerator == "kvm" else "software emulation"}.
+
+| figure | banger | floor | what the floor is | ratio | reach | met |
+|---|---|---|---|---|---|---|
+{table}
+"""
+
+
+async def measure() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        world = World(directory / "w", cache=test_cache())
+        world.root.mkdir()
+        world.succeed("image", "pull", timeout_s=1800)
+        bare_root = directory / "bare"
+        layout = Layout(
+            config=bare_root / "c", state=bare_root / "s", cache=test_cache() / "banger", run=bare_root / "r"
+        )
+        bare = Bare(layout)
+        await bare.prepare()
+        try:
+            figures = await asyncio.to_thread(start_up, world, bare)
+            figures.append(await exec_figure(world, bare))
+            figures.append(await asyncio.to_thread(list_figure, world))
+            figures += await memory_figures(world, bare)
+            bare.memory_mib = 1024
+            figures.append(await copy_figure(world, bare, directory))
+        finally:
+            world.end()
+        page = render(figures, bare.accelerator)
+        (REPOSITORY / "docs" / "performance.md").write_text(page)
+        print(page)
+        for figure in figures:
+            print(f"{figure.name}: {statistics.median(figure.values):.4f} / {statistics.median(figure.floors):.4f}")
+
+
+if __name__ == "__main__":
+    asyncio.run(measure())
