@@ -220,6 +220,27 @@ def test_a_run_with_live_progress_a_shell_and_a_reminder(terminal: Terminal, dae
     assert daemon.requests[0].body["pty"] == {"rows": 30, "columns": 100}
 
 
+def test_what_comes_after_a_shell_leaves_no_trace(terminal: Terminal, daemon: FakeDaemon) -> None:
+    def handle(exchange: Exchange) -> None:
+        become_ready(exchange)
+        exchange.frame(framing.OUTPUT, b"$ ")
+        assert exchange.next_frame() == (framing.INPUT, b"x")
+        exchange.frame(framing.OUTPUT, b"bye\r\n")
+        stage = {"event": "stage", "stage": "stop", "text": "stopping otter", "state": "begin"}
+        exchange.frame(framing.EVENT, stage)
+        exchange.frame(framing.EVENT, {**stage, "state": "end", "elapsed_s": 3.0})
+        exchange.result(5)
+
+    daemon.streams(RUN, handle)
+    terminal.start("vm", "run", "--rm", "--no-workspace")
+    terminal.expect("$ ")
+    terminal.type(b"x")
+    assert terminal.wait() == 5
+    assert "\r\x1b[Kstopping otter" in terminal.text
+    assert terminal.text.endswith("\r\x1b[K")
+    assert terminal.modes() == terminal.before
+
+
 def test_keys_typed_during_preparation_reach_the_shell(terminal: Terminal, daemon: FakeDaemon) -> None:
     def handle(exchange: Exchange) -> None:
         prepare(exchange)

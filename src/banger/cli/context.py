@@ -6,11 +6,17 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from banger.api.client import Connection
-from banger.cli.daemon import Daemon
 from banger.cli.render import Style
-from banger.core.layout import Layout, layout_from_environment
+from banger.core.roots import find_roots
+from banger.core.sockets import connect_unix
+
+if TYPE_CHECKING:
+    from banger.cli.daemon import Daemon
+    from banger.core.layout import Layout
 
 
 class Context:
@@ -24,11 +30,15 @@ class Context:
     @property
     def layout(self) -> Layout:
         if self._layout is None:
+            from banger.core.layout import layout_from_environment
+
             self._layout = layout_from_environment(self.environment, uid=os.getuid())
         return self._layout
 
     @property
     def daemon(self) -> Daemon:
+        from banger.cli.daemon import Daemon
+
         return Daemon(layout=self.layout, environment=self.environment, argv=self._daemon_argv)
 
     @property
@@ -43,6 +53,8 @@ class Context:
 
     def connect(self) -> socket.socket:
         """A connection to the daemon, which is started if there is none."""
+        with suppress(OSError):  # whatever it was, `Daemon` knows what to do about it
+            return connect_unix(find_roots(self.environment, uid=os.getuid()).daemon_socket)
         return self.daemon.connect()
 
     def open(self) -> Connection:

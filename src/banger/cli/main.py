@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -95,6 +96,7 @@ def _run(command: Command, words: list[str], environment: Mapping[str, str], dae
     options = parser.parse(words)
     from banger.cli.context import Context
 
+    gc.enable()
     return module.run(Context(environment=environment, daemon_argv=daemon_argv), options)
 
 

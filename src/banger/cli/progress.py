@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 
 _TICK_S: Final = 0.25
 _WORTH_KEEPING_S: Final = 1.0
+_STILL_ALIVE_S: Final = 10.0
 
 
 class Stage:
-    """A stage that has begun and not ended."""
+    """A stage that has begun and not ended. Elsewhere than on a terminal also what was said about it last, and when."""
 
-    __slots__ = ("began_s", "measure", "text")
+    __slots__ = ("began_s", "measure", "said", "said_s", "text")
 
-    def __init__(self, text: str, began_s: float) -> None:
-        self.text = text
-        self.began_s = began_s
+    def __init__(self, began_s: float) -> None:
+        self.text = ""
         self.measure = ""
+        self.began_s = began_s
+        self.said = ""
+        self.said_s = began_s
 
 
 def describe_measure(event: StageEvent) -> str:
@@ -44,7 +47,7 @@ def describe_measure(event: StageEvent) -> str:
 
 
 class Progress:
-    """Shows events until `close`. Use as a context manager, so that the live line is gone on every way out."""
+    """Shows events. Use as a context manager, so that the live line is gone on every way out."""
 
     def __init__(self, *, live: bool, quiet: bool, style: Style) -> None:
         self._live = live and not quiet
@@ -52,6 +55,8 @@ class Progress:
         self._style = style
         self._stages: dict[str, Stage] = {}
         self._drawn = False
+        self._line_end = "\n"
+        self._shared = False
         self._previous: Any = None
 
     @staticmethod
@@ -63,20 +68,30 @@ class Progress:
     def __enter__(self) -> Progress:
         if self._live:
             self._previous = signal.signal(signal.SIGALRM, self._tick)
-            signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self.clear()
+        if self._live:
+            signal.signal(signal.SIGALRM, self._previous)
+            self._live = False
 
-    def close(self) -> None:
-        """Take the live line away and stop drawing."""
+    def clear(self) -> None:
+        """Nothing is under way now: take the live line away and stop drawing."""
         if self._live:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._previous)
             self._erase()
-            self._live = False
         self._stages.clear()
+
+    def share(self) -> None:
+        """Like `clear`; and from now on standard error is the guest's program's too: no lines about stages.
+
+        Lines that still come end so that they look right in raw mode.
+        """
+        self.clear()
+        self._shared = True
+        if os.isatty(2):
+            self._line_end = "\r\n"
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show a stage event or a notice; other events are not for us."""
@@ -96,28 +111,38 @@ class Progress:
             self._print(self._style.dim(text))
 
     def _stage(self, event: StageEvent) -> None:
-        name = event["stage"]
-        text = printable(event["text"], limit=200)
+        now_s = time.monotonic()
+        stage = self._stages.pop(event["stage"], None)
         if event["state"] == "end":
-            ended = self._stages.pop(name, None)
-            if ended is not None and self._live:
-                elapsed_s = event.get("elapsed_s", time.monotonic() - ended.began_s)
-                if elapsed_s >= _WORTH_KEEPING_S:
-                    self._print(self._style.dim(f"{ended.text}: {format_duration(elapsed_s)}"))
-                self._draw()
+            if stage is not None and self._live:
+                self._end(stage, event.get("elapsed_s", now_s - stage.began_s))
             return
-        stage = self._stages.get(name)
-        if stage is None:
-            stage = self._stages[name] = Stage(text, time.monotonic())
-            if not self._live and not self._quiet:
-                self._print(text)
-        stage.text = text or stage.text
+        stage = stage or Stage(now_s)
+        stage.text = printable(event["text"], limit=200)
         stage.measure = describe_measure(event)
-        self._draw()
+        self._stages[event["stage"]] = stage  # last, because that is where things move
+        if self._live:
+            if not self._drawn:
+                signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
+            self._draw()
+        elif not self._shared and not self._quiet:
+            self._say(stage, now_s)
+
+    def _end(self, stage: Stage, elapsed_s: float) -> None:
+        if elapsed_s >= _WORTH_KEEPING_S and not self._shared:
+            self._print(self._style.dim(f"{stage.text}: {format_duration(elapsed_s)}"))
+        if not self._stages:
+            self.clear()
+
+    def _say(self, stage: Stage, now_s: float) -> None:
+        """A line for what begins, and one now and then for what moves on."""
+        if stage.text != stage.said and (not stage.measure or not stage.said or now_s - stage.said_s >= _STILL_ALIVE_S):
+            stage.said, stage.said_s = stage.text, now_s
+            self._print(stage.text)
 
     def _print(self, line: str) -> None:
         self._erase()
-        _write(line + "\n")
+        _write(line + self._line_end)
         self._draw()
 
     def _draw(self) -> None:

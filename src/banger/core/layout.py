@@ -1,18 +1,17 @@
 """Every file and directory name that banger uses on the host, and nowhere else.
 
 Directories follow the XDG base directory specification; `BANGER_HOME` puts all of them under one directory.
-Written out rather than taken from a library, and without dataclasses, because every command needs it and those imports
+Written out rather than taken from a library, and without dataclasses, because most commands need it and those imports
 would cost more than it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from banger.core.errors import Invalid
+from banger.core.roots import find_roots
 
 
 class VmLayout(NamedTuple):
@@ -157,37 +156,5 @@ class Layout(NamedTuple):
 
 
 def layout_from_environment(environment: Mapping[str, str], *, uid: int) -> Layout:
-    """Work out the roots from `BANGER_HOME`, else from the XDG variables, else from `HOME`.
-
-    Raises `Invalid` when nothing says where home is or a variable holds a relative path.
-    """
-    if home := environment.get("BANGER_HOME"):
-        root = _absolute("BANGER_HOME", home)
-        return Layout(config=root / "config", state=root / "state", cache=root / "cache", run=root / "run")
-    user_home = environment.get("HOME", "")
-
-    def root_of(variable: str, default: str) -> Path:
-        if value := environment.get(variable):
-            return _absolute(variable, value) / "banger"
-        return _absolute("HOME", user_home) / default / "banger"
-
-    state = root_of("XDG_STATE_HOME", ".local/state")
-    if runtime := environment.get("XDG_RUNTIME_DIR"):
-        run = _absolute("XDG_RUNTIME_DIR", runtime) / "banger"
-    elif uid == 0 and os.path.isdir("/run"):
-        run = Path("/run/banger")
-    else:
-        run = state / "run"
-    return Layout(
-        config=root_of("XDG_CONFIG_HOME", ".config"),
-        state=state,
-        cache=root_of("XDG_CACHE_HOME", ".cache"),
-        run=run,
-    )
-
-
-def _absolute(variable: str, value: str) -> Path:
-    path = Path(value)
-    if not path.is_absolute():
-        raise Invalid(f"{variable} is {ascii(value)}, not an absolute path", hint=f"set {variable} or unset it")
-    return path
+    """The layout below the roots that the environment says. Raises `Invalid` as `find_roots` does."""
+    return Layout(*map(Path, find_roots(environment, uid=uid)))

@@ -124,6 +124,7 @@ def write_erofs(root: Node, output: BinaryIO, *, report: Callable[[int], None] =
         meta.add(inode.offset, _encode_inode(inode) + inode.xattrs)
         if inode.size:
             _write_content(inode, inodes, meta, output)
+        if inode.node.body is not None:
             written += inode.size
             report(written)
     uuid = meta.flush()[:16]

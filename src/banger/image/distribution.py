@@ -16,6 +16,7 @@ from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
 from banger.image.importing import import_tar
 from banger.image.recipe import (
+    DPKG_OPTIONS,
     EMPTIED,
     ENVIRONMENT,
     MASKED_UNITS,
@@ -146,6 +147,8 @@ def edit(tree: RootfsTree) -> None:
     tree.add_file("etc/motd", b"")
     tree.add_file("etc/default/locale", "".join(f"{name}={value}\n" for name, value in ENVIRONMENT.items()).encode())
     tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=X86_64.suite).encode())
+    tree.add_file("etc/apt/apt.conf.d/90banger", render_apt_conf((("Acquire::Languages", "none"),)).encode())
+    tree.add_file("etc/dpkg/dpkg.cfg.d/90banger", "".join(f"{option}\n" for option in DPKG_OPTIONS).encode())
     tree.add_file("etc/profile.d/banger.sh", PROFILE.encode())
 
 

@@ -59,6 +59,7 @@ MASKED_UNITS: Final = (
 REMOVED: Final = (
     "etc/.pwd.lock",
     "etc/apt/apt.conf.d/99mmdebstrap",
+    "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     "etc/group-",
     "etc/gshadow-",
     "etc/hostname",
@@ -100,7 +101,8 @@ fi
 ENVIRONMENT: Final = {"LANG": "C.UTF-8"}
 
 _APT_CONF: Final = (("APT::Install-Recommends", "false"), ("Acquire::Languages", "none"), ("Acquire::Retries", "3"))
-_DPKG_OPTIONS: Final = (
+DPKG_OPTIONS: Final = (
+    "force-unsafe-io",  # a machine that is thrown away has no use for a disk flush after each file
     "path-exclude=/usr/share/locale/*",
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",
@@ -163,7 +165,7 @@ def plan_mmdebstrap(
         f"--architectures={wanted.debian_architecture}",
         f"--include={','.join(all_packages())}",
         f"--aptopt={apt_conf}",
-        *(f"--dpkgopt={option}" for option in _DPKG_OPTIONS),
+        *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
         "--format=tar",
         wanted.suite,
         output,

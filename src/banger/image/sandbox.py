@@ -16,11 +16,13 @@ from typing import Final
 from banger.core.content_store import remove_unlocked_directory
 from banger.core.debian import KEYRING
 from banger.core.errors import BangerError, Failed, TimedOut, Unavailable, Unsupported
+from banger.core.finishing import finish
 from banger.core.locks import try_lock
 from banger.core.processes import end, proxy_environment, run, start
 
 _DEADLINE_S: Final = 3600.0
 _POLITE_S: Final = 20.0
+_POLL_S: Final = 0.02
 _HELPER_DEADLINE_S: Final = 60.0
 _READ_BYTES: Final = 1 << 16
 _LINE_LIMIT_BYTES: Final = 1 << 20
@@ -129,7 +131,7 @@ async def build_directory(draft: Path, *, mode: str, place: Path = OPEN_DIRECTOR
     finally:
         os.close(descriptor)
         if not remove_unlocked_directory(directory):
-            await asyncio.shield(_remove_foreign(directory))
+            await finish(_remove_foreign(directory))
 
 
 async def _remove_foreign(path: Path) -> None:
@@ -177,7 +179,7 @@ async def run_build(argv: Sequence[str], *, directory: Path, draft: Path, take_l
     except TimeoutError as error:
         raise TimedOut("mmdebstrap did not end within an hour", hint="see whether Debian's mirror answers") from error
     finally:
-        await asyncio.shield(_end_politely(process))
+        await finish(_end_politely(process))
 
 
 async def _read_lines(stream: asyncio.StreamReader, take_line: Callable[[bytes], None]) -> None:
@@ -192,19 +194,27 @@ async def _read_lines(stream: asyncio.StreamReader, take_line: Callable[[bytes],
 
 
 async def _end_politely(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    if process.returncode is not None and process.stdout.at_eof():
+        return
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
-        reading = asyncio.create_task(_drain(process))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_POLITE_S):
-                await asyncio.shield(process.wait())
-        reading.cancel()
+    draining = asyncio.create_task(_drain(process.stdout))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_POLITE_S):
+            while process.returncode is None:  # noqa: ASYNC110 - wait() also waits for children that hold the pipe
+                await asyncio.sleep(_POLL_S)
+    # Its children too, also when it has just gone itself: they are its process group as long as there are any.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     await end(process)
+    await draining
 
 
-async def _drain(process: asyncio.subprocess.Process) -> None:
-    """Keep its pipe empty, or it could wait for us while we wait for it."""
-    assert process.stdout is not None
-    while await process.stdout.read(_READ_BYTES):
-        pass
+async def _drain(stream: asyncio.StreamReader) -> None:
+    """Keep the pipe empty, or the other side could wait for us while we wait for it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_POLITE_S + 5):
+            while await stream.read(_READ_BYTES):
+                pass

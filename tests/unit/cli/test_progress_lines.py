@@ -9,7 +9,7 @@ from banger.cli.render import Style
 
 
 def stage(state: str, **more: Any) -> dict[str, Any]:
-    return {"event": "stage", "stage": "boot", "text": "booting", "state": state, **more}
+    return {"event": "stage", "stage": "boot", "text": "booting", "state": state} | more
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,24 @@ def test_elsewhere_each_stage_is_one_line(capfd: pytest.CaptureFixture[str]) -> 
         progress.event({"event": "vm", "vm": {}})
         progress.done("ready")
     assert capfd.readouterr() == ("", "booting\nbanger: no KVM \\x1b[2J\nready\n")
+
+
+def test_elsewhere_new_steps_of_a_stage_are_lines_and_measures_are_not(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=False, quiet=False, style=Style(enabled=False)) as progress:
+        progress.event(stage("begin", text="reading lists"))
+        progress.event(stage("progress", text="downloading"))
+        for done in range(5):
+            progress.event(stage("progress", text=f"setting up {done}", done=done, total=5, unit="packages"))
+    assert capfd.readouterr().err == "reading lists\ndownloading\n"
+
+
+def test_a_command_shares_standard_error_with_notices_only(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=False, quiet=False, style=Style(enabled=False)) as progress:
+        progress.event(stage("begin"))
+        progress.share()
+        progress.event(stage("begin", stage="stop", text="stopping"))
+        progress.event({"event": "notice", "text": "x"})
+    assert capfd.readouterr().err == "booting\nbanger: x\n"
 
 
 def test_quiet_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,7 @@ def run(context: Context, options: Namespace) -> int:
 
 
 class Ready:
-    """Turns the events of `run` into progress, until the command has the terminal."""
+    """Turns the events of `run` into progress; the command's turn is in the middle of it."""
 
     def __init__(self, progress: Progress, *, shell: bool, detach: bool) -> None:
         self._progress = progress
@@ -118,7 +118,7 @@ class Ready:
         elif event["event"] == "ready":
             if self._says_so:
                 self._progress.done(self._sentence(float(event["elapsed_s"])))
-            self._progress.close()
+            self._progress.share()
         else:
             self._progress.event(event)
 

@@ -1,0 +1,73 @@
+"""The recipe of the default image, and the page that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from banger.image.recipe import (
+    AARCH64,
+    EMPTIED,
+    MASKED_UNITS,
+    PACKAGES,
+    REMOVED,
+    X86_64,
+    all_packages,
+    render_package_table,
+)
+from banger.image.recipe import plan_mmdebstrap as plan
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
+FILES = {"output": "/d/rootfs.tar", "sources": "/d/sources.list", "apt_conf": "/d/apt.conf"}
+MMDEBSTRAP = [
+    "mmdebstrap",
+    "--mode=unshare",
+    "--verbose",
+    "--variant=apt",
+    "--architectures=amd64",
+    f"--include={','.join(all_packages())}",
+    "--aptopt=/d/apt.conf",
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    "--format=tar",
+    "bookworm",
+    "/d/rootfs.tar",
+    "/d/sources.list",
+]
+
+
+def test_the_argument_vector_of_an_ordinary_user() -> None:
+    assert plan(X86_64, mode="unshare", contained=False, **FILES) == MMDEBSTRAP
+
+
+def test_root_works_in_namespaces_of_its_own() -> None:
+    argv = plan(X86_64, mode="root", contained=True, **FILES)
+    assert argv[: argv.index("mmdebstrap")] == [
+        *("unshare", "--mount", "--propagation=private", "--pid", "--mount-proc", "--fork", "--kill-child", "--"),
+    ]
+    assert argv[argv.index("mmdebstrap") :] == [word.replace("=unshare", "=root") for word in MMDEBSTRAP]
+    assert plan(X86_64, mode="root", contained=False, **FILES)[0] == "mmdebstrap"
+
+
+def test_another_architecture() -> None:
+    assert "--architectures=arm64" in plan(AARCH64, mode="root", contained=False, **FILES)
+
+
+def test_each_package_is_asked_for_once() -> None:
+    listed = [package for group in PACKAGES.values() for package in group]
+    assert len(listed) == len(set(listed))
+    assert all(list(group) == sorted(group) for name, group in PACKAGES.items() if name != "system")
+
+
+def test_what_the_issue_promises_is_in_it() -> None:
+    assert {"systemd", "openssh-server", "git", "ca-certificates", "curl", "jq", "less", "sudo"} <= set(all_packages())
+
+
+def test_paths_are_relative_and_units_are_units() -> None:
+    assert all(not path.startswith("/") and ".." not in path for path in (*REMOVED, *EMPTIED))
+    assert all(unit.rpartition(".")[2] in {"service", "timer", "mount", "automount", "target"} for unit in MASKED_UNITS)
+
+
+def test_the_page_shows_the_recipe() -> None:
+    assert render_package_table() in DOCUMENT.read_text()
