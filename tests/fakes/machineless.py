@@ -39,6 +39,7 @@ class FakeImages:
             digest="sha256:" + "1" * 64,
             architecture="x86_64",
             rootfs=layout.cache / "rootfs",
+            packages=None,
             root_fs="erofs",
             init=None,
             environment={},
