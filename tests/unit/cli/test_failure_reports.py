@@ -20,10 +20,9 @@ def test_a_defect_is_one_sentence_without_a_traceback(capsys: pytest.CaptureFixt
 
 
 def test_a_traceback_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        raise ValueError("bad")
-    except ValueError as error:
-        assert report(error, [], {"BANGER_DEBUG": "1"}) == 70
+    with pytest.raises(ValueError, match="bad") as caught:
+        int("bad")
+    assert report(caught.value, [], {"BANGER_DEBUG": "1"}) == 70
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
