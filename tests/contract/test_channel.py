@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -17,6 +18,7 @@ import pytest
 from tests.fakes.agent import FakeAgent
 
 from banger.core.errors import BangerError, Denied, Invalid, NotFound, Unavailable
+from banger.core.sockets import connect_unix
 from banger.guest.agent import find_agent
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest, ExitStatus, PtySize
@@ -338,6 +340,30 @@ async def test_ping_sync_and_shutdown_are_answered(channel: Channel) -> None:
     await channel.ping()
     await channel.sync()
     await channel.shutdown()
+
+
+async def test_the_fake_is_a_program_too(tmp_path: Path) -> None:
+    deep = tmp_path / ("long" * 30)
+    deep.mkdir()
+    command = [sys.executable, "-m", "tests.fakes.agent", os.fspath(deep / "s"), "--root", os.fspath(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=subprocess_environment())
+    assert process.stdout is not None
+    try:
+        assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
+        channel = await Channel.connect(connect_unix(deep / "s"), first=True, deadline_s=20, clock_ns=time.time_ns)
+        assert await run(channel, request("pwd")) == (ExitStatus(0, None), os.fsencode(tmp_path) + b"\n", b"")
+        await channel.shutdown()
+        _, complaints = await asyncio.to_thread(process.communicate, None, 20)
+        assert (process.returncode, complaints) == (0, b"")
+        await channel.aclose()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def subprocess_environment() -> dict[str, str]:
+    top = Path(__file__).parents[2]
+    return {**os.environ, "PYTHONPATH": f"{top / 'src'}:{top}"}
 
 
 async def test_closing_fails_everyone_who_waits(channel: Channel) -> None:

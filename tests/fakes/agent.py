@@ -97,13 +97,11 @@ class FakeAgent:
         connections: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
+            # In a task of its own: asyncio complains when the one it made for this function is cancelled.
+            task = asyncio.create_task(self._serve(reader, writer))
             connections.add(task)
-            try:
-                await self._serve(reader, writer)
-            finally:
-                connections.discard(task)
+            task.add_done_callback(connections.discard)
+            await asyncio.wait((task,))
 
         server = await asyncio.start_unix_server(serve, sock=listener)
         try:
