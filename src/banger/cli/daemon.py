@@ -56,7 +56,11 @@ class Daemon:
             return None
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid = int(_CREDENTIALS.unpack(credentials)[0])
-        process = os.pidfd_open(pid)  # before it is asked to end: the number cannot be somebody else's yet
+        try:
+            process = os.pidfd_open(pid)  # before it is asked to end: the number cannot be somebody else's yet
+        except ProcessLookupError:
+            connection.close()
+            return None
         try:
             self._ask_to_end(connection, process)
             poll = select.poll()
@@ -80,6 +84,8 @@ class Daemon:
                 connection.post("/v1/daemon/stop", {})
         except Unsupported:
             signal.pidfd_send_signal(process, signal.SIGTERM)
+        except Unavailable:
+            pass  # it ended before it could answer; whether it did is seen by its process
 
     def _start_and_connect(self) -> socket.socket:
         import fcntl

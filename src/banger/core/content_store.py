@@ -187,6 +187,18 @@ def remove_unlocked_directory(path: Path) -> bool:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody alive has a directory locked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _make_locked_directory(parent: Path) -> tuple[Path, int]:
     """A new directory and the descriptor that holds its lock."""
     while True:

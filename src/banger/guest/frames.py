@@ -75,26 +75,34 @@ class FrameDecoder:
     """Feed bytes, get frames. Holds less than one frame between calls."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that are complete now. Raises `ProtocolViolation` when the bytes are no frames."""
-        if self._rest:
-            data = self._rest + data
-        start, end = 0, len(data)
+        """Yield the frames that are complete now; take all of them before feeding again.
+
+        Raises `ProtocolViolation` when the bytes are no frames, after the frames before that place.
+        """
+        source: bytes | bytearray = data
+        if self._held:  # growing in place: a frame that comes byte by byte is not copied each time
+            self._held += data
+            source = self._held
+        start, end = 0, len(source)
         try:
             while end - start >= HEADER_SIZE:
-                kind, channel, check, stream, length = _HEADER.unpack_from(data, start)
+                kind, channel, check, stream, length = _HEADER.unpack_from(source, start)
                 if check != _CHECK ^ kind ^ channel << 8 or length > FRAME_LIMIT or not 1 <= kind <= FrameType.RESET:
                     raise ProtocolViolation("its frames are out of step")
                 after = start + HEADER_SIZE + length
                 if after > end:
                     break
-                payload = data[start + HEADER_SIZE : after]
+                payload = bytes(source[start + HEADER_SIZE : after])
                 start = after
                 yield Frame(FrameType(kind), channel, stream, payload)
         finally:
-            self._rest = data[start:]
+            if source is self._held:
+                del self._held[:start]
+            else:
+                self._held += data[start:]
 
 
 Fields = Sequence[tuple[int, bytes]]

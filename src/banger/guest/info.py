@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Final
 from banger.core.untrusted import printable
 from banger.guest.frames import Fields, find_number, find_text
 
+_DECIMAL: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _TCP_LISTEN: Final = "0A"
 _UDP_BOUND: Final = "07"
-LISTENER_LIMIT: Final = 512
+LISTENER_LIMIT: Final = 256
+NUMBER_LIMIT: Final = 1 << 60  # beyond it nothing is true, and JSON readers stumble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +61,26 @@ def parse_info(fields: Fields) -> GuestInfo:
     return GuestInfo(
         load=tuple(_numbers(find_text(fields, 20), 3)),
         uptime_s=next(_numbers(find_text(fields, 22), 1), 0.0),
-        memory_total_bytes=memory.get("MemTotal", 0) * 1024,
-        memory_available_bytes=memory.get("MemAvailable", 0) * 1024,
-        root_total_bytes=block * blocks,
-        root_free_bytes=block * free,
-        process_count=find_number(fields, 28) or 0,
+        memory_total_bytes=_plausible(memory.get("MemTotal", 0) * 1024),
+        memory_available_bytes=_plausible(memory.get("MemAvailable", 0) * 1024),
+        root_total_bytes=_plausible(block * blocks),
+        root_free_bytes=_plausible(block * free),
+        process_count=_plausible(find_number(fields, 28) or 0),
         kernel=printable(find_text(fields, 30, limit=128)),
         listeners=tuple(listeners[:LISTENER_LIMIT]),
     )
 
 
+def _plausible(number: int) -> int:
+    return number if number <= NUMBER_LIMIT else 0
+
+
 def _numbers(text: str, count: int) -> Iterator[float]:
+    """Numbers as /proc prints them; `float` alone would also take `nan`, `inf` and `1e999`."""
     for word in text.split()[:count]:
-        try:
-            yield float(word)
-        except ValueError:
+        if _DECIMAL.fullmatch(word) is None:
             return
+        yield float(word)
 
 
 def _memory_lines(text: str) -> Iterator[tuple[str, int]]:
@@ -108,7 +115,10 @@ def _listeners(text: str, protocol: str, state: str, owners: dict[int, tuple[int
             packed = bytes.fromhex(raw)
             # Each 32-bit word is printed in the machine's own byte order, which is little-endian on all we support.
             address = ipaddress.ip_address(b"".join(packed[i : i + 4][::-1] for i in range(0, len(packed), 4)))
-            pid, process = owners.get(int(words[9]), (None, ""))
-            yield Listener(protocol=protocol[:3], address=str(address), port=int(port, 16), pid=pid, process=process)
+            number = int(port, 16)
+            if not 0 < number <= 65_535:
+                continue
+            pid, process = owners.get(int(words[9][:20]), (None, ""))
+            yield Listener(protocol=protocol[:3], address=str(address), port=number, pid=pid, process=process)
         except ValueError:
             continue

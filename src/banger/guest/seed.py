@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
 import re
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from banger.core.errors import Invalid
+from banger.core.names import parse_vm_name
 from banger.core.untrusted import printable
 from banger.guest.cpio import CpioEntry, directory, encode_archive, regular
 
 # What may stand in a value: nothing that could begin a new line or a new key.
 _VALUE: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,255}")
+_SERIAL: Final = re.compile(r"[A-Za-z0-9_-]{1,20}")  # VIRTIO_BLK_ID_BYTES, virtio specification 5.2.6
+_CHANNEL: Final = re.compile(r"virtio:[A-Za-z0-9._-]{1,64}|vsock:[0-9]{1,10}")
+_ROOT_FS: Final = ("erofs", "squashfs", "ext4")
+_DIRECT_LIMIT: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,7 @@ class Seed:
 
     def archive(self) -> bytes:
         """The cpio archive. Raises `Invalid` for values that do not fit their grammar."""
+        self._check()
         return encode_archive(
             (
                 directory("/seed", mode=0o700),
@@ -54,6 +61,30 @@ class Seed:
                 *self._file_entries(),
             )
         )
+
+    def _check(self) -> None:
+        parse_vm_name(self.hostname)
+        for path in (*self.direct, *((self.init,) if self.init else ())):
+            if not path.startswith("/") or path == "/" or posixpath.normpath(path) != path:
+                raise Invalid(f"the seed needs an absolute path, not {printable(path, limit=100)}")
+        for key, value, fits in (
+            ("clock_ns", str(self.clock_ns), 0 <= self.clock_ns < 1 << 63),
+            ("mtu", str(self.mtu), self.mtu is None or 68 <= self.mtu <= 65_535),
+            ("root_fs", self.root_fs, self.root_fs in _ROOT_FS),
+            ("modules_disk", self.modules_disk, self.modules_disk is None or _SERIAL.fullmatch(self.modules_disk)),
+            ("channel", self.channel, _CHANNEL.fullmatch(self.channel)),
+            ("direct", str(len(self.direct)), len(self.direct) <= _DIRECT_LIMIT),
+        ):
+            if not fits:
+                raise Invalid(f"the seed cannot hold {key}={printable(str(value), limit=100)}")
+        try:
+            if self.address is not None:
+                ipaddress.IPv4Interface(self.address)
+            for address in (self.gateway, self.dns):
+                if address is not None:
+                    ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise Invalid(f"the seed's network is malformed: {printable(str(error), limit=100)}") from error
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         values: tuple[tuple[str, str | int | None], ...] = (
@@ -83,6 +114,8 @@ class Seed:
         for file in self.files:
             if _VALUE.fullmatch(file.path) is None or posixpath.normpath(file.path) != file.path or file.path[0] != "/":
                 raise Invalid(f"the seed cannot hold a file at {printable(file.path, limit=100)}")
+            if file.mode & ~0o777:  # the agent copies no more of it
+                raise Invalid(f"the seed cannot hold a file of mode {file.mode:o}")
             parents: list[str] = []
             parent = posixpath.dirname(file.path)
             while parent != "/":

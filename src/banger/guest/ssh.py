@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
+from banger.core.errors import Unsupported
 from banger.core.files import write_durably
 from banger.core.processes import run
+from banger.core.untrusted import printable
 
 
 async def ensure_user_key(path: Path) -> None:
@@ -38,7 +41,10 @@ def ensure_known_hosts(path: Path, *, host_alias: str, host_key: Path) -> None:
 
 
 def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[str]:
-    """Values of `-o` for ssh, scp and sftp (ssh_config(5)). Quotes protect spaces; `%` would be a token."""
+    """Values of `-o` for ssh, scp and sftp (ssh_config(5)), to be used with `-F none`.
+
+    Raises `Unsupported` for a directory whose name ssh cannot be told.
+    """
     return [
         f"HostKeyAlias={host_alias}",
         f"UserKnownHostsFile={_quoted(known_hosts)}",
@@ -49,8 +55,14 @@ def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[s
         "IdentitiesOnly=yes",
         "IdentityAgent=none",
         "PreferredAuthentications=publickey",
+        "CanonicalizeHostname=no",
+        "VerifyHostKeyDNS=no",
         "ForwardAgent=no",
         "ForwardX11=no",
+        "ForwardX11Trusted=no",
+        "GSSAPIAuthentication=no",
+        "Tunnel=no",
+        "PKCS11Provider=none",
         "PermitLocalCommand=no",
         "ControlPath=none",
         "LogLevel=ERROR",
@@ -58,4 +70,11 @@ def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[s
 
 
 def _quoted(path: Path) -> str:
-    return '"' + os.fspath(path).replace("%", "%%") + '"'
+    """A path as an option's value: quotes protect spaces, `%` would be a token, and `${` cannot be protected."""
+    text = os.fspath(path)
+    if "${" in text or any(unicodedata.category(character) == "Cc" for character in text):
+        raise Unsupported(
+            f"ssh cannot be told to use files in {printable(os.fspath(path.parent), limit=200)}",
+            hint="move banger's state to a directory with a plain name: see BANGER_HOME",
+        )
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'

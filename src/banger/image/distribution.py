@@ -95,7 +95,7 @@ async def _bootstrap(
             report(progress)
 
     async with build_directory(draft, mode=mode) as directory:
-        status = await run_build(argv, directory=directory, draft=draft, take_line=take_line)
+        status = await run_build(argv, directory=directory, take_line=take_line)
     if status != 0:
         raise Failed(f"mmdebstrap failed: {log.reason}", hint=_HINT, log=log.last_lines)
 

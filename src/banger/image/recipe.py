@@ -143,18 +143,12 @@ def plan_mmdebstrap(
 ) -> list[str]:
     """The argument vector of mmdebstrap(1): a tar of the suite with our packages and no recommended ones.
 
-    `output`, `sources` and `apt_conf` are files. With `contained`, root works in namespaces: what is mounted there goes
-    with the processes, however they end, and cannot be reached when their files are removed.
+    `output`, `sources` and `apt_conf` are files. With `contained`, root works in namespaces that die with us: what is
+    mounted there goes with the processes, however they end, and cannot be reached when their files are removed.
     """
     namespaces = [
-        "unshare",
-        "--mount",
-        "--propagation=private",
-        "--pid",
-        "--mount-proc",
-        "--fork",
-        "--kill-child",
-        "--",
+        *("setpriv", "--pdeathsig=KILL", "--"),
+        *("unshare", "--mount", "--propagation=private", "--pid", "--mount-proc", "--fork", "--kill-child", "--"),
     ]
     return [
         *(namespaces if contained else ()),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from banger.core.content_store import remove_unlocked_directory
+from banger.core.census import find_processes
+from banger.core.content_store import is_locked, remove_unlocked_directory
 from banger.core.debian import KEYRING
 from banger.core.errors import BangerError, Failed, TimedOut, Unavailable, Unsupported
 from banger.core.finishing import finish
@@ -22,6 +23,7 @@ from banger.core.processes import end, proxy_environment, run, start
 
 _DEADLINE_S: Final = 3600.0
 _POLITE_S: Final = 20.0
+_PROGRAM: Final = "mmdebstrap"
 _POLL_S: Final = 0.02
 _HELPER_DEADLINE_S: Final = 60.0
 _READ_BYTES: Final = 1 << 16
@@ -118,7 +120,8 @@ async def build_directory(draft: Path, *, mode: str, place: Path = OPEN_DIRECTOR
         return
     prefix = f"banger-image-{os.getuid()}-"
     for path in place.glob(f"{prefix}*"):
-        if path.stat(follow_symlinks=False).st_uid == os.getuid() and not remove_unlocked_directory(path):
+        if path.stat(follow_symlinks=False).st_uid == os.getuid() and not is_locked(path):
+            await _end_orphans(path)
             await _remove_foreign(path)
     directory = place / f"{prefix}{secrets.token_hex(8)}"
     directory.mkdir(mode=0o711)
@@ -130,23 +133,35 @@ async def build_directory(draft: Path, *, mode: str, place: Path = OPEN_DIRECTOR
         yield directory
     finally:
         os.close(descriptor)
-        if not remove_unlocked_directory(directory):
-            await finish(_remove_foreign(directory))
+        await finish(_remove_foreign(directory))
 
 
-async def _remove_foreign(path: Path) -> None:
-    """Remove files of our subordinate ids, as their root. What another build is using stays."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if not try_lock(descriptor):
-            return
-        with suppress(BangerError):
-            names = [entry.path for entry in os.scandir(path)]
-            argv = ["mmdebstrap", "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
-            await run(argv, timeout_s=_HELPER_DEADLINE_S)
-        shutil.rmtree(path, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+async def _end_orphans(directory: Path) -> None:
+    """End builds that outlived the one who started them, as gently as one of ours: with their process groups."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        asked: set[int] = set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLITE_S):
+                while orphans := find_processes(directory, label=_PROGRAM):
+                    for orphan in orphans:
+                        with suppress(ProcessLookupError):
+                            group = os.getpgid(orphan.pid)
+                            if group not in asked:
+                                os.killpg(group, number)
+                            asked.add(group)
+                    await asyncio.sleep(_POLL_S)
+                return
+
+
+async def _remove_foreign(directory: Path) -> None:
+    """Remove a build directory. Files of our subordinate ids are removed as their root. What is in use stays."""
+    if remove_unlocked_directory(directory) or is_locked(directory):
+        return
+    with suppress(BangerError):
+        names = [entry.path for entry in os.scandir(directory)]
+        argv = [_PROGRAM, "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
+        await run(argv, timeout_s=_HELPER_DEADLINE_S)
+    remove_unlocked_directory(directory)
 
 
 async def can_contain() -> bool:
@@ -158,8 +173,8 @@ async def can_contain() -> bool:
     return True
 
 
-async def run_build(argv: Sequence[str], *, directory: Path, draft: Path, take_line: Callable[[bytes], None]) -> int:
-    """Run mmdebstrap to its end and return its status. Raises `TimedOut`, `Unavailable`.
+async def run_build(argv: Sequence[str], *, directory: Path, take_line: Callable[[bytes], None]) -> int:
+    """Run mmdebstrap in `directory` to its end and return its status. Raises `TimedOut`, `Unavailable`.
 
     Cancelled, it is asked to stop, because it removes files of other ids itself; then it is killed with all its
     children.
@@ -167,7 +182,7 @@ async def run_build(argv: Sequence[str], *, directory: Path, draft: Path, take_l
     process = await start(
         argv,
         environment={**proxy_environment(), "TMPDIR": os.fspath(directory), "LC_ALL": "C.UTF-8"},
-        cwd=draft,
+        cwd=directory,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -44,6 +44,7 @@ def test_the_argument_vector_of_an_ordinary_user() -> None:
 def test_root_works_in_namespaces_of_its_own() -> None:
     argv = plan(X86_64, mode="root", contained=True, **FILES)
     assert argv[: argv.index("mmdebstrap")] == [
+        *("setpriv", "--pdeathsig=KILL", "--"),
         *("unshare", "--mount", "--propagation=private", "--pid", "--mount-proc", "--fork", "--kill-child", "--"),
     ]
     assert argv[argv.index("mmdebstrap") :] == [word.replace("=unshare", "=root") for word in MMDEBSTRAP]

@@ -110,7 +110,7 @@ import os, signal, sys, time
 print("pid", os.getpid(), os.environ["TMPDIR"], flush=True)
 child = os.fork()
 if child == 0:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL if sys.argv[2:] else signal.SIG_IGN)
     time.sleep(300)
 def stop(number, frame):
     open(os.environ["TMPDIR"] + "/stopped", "w").close()
@@ -127,10 +127,32 @@ sys.exit(7)
 """
 
 
+async def test_a_build_that_outlived_its_daemon_is_ended_gently(tmp_path: Path) -> None:
+    left = tmp_path / f"banger-image-{os.getuid()}-left"
+    left.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", BUILDER, "wait", "mmdebstrap"),
+        cwd=left,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    await process.stdout.readline()
+    draining = asyncio.create_task(process.stdout.read())
+    async with build_directory(tmp_path, mode="unshare", place=tmp_path):
+        assert not left.exists()
+        assert not is_running(process.pid)
+    assert (tmp_path / "stopped").exists()
+    await draining
+    assert await process.wait() == 3
+
+
 async def test_lines_and_status(tmp_path: Path) -> None:
     lines: list[bytes] = []
     argv = [sys.executable, "-c", BUILDER, "end"]
-    assert await run_build(argv, directory=tmp_path, draft=tmp_path, take_line=lines.append) == 7
+    assert await run_build(argv, directory=tmp_path, take_line=lines.append) == 7
     assert lines[0].endswith(os.fsencode(tmp_path))
     assert lines[2:] == [b"50%", b"100%", b"no end"]
 
@@ -145,7 +167,7 @@ async def test_cancelled_it_is_asked_first_and_then_killed_with_its_children(tmp
             ready.set()
 
     argv = [sys.executable, "-c", BUILDER, "wait"]
-    task = asyncio.create_task(run_build(argv, directory=tmp_path, draft=tmp_path, take_line=take))
+    task = asyncio.create_task(run_build(argv, directory=tmp_path, take_line=take))
     async with asyncio.timeout(30):
         await ready.wait()
     task.cancel()
