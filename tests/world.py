@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ class World:
         for pid, _ in left:
             os.kill(pid, 9)
         assert left == [], left
-        sockets = [path for path in self.root.rglob("*.sock")]
+        sockets = list(self.root.rglob("*.sock"))
         assert sockets == [], sockets
 
 

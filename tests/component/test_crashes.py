@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.component.fake_world import FakeWorld
 
 from banger.core.layout import Layout
 from banger.core.vm import State, VmSpec
@@ -18,7 +19,6 @@ from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.store.records import VmRecord
-from tests.component.fake_world import FakeWorld
 
 SPEC = VmSpec(
     image="i", image_digest="d", kernel="k", kernel_digest="d", vcpu=1, memory_mib=128, disk_bytes=1 << 30, nat=True
@@ -57,7 +57,7 @@ def all_points() -> list[str]:
 def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str) -> None:
     world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
     world.root.mkdir()
-    kind = point.split(".")[0]
+    kind = point.split(".", maxsplit=1)[0]
     run = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
     if kind in ("create", "start"):
         world.start_daemon(failpoints=f"{point}=kill")

@@ -169,7 +169,7 @@ async def test_signals_go_to_the_whole_group() -> None:
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(10):
-        while read_identity(pid) is not None:  # noqa: ASYNC110 - a process of somebody else's gives no event
+        while read_identity(pid) is not None:
             await asyncio.sleep(0.01)
 
 

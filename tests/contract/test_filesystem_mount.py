@@ -131,7 +131,7 @@ def describe(root: bytes) -> dict[bytes, tuple[object, ...]]:
             with open(path, "rb") as file:  # noqa: PTH123 - a name in bytes
                 content = file.read()
         elif stat.S_ISLNK(status.st_mode):
-            content = os.readlink(path)  # noqa: PTH115 - a name in bytes
+            content = os.readlink(path)
         xattrs = {
             name: os.getxattr(path, name, follow_symlinks=False) for name in os.listxattr(path, follow_symlinks=False)
         }

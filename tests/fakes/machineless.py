@@ -130,8 +130,11 @@ class FakeHypervisor:
 class FakeChoice:
     hypervisor: Hypervisor
     accelerator: str = "nothing at all"
-    command_line: CommandLine = CommandLine(("quiet",))
     notice: str = ""
+
+    @property
+    def command_line(self) -> CommandLine:
+        return CommandLine(("quiet",))
 
 
 class FakeChooser:

@@ -6,11 +6,18 @@ works in the run directory, has the VM's id on its command line, and ends when t
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import socket
 import subprocess
 import sys
 
 SWITCHED_OFF = 3
+
+
+def die_with_us() -> None:
+    """A guest does not outlive its VMM (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def main() -> int:
@@ -19,7 +26,9 @@ def main() -> int:
     while True:
         connection, _ = listener.accept()
         with connection:
-            process = subprocess.Popen([agent, "--serve-fd", str(connection.fileno())], pass_fds=[connection.fileno()])
+            process = subprocess.Popen(
+                [agent, "--serve-fd", str(connection.fileno())], pass_fds=[connection.fileno()], preexec_fn=die_with_us
+            )
         if process.wait() == SWITCHED_OFF:
             return 0
 

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.world import commit_all, git
 
 from banger.core.errors import Denied
 from banger.workspace.paths import find_path_problem, find_target_problem
 from banger.workspace.verdict import PatchVerdict, judge_patch
-from tests.world import commit_all, git
 
 ZERO = "0" * 40
 A = "a" * 40
@@ -243,7 +243,7 @@ def test_what_is_accepted_after_damage_stays_inside_the_tree(tmp_path: Path) -> 
         "0",
     ]
     before = snapshot(tree / ".git"), (outside / "precious").read_bytes()
-    chance = random.Random(7)  # noqa: S311 - the same damage every time
+    chance = random.Random(7)
     accepted = 0
     for _ in range(3000):
         patch = base

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pexpect
 import pytest
-
 from tests.world import World, commit_all, git
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]

@@ -11,17 +11,24 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from banger.core.errors import BangerError, Unavailable
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
+from banger.core.sockets import connect_unix
 from banger.daemon.app import Collaborators, host_collaborators, serve
 from banger.daemon.logs import set_up_logging
 
 log = logging.getLogger(__name__)
+
+
+OTHER_DAEMON_DEADLINE_S: Final = 60.0
+OTHER_DAEMON_STEP_S: Final = 0.02
 
 
 class Readiness:
@@ -38,15 +45,27 @@ class Readiness:
             self._descriptor = None
 
 
-def lock_daemon(path: Path) -> int:
-    """Take the lock that one daemon holds as long as it lives. Raises `Unavailable`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Unavailable("another daemon is running", hint="`banger daemon status` shows it") from error
-    return descriptor
+def lock_daemon(lock: Path, socket_path: Path) -> int | None:
+    """Take the lock that one daemon holds as long as it lives; None when another daemon has it and answers.
+
+    The other one may still be starting, or just ending: whoever started it may have been interrupted. Raises
+    `Unavailable` when it does neither answer nor end.
+    """
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline_s = time.monotonic() + OTHER_DAEMON_DEADLINE_S
+    while time.monotonic() < deadline_s:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with suppress(OSError):
+                connect_unix(socket_path).close()
+                os.close(descriptor)
+                return None
+            time.sleep(OTHER_DAEMON_STEP_S)
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise Unavailable("another daemon is running and does not answer", hint="`banger daemon status` shows it")
 
 
 def prepare(layout: Layout) -> None:
@@ -63,7 +82,10 @@ def main(gather: Callable[[Layout], Collaborators] = host_collaborators) -> int:
     try:
         layout = layout_from_environment(os.environ, uid=os.getuid())
         prepare(layout)
-        lock = lock_daemon(layout.daemon_lock)
+        lock = lock_daemon(layout.daemon_lock, layout.daemon_socket)
+        if lock is None:
+            readiness.tell("ready")
+            return 0
         set_up_logging(layout.daemon_log)
         log.info("the daemon begins, pid %d", os.getpid())
         try:

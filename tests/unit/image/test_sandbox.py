@@ -175,7 +175,7 @@ async def test_cancelled_it_is_asked_first_and_then_killed_with_its_children(tmp
         await task
     assert (tmp_path / "stopped").exists()
     async with asyncio.timeout(10):  # the kernel takes a moment to bury what it has killed
-        while any(is_running(int(line.split()[1])) for line in lines[:2]):  # noqa: ASYNC110 - no event tells
+        while any(is_running(int(line.split()[1])) for line in lines[:2]):
             await asyncio.sleep(0.01)
 
 
