@@ -27,7 +27,9 @@ def main() -> int:
         connection, _ = listener.accept()
         with connection:
             process = subprocess.Popen(
-                [agent, "--serve-fd", str(connection.fileno())], pass_fds=[connection.fileno()], preexec_fn=die_with_us
+                [agent, "--serve-fd", str(connection.fileno())],
+                pass_fds=[connection.fileno()],
+                preexec_fn=die_with_us,  # noqa: PLW1509 - there is one thread
             )
         if process.wait() == SWITCHED_OFF:
             return 0
