@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
 import platform
@@ -11,21 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from banger.core.debian import read_host_sources
 from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.core.threads import from_thread, run_in_thread
 from banger.daemon.defaults import DEFAULT_IMAGE, DEFAULT_KERNEL, Defaults, derive_defaults
 from banger.daemon.operations.boot_files import BootFiles
 from banger.disk.data import ensure_data_disk
 from banger.disk.rootfs import ArchiveTree
+from banger.disk.space import check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
 from banger.hypervisor.choosing import QemuChoosing
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.qemu.plan import kernel_command_line
-from banger.image.distribution import import_tar, make_debian_image, read_host_facts
+from banger.image.distribution import BUILD_BYTES, make_debian_image
+from banger.image.importing import import_tar
+from banger.image.sandbox import read_host_facts
 from banger.image.store import Image, ImageStore
-from banger.kernel.debian import make_debian_kernel, read_host_sources
+from banger.kernel.debian import make_debian_kernel
 from banger.kernel.store import Kernel, KernelStore
 
 Report = Callable[[Progress], None]
@@ -35,6 +39,7 @@ class HostImages:
     """The image store, and the one recipe there is."""
 
     def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._store = ImageStore(layout.images)
         self._store.content.remove_drafts()
 
@@ -47,7 +52,8 @@ class HostImages:
                 f"there is no image named {ascii(name)[1:-1]}",
                 hint="`banger image list` shows the images; `banger image import FILE --name NAME` makes one",
             )
-        async with self._store.content.making(name):
+        check_free_space(self._layout.images, needed_bytes=BUILD_BYTES)
+        async with self._store.content.making(name, _waiting(report, "image", name)):
             return self._store.find(name) or await make_debian_image(
                 self._store,
                 name,
@@ -58,11 +64,22 @@ class HostImages:
             )
 
     async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
-        report(Progress(stage="import", text=f"reading the archive for {name}"))
-        async with self._store.content.making(name):
-            return await asyncio.to_thread(
-                import_tar, self._store, name, tar, read_rootfs=ArchiveTree, origin="imported archive"
+        tell = from_thread(report)
+
+        def work(check: Callable[[], None]) -> Image:
+            return import_tar(
+                self._store,
+                name,
+                tar,
+                read_rootfs=ArchiveTree,
+                origin="imported archive",
+                architecture=platform.machine(),
+                report=tell,
+                check=check,
             )
+
+        async with self._store.content.making(name, _waiting(report, "image", name)):
+            return await run_in_thread(work)
 
     def find(self, name: str) -> Image | None:
         return self._store.find(name)
@@ -87,7 +104,7 @@ class HostKernels:
             return kernel
         if name != DEFAULT_KERNEL:
             raise NotFound(f"there is no kernel named {ascii(name)[1:-1]}", hint="`banger kernel list` shows them")
-        async with self._store.content.making(name):
+        async with self._store.content.making(name, _waiting(report, "kernel", name)):
             return self._store.find(name) or await make_debian_kernel(
                 self._store, name, read_package=ArchiveTree, report=report
             )
@@ -142,6 +159,10 @@ class HostDataDisks:
 
     async def make(self, path: Path, size_bytes: int) -> None:
         await ensure_data_disk(path, size_bytes=size_bytes, templates=self._layout.templates)
+
+
+def _waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
+    return lambda: report(Progress(stage=stage, text=f"waiting for somebody else who is making {name}"))
 
 
 def read_host_defaults() -> Defaults:

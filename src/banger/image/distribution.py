@@ -14,7 +14,6 @@ from banger.core.errors import Failed
 from banger.core.progress import Progress
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
-from banger.image.importing import import_tar
 from banger.image.recipe import (
     DPKG_OPTIONS,
     EMPTIED,
@@ -28,7 +27,7 @@ from banger.image.recipe import (
     plan_mmdebstrap,
 )
 from banger.image.rootfs import ReadRootfs, RootfsTree
-from banger.image.sandbox import HostFacts, build_directory, can_contain, choose_mode, read_host_facts, run_build
+from banger.image.sandbox import HostFacts, build_directory, can_contain, choose_mode, run_build
 from banger.image.store import PACKAGES_FILE, ROOTFS_FILE, Image, ImageStore, plan_manifest
 from banger.image.writing import write_rootfs
 
@@ -36,8 +35,6 @@ _HINT: Final = (
     "see whether this host reaches Debian's mirror, and whether there is space left; the daemon's log has more"
 )
 BUILD_BYTES: Final = 2 << 30  # what a build needs for a while
-
-__all__ = ["BUILD_BYTES", "HostFacts", "edit", "import_tar", "make_debian_image", "read_host_facts"]
 
 
 async def make_debian_image(

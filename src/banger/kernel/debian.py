@@ -23,8 +23,6 @@ from banger.kernel.store import Kernel, KernelStore, plan_manifest
 _UNPACK_DEADLINE_S: Final = 300.0
 _HINT: Final = "banger makes its default kernel with apt, dpkg-deb and depmod; `banger doctor` shows what is missing"
 
-__all__ = ["AARCH64", "X86_64", "DebianKernel", "PackageTree", "make_debian_kernel", "read_host_sources"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianKernel:
