@@ -8,13 +8,14 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n > 6 ? 6 : n)))
 ARGS ?=
 
-.PHONY: help run test check bench clean setup-run setup-test
+.PHONY: help run test check bench fuzz-agent clean setup-run setup-test setup-fuzz
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
 	@echo 'make test    set up what is missing, then run all tests (ARGS="-k name" chooses)'
 	@echo 'make check   style, types and import rules'
 	@echo 'make bench   measure, and write docs/performance.md'
+	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make clean   remove what the other commands made in this directory'
 
 run: setup-run
@@ -32,11 +33,17 @@ check: setup-test
 bench: setup-test
 	$(PYTHON) -m bench
 
+fuzz-agent: setup-fuzz
+	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)
+
 setup-run:
 	@scripts/setup.sh run
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 clean:
 	rm -rf .venv build dist src/banger/guest/agents .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
