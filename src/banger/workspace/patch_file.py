@@ -10,7 +10,7 @@ from banger.workspace.binary_hunk import BinaryHunk, BinaryHunkReader, Malformed
 from banger.workspace.patch_hunks import HunkReader
 from banger.workspace.patch_lines import PatchLines, refused
 from banger.workspace.paths import find_path_problem, find_target_problem
-from banger.workspace.quoting import quote, unquote
+from banger.workspace.quoting import unquote
 
 LINK_MODE: Final = "120000"
 _LINK: Final = b"120000"
@@ -131,9 +131,12 @@ class FileParser:
 
     def _take_name(self, prefix: bytes, side: bytes, *, absent: bool) -> None:
         line = self._lines.take_header(self.path)
-        # git ends a name with a space in it by a tab, so that other programs do not take the space for its end.
-        expected = b"/dev/null" if absent else quote(side + self.path) + (b"\t" if b" " in self.path else b"")
-        if line != prefix + expected:
+        name = line.removeprefix(prefix)
+        if b" " in self.path and not absent:
+            # git ends such a name by a tab, so that other programs do not take the space for its end.
+            name = name.removesuffix(b"\t")
+        named = name == b"/dev/null" if absent else unquote(name) == side + self.path
+        if not named or not line.startswith(prefix):
             raise refused(self.path, "the lines that name it contradict each other")
 
     def _judge_link(self, target: bytes | None) -> None:

@@ -21,7 +21,7 @@ def find_path_problem(path: bytes) -> str | None:
     """Why `path` may not be in a patch, or None."""
     if not path or len(path) > PATH_LIMIT or b"\0" in path:
         return "it is no path a file can have"
-    if path.startswith(b"/"):
+    if path.startswith(b"/") or (path[1:2] == b":" and path[:1].isalpha()):
         return "it is absolute"
     problems = map(_find_component_problem, path.split(b"/"))
     return next((problem for problem in problems if problem is not None), None)
