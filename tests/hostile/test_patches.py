@@ -91,6 +91,7 @@ def test_ordinary_paths(path: str) -> None:
         "\\x",
         "c:\\x",
         "a/../..",
+        "a/../x",  # `a` may be a link to the top itself
         "",
     ],
 )
@@ -102,7 +103,6 @@ def test_links_that_leave_the_tree(target: str) -> None:
 
 def test_links_that_stay() -> None:
     assert judge(added("a/b/link", "../../x", mode="120000").encode()).files[0].link_target == b"../../x"
-    assert judge(added("link", "a/../x", mode="120000").encode()).files[0].link_target == b"a/../x"
 
 
 def both(*parts: str) -> str:

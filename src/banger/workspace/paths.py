@@ -14,6 +14,7 @@ _IGNORED: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _SHORT_NAME: Final = re.compile(r"git~[0-9]+|gitmod~[0-9]+|gi[0-9a-f]{4}~[0-9]+")
 _FORBIDDEN: Final = frozenset({".git", ".gitmodules"})
 PATH_LIMIT: Final = 4095
+NAME_LIMIT: Final = 255
 
 
 def find_path_problem(path: bytes) -> str | None:
@@ -22,13 +23,26 @@ def find_path_problem(path: bytes) -> str | None:
         return "it is no path a file can have"
     if path.startswith(b"/") or (path[1:2] == b":" and path[:1].isalpha()):
         return "it is absolute"
-    for component in re.split(rb"[/\\]", path):
-        if component in (b"", b".", b".."):
-            return "it does not stay inside the tree"
-        if (name := spelled(component)) in _FORBIDDEN or _SHORT_NAME.fullmatch(name):
-            return "it is, or is spelled like, a part of git itself"
-    too_long = any(len(component) > 255 for component in path.split(b"/"))
-    return "a part of it is longer than any file name" if too_long else None
+    problems = map(_find_component_problem, path.split(b"/"))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _find_component_problem(component: bytes) -> str | None:
+    if len(component) > NAME_LIMIT:
+        return "a part of it is longer than any file name"
+    # A backslash is a letter here and separates directories on Windows.
+    parts = component.split(b"\\")
+    if component in (b"", b".") or b".." in parts:
+        return "it does not stay inside the tree"
+    if any(map(is_part_of_git, parts)):
+        return "it is, or is spelled like, a part of git itself"
+    return None
+
+
+def is_part_of_git(component: bytes) -> bool:
+    """Whether some file system takes the name for `.git` or `.gitmodules`."""
+    name = spelled(component)
+    return name in _FORBIDDEN or _SHORT_NAME.fullmatch(name) is not None
 
 
 def spelled(component: bytes) -> str:
@@ -38,20 +52,25 @@ def spelled(component: bytes) -> str:
 
 
 def find_target_problem(path: bytes, target: bytes) -> str | None:
-    """Why a symbolic link at `path` may not point at `target`, or None: it must stay inside the tree."""
+    """Why a symbolic link at `path` may not point at `target`, or None: it must stay inside the tree.
+
+    A `..` may only come first: after a name that is a link itself it would lead up from where *that* one leads.
+    """
     if not target or len(target) > PATH_LIMIT or b"\0" in target:
         return "it has no usable target"
     if target.startswith((b"/", b"\\")) or target[1:2] == b":":
         return "its target is absolute"
     depth = path.count(b"/")
+    below = False
     for component in re.split(rb"[/\\]", target):
         if component == b"..":
             depth -= 1
+            if below:
+                return "its target goes down and up again"
             if depth < 0:
                 return "its target is outside the tree"
         elif component not in (b"", b"."):
-            name = spelled(component)
-            if name in _FORBIDDEN or _SHORT_NAME.fullmatch(name):
+            below = True
+            if is_part_of_git(component):
                 return "its target is a part of git itself"
-            depth += 1
     return None
