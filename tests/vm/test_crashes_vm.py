@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.world import World
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]

@@ -24,6 +24,7 @@ from banger.daemon.streams import HungUp, Receive, Send, StreamExchange
 log = logging.getLogger(__name__)
 
 _BODY_LIMIT: Final = 1 << 20
+SETTLE_DEADLINE_S: Final = 5.0
 FENCE: Final = (Exception, asyncio.CancelledError)  # whatever happens, the client gets an answer
 Scope = dict[str, Any]
 
@@ -39,6 +40,7 @@ class Requests:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._cancelling: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     def plain(self, handler: Plain) -> PlainExchange:
@@ -63,6 +65,7 @@ class Requests:
 
         Raises `HungUp` when the client went away first, after the work's own cleaning up.
         """
+        await self._settle()
         if self._closed:
             coroutine.close()
             listening.close()
@@ -74,6 +77,8 @@ class Requests:
         try:
             await asyncio.wait((work, listener), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
+                self._cancelling.add(work)
+                work.add_done_callback(self._cancelling.discard)
                 work.cancel()
                 await asyncio.wait((work,))
                 listener.result()
@@ -84,6 +89,11 @@ class Requests:
             await asyncio.wait((work, listener))
             if not listener.cancelled():
                 listener.exception()
+
+    async def _settle(self) -> None:
+        """Wait a little while the work of clients that hung up is taken back: the next one finds nothing of it."""
+        if self._cancelling:
+            await asyncio.wait(self._cancelling, timeout=SETTLE_DEADLINE_S)
 
     async def close(self) -> None:
         """Cancel what runs and wait for it."""
