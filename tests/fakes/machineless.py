@@ -48,7 +48,7 @@ class FakeImages:
             source="test",
         )
 
-    async def ensure(self, name: str, report: Report) -> Image:
+    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
         if name != "fake":
             raise NotFound(f"there is no image named {name}", hint="use fake")
         return self._image

@@ -27,6 +27,7 @@ from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.image.distribution import BUILD_BYTES, make_debian_image
 from banger.image.importing import import_tar
+from banger.image.recipe import X86_64, fingerprint
 from banger.image.sandbox import read_host_facts
 from banger.image.store import Image, ImageStore
 from banger.kernel.debian import make_debian_kernel
@@ -43,8 +44,8 @@ class HostImages:
         self._store = ImageStore(layout.images)
         self._store.content.remove_drafts()
 
-    async def ensure(self, name: str, report: Report) -> Image:
-        image = self._store.find(name)
+    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
+        image = self._find_usable(name, current=current)
         if image is not None:
             return image
         if name != DEFAULT_IMAGE:
@@ -54,7 +55,7 @@ class HostImages:
             )
         check_free_space(self._layout.images, needed_bytes=BUILD_BYTES)
         async with self._store.content.making(name, _waiting(report, "image", name)):
-            return self._store.find(name) or await make_debian_image(
+            return self._find_usable(name, current=current) or await make_debian_image(
                 self._store,
                 name,
                 host_sources=read_host_sources(),
@@ -62,6 +63,12 @@ class HostImages:
                 read_rootfs=ArchiveTree,
                 report=report,
             )
+
+    def _find_usable(self, name: str, *, current: bool) -> Image | None:
+        image = self._store.find(name)
+        if current and image is not None and name == DEFAULT_IMAGE and image.recipe != fingerprint(X86_64):
+            return None
+        return image
 
     async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
         tell = from_thread(report)

@@ -16,8 +16,10 @@ from banger.kernel.store import Kernel
 class Images(Protocol):
     """The image store and where its images come from."""
 
-    async def ensure(self, name: str, report: Callable[[Progress], None]) -> Image:
-        """The named image, made now if it is one we know how to make. Raises `NotFound`."""
+    async def ensure(self, name: str, report: Callable[[Progress], None], *, current: bool = False) -> Image:
+        """The named image, made now if it is one we know how to make; with `current` also if it was made by the recipe
+        of another version of banger. Raises `NotFound`.
+        """
 
     async def import_tar(self, name: str, tar: BinaryIO, report: Callable[[Progress], None]) -> Image:
         """Make an image of a root file system archive. Raises `AlreadyExists`, `Invalid`."""

@@ -129,6 +129,15 @@ class ArchiveTree:
                 _unlink(child)
             node.children = {}
 
+    def clear(self, path: str) -> None:
+        """Take out everything below a directory that is no directory itself."""
+        start = find(self.tree.root, os.fsencode(path))
+        for _, node in list(walk(start)) if start is not None else ():
+            for name, child in list(node.children.items()):
+                if not child.is_directory:
+                    del node.children[name]
+                    child.links -= 1
+
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Put a file of root's."""
         body = Body(io.BytesIO(content), 0, len(content))

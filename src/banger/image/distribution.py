@@ -15,15 +15,18 @@ from banger.core.progress import Progress
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
 from banger.image.recipe import (
+    CLEARED,
     DPKG_OPTIONS,
     EMPTIED,
     ENVIRONMENT,
     MASKED_UNITS,
     PROFILE,
     REMOVED,
+    SSH_UNIT,
     X86_64,
     DebianImage,
     apt_options,
+    fingerprint,
     plan_mmdebstrap,
 )
 from banger.image.rootfs import ReadRootfs, RootfsTree
@@ -126,6 +129,7 @@ def _write(
             created_at_s=time.time(),
             source=f"Debian {wanted.suite}, signed archive",
             environment=ENVIRONMENT,
+            recipe=fingerprint(wanted),
         ),
     )
     return store.read(content.digest)
@@ -137,9 +141,13 @@ def edit(tree: RootfsTree) -> None:
         tree.remove(path)
     for path in EMPTIED:
         tree.empty(path)
+    for path in CLEARED:
+        tree.clear(path)
     for unit in MASKED_UNITS:
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
     tree.add_symlink("etc/systemd/system/default.target", "/lib/systemd/system/multi-user.target")
+    tree.add_symlink("etc/tmpfiles.d/systemd-nologin.conf", "/dev/null")  # nobody is kept out while it boots
+    tree.add_file("etc/systemd/system/ssh.service.d/banger.conf", SSH_UNIT.encode())
     tree.add_file("etc/machine-id", b"")
     tree.add_file("etc/motd", b"")
     tree.add_file("etc/default/locale", "".join(f"{name}={value}\n" for name, value in ENVIRONMENT.items()).encode())

@@ -26,6 +26,9 @@ class RootfsTree(Protocol):
     def empty(self, path: str) -> None:
         """Take everything out of a directory."""
 
+    def clear(self, path: str) -> None:
+        """Take out everything below a directory that is no directory itself."""
+
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Put a file of root's."""
 

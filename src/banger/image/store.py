@@ -17,7 +17,8 @@ PACKAGES_FILE: Final = "packages.txt"
 class Image:
     """A read-only root file system and how to boot it. `init` None means that the agent stays PID 1.
 
-    `packages` lists what is in it, one `NAME VERSION` a line, where that is known.
+    `packages` lists what is in it, one `NAME VERSION` a line, where that is known. `recipe` is the fingerprint of the
+    recipe that it was made by, empty for an image that was imported.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Image:
     size_bytes: int
     created_at_s: float
     source: str
+    recipe: str = ""
 
 
 class ImageStore:
@@ -68,6 +70,7 @@ def plan_manifest(
     created_at_s: float,
     source: str,
     environment: Mapping[str, str],
+    recipe: str = "",
 ) -> Mapping[str, Any]:
     """What the manifest of an image says besides its files."""
     return {
@@ -78,6 +81,7 @@ def plan_manifest(
         "environment": dict(environment),
         "created_at_s": created_at_s,
         "source": source,
+        "recipe": recipe,
     }
 
 
@@ -95,4 +99,5 @@ def _image(name: str, content: Content) -> Image:
         size_bytes=content.size_bytes,
         created_at_s=manifest["created_at_s"],
         source=manifest["source"],
+        recipe=manifest.get("recipe", ""),
     )

@@ -132,6 +132,8 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
             "var/lib/apt/lists/mirror.example_dists": b"list",
             "var/cache/apt/pkgcache.bin": b"cache",
             "var/log/dpkg.log": b"log",
+            "var/log/apt/term.log": b"log",
+            "etc/modules-load.d/modules.conf": "../modules",
             "var/lib/dbus/machine-id": "/etc/machine-id",
         }
     )
@@ -147,6 +149,9 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
         assert gone not in names
     assert not any(name.startswith(("var/cache/apt", "var/lib/apt/lists")) for name in names)
 
+    # Directories of packages stay, with their owners; only what was written in them goes.
+    assert find(tree.tree.root, b"var/log/apt") is not None
+    assert find(tree.tree.root, b"var/lib/apt/lists") is not None
     for unit in MASKED_UNITS:
         node = find(tree.tree.root, f"etc/systemd/system/{unit}".encode())
         assert node is not None

@@ -12,6 +12,7 @@ from banger.image.recipe import (
     REMOVED,
     X86_64,
     all_packages,
+    fingerprint,
     render_package_table,
 )
 from banger.image.recipe import plan_mmdebstrap as plan
@@ -53,6 +54,12 @@ def test_root_works_in_namespaces_of_its_own() -> None:
 
 def test_another_architecture() -> None:
     assert "--architectures=arm64" in plan(AARCH64, mode="root", contained=False, **FILES)
+
+
+def test_the_fingerprint_tells_recipes_apart() -> None:
+    assert fingerprint(X86_64) == fingerprint(X86_64)
+    assert fingerprint(X86_64) != fingerprint(AARCH64)
+    assert len(fingerprint(X86_64)) == 16
 
 
 def test_each_package_is_asked_for_once() -> None:

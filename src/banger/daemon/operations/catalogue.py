@@ -32,9 +32,9 @@ class Catalogue:
         return [view_kernel(kernel) for kernel in await asyncio.to_thread(self._kernels.list)]
 
     async def pull(self, request: Request, name: str) -> ImageView:
-        """Make sure that the named image and the default kernel are here."""
+        """Make sure that the named image is here, as this version of banger makes it, and the default kernel."""
         await self._kernels.ensure(self._defaults.kernel, reporter(request))
-        return view_image(await self._images.ensure(name, reporter(request)))
+        return view_image(await self._images.ensure(name, reporter(request), current=True))
 
     async def import_tar(self, request: Request, *, name: str, path: str) -> ImageView:
         """Make an image of a root file system archive on the host."""
