@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# A loaded machine is no defect: how long one example takes is never asserted.
+settings.register_profile("banger", deadline=None)
+settings.load_profile("banger")
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,6 +23,8 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAM
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OUTPUT_LIMIT_BYTES: Final = 64 << 20
+_DRAIN_DEADLINE_S: Final = 1.0
+_DRAIN_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +159,21 @@ async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Kill the whole session of `process` if it still runs, and reap it."""
+    """Kill the whole session of `process` if it still runs, reap it, and let go of its pipes.
+
+    Nobody else may be reading from it any more.
+    """
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    for stream in (process.stdout, process.stderr):
+        # A pipe that was not read to its end keeps asyncio from seeing the end of the process. Somebody outside the
+        # session may still hold it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_DEADLINE_S):
+                while stream is not None and await stream.read(_DRAIN_BYTES):
+                    pass
+    await process.wait()
 
 
 @dataclass(frozen=True, slots=True)

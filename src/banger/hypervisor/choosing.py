@@ -69,12 +69,12 @@ class QemuChoosing:
         key = f"{read_boot_id()} {kernel_digest} {program} {version}"
         make_private_directory(self._memory.parent)
         with await asyncio.to_thread(_locked, self._memory.with_suffix(".lock")):
-            known = _read(self._memory)
+            known = read_memory(self._memory)
             if key in known:
                 return known[key]
             result = await probe(program, "kvm", kernel=kernel, initramfs=initramfs)
             same_boot = {old: outcome for old, outcome in known.items() if old.startswith(read_boot_id())}
-            _write(self._memory, {**same_boot, key: result})
+            write_memory(self._memory, {**same_boot, key: result})
             return result
 
 
@@ -92,12 +92,14 @@ def _locked(path: Path) -> AbstractContextManager[None]:
     return _held(descriptor)
 
 
-def _read(path: Path) -> dict[str, ProbeResult]:
+def read_memory(path: Path) -> dict[str, ProbeResult]:
+    """Remembered outcomes by what they depend on; nothing when the file is missing or damaged."""
     try:
         return {key: ProbeResult(**value) for key, value in json.loads(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write(path: Path, results: dict[str, ProbeResult]) -> None:
+def write_memory(path: Path, results: dict[str, ProbeResult]) -> None:
+    """Remember outcomes."""
     write_durably(path, json.dumps({key: asdict(value) for key, value in results.items()}, indent=2).encode())

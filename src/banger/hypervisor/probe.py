@@ -57,9 +57,9 @@ async def probe(
         reason = f"a test guest was started and showed no sign of life in {deadline_s:g} s"
         return ProbeResult(accelerator=accelerator, works=False, reason=reason)
     finally:
-        await end(process)
         said.cancel()
         await asyncio.wait((said,))
+        await end(process)
 
 
 async def _find_token(output: asyncio.StreamReader) -> bool:

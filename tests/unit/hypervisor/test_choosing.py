@@ -1,0 +1,76 @@
+"""Choosing a VMM by trying it, with programs that play QEMU."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from banger.hypervisor.choosing import read_memory, write_memory
+from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, probe
+
+NOTHING = Path("/dev/null")
+
+
+async def try_kvm(program: str, *, deadline_s: float = 30) -> ProbeResult:
+    return await probe(program, "kvm", kernel=NOTHING, initramfs=NOTHING, deadline_s=deadline_s)
+
+
+def program(directory: Path, body: str) -> str:
+    path = directory / "qemu"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return os.fspath(path)
+
+
+async def test_a_guest_that_speaks_is_proof(tmp_path: Path) -> None:
+    result = await try_kvm(program(tmp_path, "echo 'banger-agent: disks: nothing'; sleep 600"))
+    assert result.works
+
+
+async def test_a_vmm_that_ends_says_why(tmp_path: Path) -> None:
+    result = await try_kvm(program(tmp_path, r"printf 'kvm: \033[31mno\n' >&2; exit 1"))
+    assert not result.works
+    assert result.reason == r"QEMU ended a test guest: kvm: \x1b[31mno"
+
+
+async def test_a_guest_that_hangs_is_given_up_and_nothing_is_left(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    result = await try_kvm(program(tmp_path, f"echo $$ > {pid_file}; sleep 600"), deadline_s=0.5)
+    assert not result.works
+    assert "no sign of life in 0.5 s" in result.reason
+    assert not Path(f"/proc/{pid_file.read_text().strip()}").exists()
+
+
+async def test_firmware_that_prints_is_no_proof(tmp_path: Path) -> None:
+    result = await try_kvm(program(tmp_path, "echo SeaBIOS; echo 'Linux version 6'; exit 0"))
+    assert not result.works
+
+
+async def test_a_flood_is_no_proof(tmp_path: Path) -> None:
+    result = await try_kvm(program(tmp_path, "exec cat /dev/zero"), deadline_s=5)
+    assert not result.works
+
+
+def test_obstacles(tmp_path: Path) -> None:
+    assert find_kvm_obstacle(os.fspath(tmp_path / "kvm")) == "there is no /dev/kvm on this host"
+    device = tmp_path / "device"
+    device.touch()
+    assert find_kvm_obstacle(os.fspath(device)) is None
+    if os.geteuid() == 0:
+        return
+    device.chmod(0)
+    assert "usermod" in str(find_kvm_obstacle(os.fspath(device)))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": {"b": 1}}'])
+def test_a_damaged_memory_is_forgotten(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "probes.json"
+    path.write_text(content)
+    assert read_memory(path) == {}
+    result = ProbeResult(accelerator="kvm", works=False, reason="r")
+    write_memory(path, {"key": result})
+    assert read_memory(path) == {"key": result}
+    assert json.loads(path.read_text())
