@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.world import REPOSITORY, World, test_cache
+from tests.world import REPOSITORY, World, kept_cache
 
 from banger.core.layout import Layout
 from banger.guest.channel import Channel
@@ -211,12 +211,12 @@ guests under
 async def measure() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        world = World(directory / "w", cache=test_cache())
+        world = World(directory / "w", cache=kept_cache())
         world.root.mkdir()
         world.succeed("image", "pull", timeout_s=1800)
         bare_root = directory / "bare"
         layout = Layout(
-            config=bare_root / "c", state=bare_root / "s", cache=test_cache() / "banger", run=bare_root / "r"
+            config=bare_root / "c", state=bare_root / "s", cache=kept_cache() / "banger", run=bare_root / "r"
         )
         bare = Bare(layout)
         await bare.prepare()

@@ -16,7 +16,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def test_cache() -> Path:
+def kept_cache() -> Path:
     """Where images and kernels are kept between tests and runs."""
     path = Path(os.environ.get("BANGER_TEST_CACHE") or REPOSITORY / ".cache" / "test")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.world import World, commit_all, git, test_cache
+from tests.world import World, commit_all, git, kept_cache
 
 
 @pytest.fixture(scope="session")
 def prepared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the default image and kernel."""
-    world = World(tmp_path_factory.mktemp("pull"), cache=test_cache())
+    world = World(tmp_path_factory.mktemp("pull"), cache=kept_cache())
     try:
         world.succeed("image", "pull", timeout_s=1500)
     finally:
         world.end()
-    return test_cache()
+    return kept_cache()
 
 
 @pytest.fixture
