@@ -223,13 +223,12 @@ async def _end_politely(process: asyncio.subprocess.Process) -> None:
     # Its children too, also when it has just gone itself: they are its process group as long as there are any.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    draining.cancel()
+    await asyncio.wait([draining])
     await end(process)
-    await draining
 
 
 async def _drain(stream: asyncio.StreamReader) -> None:
     """Keep the pipe empty, or the other side could wait for us while we wait for it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_POLITE_S + 5):
-            while await stream.read(_READ_BYTES):
-                pass
+    while await stream.read(_READ_BYTES):
+        pass
