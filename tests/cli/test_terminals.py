@@ -139,7 +139,7 @@ def test_the_terminal_comes_back_when_things_go_wrong(terminal: Terminal, daemon
     assert is_raw(terminal.modes())
     children = f"/proc/{terminal.process.pid}/task/{terminal.process.pid}/children"
     pid = terminal.process.pid
-    with open(children) as file:  # noqa: PTH123 - setsid may or may not have forked
+    with open(children) as file:
         pid = int((file.read().split() or [str(pid)])[0])
     if how == "signal":
         os.kill(pid, signal.SIGHUP)

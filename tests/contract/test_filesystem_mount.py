@@ -52,7 +52,7 @@ def archive(tmp_path: Path) -> Path:
     for number in range(1500):
         (root / "wide" / f"{number:04d}{LONG}").write_bytes(b"%d" % number)
     odd = os.fsencode(root) + b"/odd \xff\n name"
-    with open(odd, "wb") as file:  # noqa: PTH123 - a name in bytes
+    with open(odd, "wb") as file:
         file.write(b"odd")
     os.setxattr(root / "etc" / "empty", "user.note", b"a\0b" * 50)
     os.setxattr(root / "etc" / "empty", "trusted.secret", b"")
@@ -114,7 +114,7 @@ def test_tarfile_agrees_about_the_archive(mounted: Path, archive: Path) -> None:
                 content = reference.extractfile(member)
                 assert content is not None
                 path = os.fsencode(mounted) + b"/" + member.name.encode("utf-8", "surrogateescape")
-                with open(path, "rb") as file:  # noqa: PTH123 - a name in bytes
+                with open(path, "rb") as file:
                     assert file.read() == content.read()
 
 
@@ -128,7 +128,7 @@ def describe(root: bytes) -> dict[bytes, tuple[object, ...]]:
         if stat.S_ISDIR(status.st_mode):
             pending += [entry.path for entry in os.scandir(path)]
         elif stat.S_ISREG(status.st_mode):
-            with open(path, "rb") as file:  # noqa: PTH123 - a name in bytes
+            with open(path, "rb") as file:
                 content = file.read()
         elif stat.S_ISLNK(status.st_mode):
             content = os.readlink(path)

@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from banger.core.errors import BangerError, Failed, Invalid, NotFound, Unsupported
 from banger.core.untrusted import printable
-from banger.workspace.packing import BASE_REF
+from banger.workspace.guest_git import BASE_REF
 from banger.workspace.verdict import PatchVerdict, judge_patch
 
 PATCH_LIMIT_BYTES: Final = 256 << 20
-_INDEX: Final = ".git/banger-export-index"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_GIT: Final = (
-    "git",
-    *("-c", "core.quotePath=true"),
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"),
-)
-_DIFF: Final = (
-    *("diff", "--cached", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"),
-    *("--src-prefix=a/", "--dst-prefix=b/", "--no-indent-heuristic", "--submodule=short", "--ignore-submodules=none"),
-)
+_NO_GIT, _NO_BASE, _NO_BASE_TREE, _NO_FILES = 101, 102, 103, 104
+
+# One program, because starting one costs more than what it does. It works on an index of its own, which begins as a
+# copy of the guest's (as old as it: see racy entries in gitformat-index(5)) so that only what changed is read, and
+# which goes in any case; those of exports that were killed go with the next one. Standard output is the patch alone.
+_SCRIPT: Final = r"""
+base=$1
+command -v git >/dev/null 2>&1 || exit 101
+for old in .git/banger-export-index-*; do
+    owner=${old##*-}
+    [ -e "/proc/${owner%.lock}" ] || rm -f "$old"
+done
+GIT_INDEX_FILE=.git/banger-export-index-$$
+export GIT_INDEX_FILE
+trap 'rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"' EXIT
+trap 'exit 129' HUP INT TERM
+run() {
+    git -c core.quotePath=true -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
+        -c diff.suppressBlankEmpty=false -c safe.directory='*' "$@"
+}
+run rev-parse --verify --quiet "$base^{commit}" >&2 || exit 102
+cp -p .git/index "$GIT_INDEX_FILE" 2>/dev/null
+run read-tree --reset "$base" >&2 || { rm -f "$GIT_INDEX_FILE"; run read-tree "$base" >&2; } || exit 103
+run -c advice.addEmbeddedRepo=false add --all -- . >&2 || exit 104
+run diff-index --cached --patch --binary --full-index --unified=3 --inter-hunk-context=0 --no-color --no-ext-diff \
+    --no-textconv --no-renames --no-relative --src-prefix=a/ --dst-prefix=b/ --submodule=short \
+    --ignore-submodules=none "$base" --
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,90 +81,84 @@ class ExportedPatch:
     verdict: PatchVerdict
 
 
-async def export_patch(guest: Guest, *, guest_path: str, base: str | None, spool: Path) -> ExportedPatch:
+async def export_patch(
+    guest: Guest, *, guest_path: str, base: str | None, spool: Path, limit_bytes: int = PATCH_LIMIT_BYTES
+) -> ExportedPatch:
     """Make a patch of everything done in the workspace since it was copied (or since `base`), and judge it.
 
-    The guest's own index is left alone. Raises `Unsupported` when the guest has no git, `Invalid` for a bad base,
-    `Denied` (from the verdict) for a patch that would do more than change files of the tree.
+    Commits, changes that are not committed and new files count, ignored files do not. The guest's own index is left
+    alone, and exports at the same time do not disturb each other. Raises `Unsupported` when the guest has no git,
+    `Invalid` for a bad base, `Failed` when git fails there or the patch is too large, `Denied` (from the verdict) for a
+    patch that would do more than change files of the tree.
     """
     if base is not None and _COMMIT.fullmatch(base) is None:
         raise Invalid(f"{ascii(base)[:80]} is not a full commit id", hint="`git rev-parse` gives one")
     try:
-        since = base or await _text(guest, guest_path, ["rev-parse", "--verify", "--quiet", f"{BASE_REF}^{{commit}}"])
-        await _run(guest, guest_path, ["--version"])
+        since = base or await _find_base(guest, guest_path)
+        size_bytes = await _spool(guest, guest_path, since, spool=spool, limit_bytes=limit_bytes)
     except NotFound as error:
-        raise Unsupported(
-            "there is no git in the guest", hint="use an image with git, or copy files out with `scp`"
-        ) from error
-    if _COMMIT.fullmatch(since) is None:
-        raise Failed("the guest gave no usable commit id", hint="give one with --base-commit")
-    try:
-        await _run(guest, guest_path, ["read-tree", since])
-        await _run(guest, guest_path, ["add", "--all", "--", "."])
-        size_bytes = await _spool(guest, guest_path, since, spool)
-    finally:
-        await _remove_index(guest, guest_path)
-    with spool.open("rb") as patch:
-        verdict = judge_patch(patch, size_bytes=size_bytes)
+        raise _no_git() from error
+    verdict = await asyncio.to_thread(_judge, spool, size_bytes)
     return ExportedPatch(path=spool, size_bytes=size_bytes, base=since, verdict=verdict)
 
 
-async def _spool(guest: Guest, guest_path: str, since: str, spool: Path) -> int:
+def _judge(spool: Path, size_bytes: int) -> PatchVerdict:
+    with spool.open("rb") as patch:
+        return judge_patch(patch, size_bytes=size_bytes)
+
+
+async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limit_bytes: int) -> int:
     size_bytes = 0
+    argv = ["sh", "-c", _SCRIPT, "banger-export", since]
     with spool.open("xb") as file:
-        async with _program(guest, guest_path, [*_DIFF, since]) as program:
+        async with guest.program(argv, cwd=guest_path, environment=_environment()) as program:
             async for data in program.output():
                 size_bytes += len(data)
-                if size_bytes > PATCH_LIMIT_BYTES:
+                if size_bytes > limit_bytes:
                     raise Failed(
-                        f"the patch is larger than {PATCH_LIMIT_BYTES >> 20} MiB",
+                        f"the patch is larger than {limit_bytes >> 20} MiB",
                         hint="add what was generated to .gitignore in the guest",
                     )
-                _write(file, data)
-            _check(await program.ended(), "diff")
+                file.write(data)
+            ended = await program.ended()
+    if ended.status != 0:
+        raise _explain(ended, since)
     return size_bytes
 
 
-def _write(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
-
-
-async def _remove_index(guest: Guest, guest_path: str) -> None:
-    """Take the temporary index away again; a guest that lost its channel keeps it, which harms nobody."""
-    try:
-        async with guest.program(
-            ["rm", "-f", _INDEX, f"{_INDEX}.lock"], cwd=guest_path, environment=_environment()
-        ) as program:
-            await program.ended()
-    except BangerError:
-        return
-
-
-async def _text(guest: Guest, guest_path: str, arguments: Sequence[str]) -> str:
+async def _find_base(guest: Guest, guest_path: str) -> str:
+    """The commit that was copied in, as the guest remembers it."""
+    argv = ["git", "-c", "safe.directory=*", "rev-parse", "--verify", "--quiet", f"{BASE_REF}^{{commit}}"]
     said = b""
-    async with _program(guest, guest_path, arguments) as program:
+    async with guest.program(argv, cwd=guest_path, environment=_environment()) as program:
         async for data in program.output():
             said = (said + data)[:4096]
-        _check(await program.ended(), arguments[0])
-    return said.decode("ascii", "replace").strip()
-
-
-async def _run(guest: Guest, guest_path: str, arguments: Sequence[str]) -> None:
-    async with _program(guest, guest_path, arguments) as program:
-        async for _ in program.output():
-            pass
-        _check(await program.ended(), arguments[0])
-
-
-def _program(guest: Guest, guest_path: str, arguments: Sequence[str]) -> AbstractAsyncContextManager[RunningProgram]:
-    return guest.program([*_GIT, *arguments], cwd=guest_path, environment=_environment())
+        ended = await program.ended()
+    since = said.decode("ascii", "replace").strip()
+    if ended.status != 0 or _COMMIT.fullmatch(since) is None:
+        raise _explain(Ended(_NO_BASE, ended.stderr), BASE_REF)
+    return since
 
 
 def _environment() -> dict[str, str]:
-    return {"GIT_INDEX_FILE": _INDEX, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1"}
+    return {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
 
 
-def _check(ended: Ended, what: str) -> None:
-    if ended.status != 0:
-        said = printable(ended.stderr.strip().splitlines()[-1] if ended.stderr.strip() else b"", limit=300)
-        raise Failed(f"git {what} failed in the guest: {said or f'status {ended.status}'}")
+def _no_git() -> Unsupported:
+    return Unsupported("there is no git in the guest", hint="use an image with git, or copy files out with `scp`")
+
+
+def _explain(ended: Ended, since: str) -> BangerError:
+    said = printable(ended.stderr.strip().splitlines()[-1] if ended.stderr.strip() else b"", limit=300)
+    if ended.status == _NO_GIT:
+        return _no_git()
+    if ended.status == _NO_BASE:
+        return Failed(
+            f"the workspace in the guest has no commit {since}, which the changes are compared with",
+            hint="give one that `git log` shows there with --base-commit",
+        )
+    what = {_NO_BASE_TREE: "read-tree", _NO_FILES: "add"}.get(ended.status, "diff-index")
+    return Failed(
+        f"git {what} failed in the guest: {said or f'status {ended.status}'}",
+        hint="try `banger vm exec -- git status` there",
+    )

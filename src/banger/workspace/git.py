@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from banger.core.errors import Unavailable
 from banger.core.processes import Completed, run
+from banger.core.untrusted import printable
 
+OLDEST_GIT: Final = (2, 39)
 _SAFE_OPTIONS: Final = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
@@ -19,15 +23,22 @@ _SAFE_OPTIONS: Final = (
     *("-c", "maintenance.auto=false"),
     *("-c", "core.splitIndex=false"),
 )
-ENVIRONMENT: Final[Mapping[str, str]] = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
+# What git could otherwise start: prompts, pagers, editors, ssh, and the transport that fetches a partial clone's rest.
+_NOTHING_STARTS: Final[Mapping[str, str]] = {
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "GIT_EDITOR": "true",
+    "GIT_PAGER": "cat",
+    "GIT_SSH_COMMAND": "false",
+    "GIT_ALLOW_PROTOCOL": "",
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_LITERAL_PATHSPECS": "1",
     "LC_ALL": "C.UTF-8",
 }
+_ONLY_THE_REPOSITORY: Final[Mapping[str, str]] = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
 
 async def git(
@@ -43,9 +54,39 @@ async def git(
     return await run(
         ["git", *_SAFE_OPTIONS, *map(str, arguments)],
         cwd=cwd,
-        environment={**ENVIRONMENT, **(environment or {})},
+        environment={**_NOTHING_STARTS, **_ONLY_THE_REPOSITORY, **(environment or {})},
         stdin=stdin,
         accepted=accepted,
         timeout_s=timeout_s,
         hint="does `git status` work there?",
     )
+
+
+async def read_git_config(cwd: Path, pattern: str) -> dict[str, str]:
+    """The settings in force at `cwd` whose lower-case names match; the user's own configuration counts here.
+
+    Reading settings starts nothing, whatever they say. Of a setting with several values the last one is given.
+    """
+    found = await run(
+        ["git", "config", "--null", "--get-regexp", pattern],
+        cwd=cwd,
+        environment=_NOTHING_STARTS,
+        accepted=(0, 1),
+        timeout_s=20.0,
+    )
+    settings: dict[str, str] = {}
+    for record in found.stdout.split(b"\0")[:-1]:
+        name, has_value, value = record.decode("utf-8", "surrogateescape").partition("\n")
+        settings[name] = value if has_value else "true"
+    return settings
+
+
+async def check_git_version(cwd: Path) -> None:
+    """Raise `Unavailable` unless the host has a git whose `apply` refuses what we count on it to refuse."""
+    said = (await git(["version"], cwd=cwd)).stdout
+    match = re.match(rb"git version (\d+)\.(\d+)", said)
+    if match is None or (int(match[1]), int(match[2])) < OLDEST_GIT:
+        raise Unavailable(
+            f"{printable(said.strip(), limit=60)} is too old",
+            hint="install git {}.{} or newer".format(*OLDEST_GIT),
+        )

@@ -13,6 +13,7 @@ from typing import Final
 _IGNORED: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _SHORT_NAME: Final = re.compile(r"git~[0-9]+|gitmod~[0-9]+|gi[0-9a-f]{4}~[0-9]+")
 _FORBIDDEN: Final = frozenset({".git", ".gitmodules"})
+_UNTRACKABLE: Final = re.compile(rb"(?:^|/)(?:|\.|\.\.|\.git)(?:/|\Z)", re.IGNORECASE)
 PATH_LIMIT: Final = 4095
 NAME_LIMIT: Final = 255
 
@@ -74,3 +75,10 @@ def find_target_problem(path: bytes, target: bytes) -> str | None:
             if is_part_of_git(component):
                 return "its target is a part of git itself"
     return None
+
+
+def can_be_tracked(path: bytes) -> bool:
+    """Whether git itself would take the name into an index; a crafted index may hold others."""
+    if not path or len(path) > PATH_LIMIT or _UNTRACKABLE.search(path):
+        return False
+    return len(path) <= NAME_LIMIT or max(map(len, path.split(b"/"))) <= NAME_LIMIT

@@ -13,64 +13,77 @@ from typing import Final
 from banger.core.errors import BangerError, Denied, Invalid, Unsupported
 from banger.core.processes import CommandFailed
 from banger.core.untrusted import printable
-from banger.workspace.git import git
+from banger.workspace.git import check_git_version, git, read_git_config
+from banger.workspace.origin import strip_credentials
+from banger.workspace.paths import can_be_tracked
 
-_CREDENTIALS: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
-_GITLINK: Final = "160000"
+_GITLINK: Final = b"160000"
+_DIRECTORY: Final = b"040000"
+_SKIPPED: Final = b"Ss"
 _UNSAFE_IN_NAME: Final = re.compile(rb"[^A-Za-z0-9._+-]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexEntry:
-    """A tracked file. `mode` as in the index: 100644, 100755 or 120000."""
-
-    path: bytes
-    mode: str
+_SETTINGS: Final = r"^(user\.(name|email)|remote\.origin\.url|core\.(filemode|autocrlf|eol))$"
+_COUNT_DEADLINE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A repository with a work tree. `head` is None before the first commit, `branch` None when HEAD is detached."""
+    """A repository with a work tree. `head` is None before the first commit, `branch` None when HEAD is detached.
+
+    `subdirectory` is the place inside the tree that was asked for, empty for its top. Names and addresses are empty
+    when the host has none. `auto_crlf` and `eol` are git's settings of these names, empty when not set.
+    """
 
     top: Path
+    subdirectory: Path
     git_directory: Path
     common_directory: Path
     object_format: str
     head: str | None
     branch: str | None
     shallow: bool
-    entries: tuple[IndexEntry, ...]
     untracked_count: int
     user_name: str
     user_email: str
     origin: str
+    file_mode: bool = True
+    auto_crlf: str = ""
+    eol: str = ""
 
 
 async def inspect_repository(path: Path) -> Repository:
     """Look at the repository around `path`.
 
     Raises `Invalid` (with a hint) for what cannot be a workspace: no directory, no repository, a bare one, one with
-    submodules; `Denied` for somebody else's.
+    submodules, an unfinished merge or a sparse checkout; `Denied` for somebody else's; `Unsupported` for one that
+    this program does not understand; `Unavailable` when git is missing or too old.
     """
+    shown = printable(os.fsencode(path))
+    if not path.exists():
+        raise Invalid(f"{shown} does not exist", hint="give the path of a git repository")
     if not path.is_dir():
-        raise Invalid(f"there is no directory {printable(os.fsencode(path))}", hint="give the path of a git repository")
+        raise Invalid(f"{shown} is not a directory", hint="give the path of a git repository")
+    path = path.absolute()
+    await check_git_version(path)
     top, git_directory, common_directory = await _find_directories(path)
-    listing, described = await asyncio.gather(_list_entries(top), _describe(top))
-    untracked = await _count_untracked(top)
-    name, branch, shallow, object_format, config = described
+    _, (head, branch), (shallow, object_format), settings, untracked_count = await asyncio.gather(
+        _check_entries(top), _read_head(top), _read_format(top), read_git_config(top, _SETTINGS), _count_untracked(top)
+    )
     return Repository(
         top=top,
+        subdirectory=_below(path, top),
         git_directory=git_directory,
         common_directory=common_directory,
         object_format=object_format,
-        head=name,
+        head=head,
         branch=branch,
         shallow=shallow,
-        entries=listing,
-        untracked_count=untracked,
-        user_name=config.get("user.name", ""),
-        user_email=config.get("user.email", ""),
-        origin=_CREDENTIALS.sub(r"\1", config.get("remote.origin.url", "")),
+        untracked_count=untracked_count,
+        user_name=_one_line(settings, "user.name"),
+        user_email=_one_line(settings, "user.email"),
+        origin=strip_credentials(_one_line(settings, "remote.origin.url")),
+        file_mode=settings.get("core.filemode", "true").lower() not in ("false", "no", "off", "0"),
+        auto_crlf=_one_of(settings, "core.autocrlf", ("true", "false", "input")),
+        eol=_one_of(settings, "core.eol", ("lf", "crlf", "native")),
     )
 
 
@@ -83,84 +96,101 @@ def plan_guest_path(repository: Repository) -> str:
 async def _find_directories(path: Path) -> tuple[Path, Path, Path]:
     shown = printable(os.fsencode(path))
     try:
-        found = await git(
-            ["rev-parse", "--is-bare-repository", "--is-inside-work-tree", "--absolute-git-dir", "--git-common-dir"],
-            cwd=path,
-        )
+        found = await git(["rev-parse", "--is-bare-repository", "--is-inside-work-tree"], cwd=path)
     except CommandFailed as error:
-        said = error.completed.stderr
-        if b"dubious ownership" in said:
+        if b"dubious ownership" in error.completed.stderr:
             raise Denied(
                 f"{shown} belongs to another user, whose repository could run programs as you",
                 hint="clone it, and use the clone",
             ) from error
-        raise Invalid(
-            f"{shown} is not inside a git repository", hint="run `git init` there, or leave the path out"
-        ) from error
-    lines = found.stdout.split(b"\n")
-    if lines[0] == b"true":
+        if b"not a git repository" in error.completed.stderr:
+            raise Invalid(
+                f"{shown} is not inside a git repository", hint="run `git init` there, or leave the path out"
+            ) from error
+        raise
+    bare, inside = (line == b"true" for line in found.stdout.splitlines())
+    if bare:
         raise Invalid(f"{shown} is a bare repository, which has no files", hint="clone it, and use the clone")
-    if lines[1] != b"true":
+    if not inside:
         raise Invalid(f"{shown} is inside a .git directory", hint="give the directory above it")
-    top = (await git(["rev-parse", "--show-toplevel"], cwd=path)).stdout[:-1]
-    common = Path(os.fsdecode(lines[3]))
-    return Path(os.fsdecode(top)), Path(os.fsdecode(lines[2])), common if common.is_absolute() else path / common
+    # One at a time: a path may hold line feeds.
+    top, git_directory, common_directory = await asyncio.gather(
+        *(_find_path(path, question) for question in ("--show-toplevel", "--absolute-git-dir", "--git-common-dir"))
+    )
+    return top, git_directory, common_directory
 
 
-async def _list_entries(top: Path) -> tuple[IndexEntry, ...]:
-    listed = (await git(["ls-files", "-z", "--cached", "--stage"], cwd=top)).stdout
-    entries: list[IndexEntry] = []
+async def _find_path(path: Path, question: str) -> Path:
+    found = await git(["rev-parse", "--path-format=absolute", question], cwd=path)
+    return Path(os.fsdecode(found.stdout.removesuffix(b"\n")))
+
+
+def _below(path: Path, top: Path) -> Path:
+    real = path.resolve()
+    return real.relative_to(top) if real.is_relative_to(top) else Path()
+
+
+async def _check_entries(top: Path) -> None:
+    """Raise `Invalid` for tracked things that cannot travel."""
+    listed = (await git(["ls-files", "-z", "-v", "--cached", "--stage"], cwd=top)).stdout
     for record in listed.split(b"\0")[:-1]:
-        head, _, path = record.partition(b"\t")
-        mode, _, stage = head.decode("ascii").split(" ")
+        described, _, path = record.partition(b"\t")
+        tag, mode, _, stage = described.split(b" ")
+        shown = printable(path, limit=200)
         if mode == _GITLINK:
             raise Invalid(
-                f"the repository has a submodule at {printable(path)}, and submodules are not copied",
+                f"the repository has a submodule at {shown}, and submodules are not copied",
                 hint="use the submodule's own repository as the workspace, or a clone without it",
             )
-        if stage != "0":
+        if stage != b"0":
+            raise Invalid(f"{shown} has an unfinished merge", hint="finish or abort the merge (`git status` tells)")
+        if mode == _DIRECTORY or (tag in _SKIPPED and not os.path.lexists(os.path.join(os.fsencode(top), path))):
             raise Invalid(
-                f"{printable(path)} has an unfinished merge", hint="finish or abort the merge (`git status` tells)"
+                f"the repository is a sparse checkout: {shown} is tracked but not there",
+                hint="use a clone, or run `git sparse-checkout disable` first",
             )
-        entries.append(IndexEntry(path=path, mode=mode))
-    return tuple(entries)
+        if not can_be_tracked(path):
+            raise Invalid(f"{shown} is no name that git tracks", hint="`git fsck` tells what is wrong")
 
 
-async def _describe(top: Path) -> tuple[str | None, str | None, bool, str, Mapping[str, str]]:
-    head = await git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], cwd=top, accepted=(0, 1, 128))
-    branch = await git(["symbolic-ref", "--quiet", "--short", "HEAD"], cwd=top, accepted=(0, 1, 128))
-    facts = await git(["rev-parse", "--is-shallow-repository", "--show-object-format"], cwd=top)
-    shallow, object_format = facts.stdout.decode("ascii", "replace").split("\n")[:2]
-    if object_format not in ("sha1", "sha256"):
-        raise Unsupported(f"the repository uses the object format {printable(object_format)}")
+async def _read_head(top: Path) -> tuple[str | None, str | None]:
+    head, branch = await asyncio.gather(
+        git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], cwd=top, accepted=(0, 1, 128)),
+        git(["symbolic-ref", "--quiet", "HEAD"], cwd=top, accepted=(0, 1, 128)),
+    )
+    name = branch.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
     return (
         head.stdout.decode("ascii", "replace").strip() or None,
-        branch.stdout.decode("utf-8", "surrogateescape").rstrip("\n") or None,
-        shallow == "true",
-        object_format,
-        await _read_config(top),
+        name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None,
     )
 
 
-async def _read_config(top: Path) -> dict[str, str]:
-    """Who the user is and where the repository came from; the user's global configuration may say the first."""
-    config: dict[str, str] = {}
-    environment = {"GIT_CONFIG_GLOBAL": os.environ.get("GIT_CONFIG_GLOBAL", os.path.expanduser("~/.gitconfig"))}  # noqa: PTH111 - as git spells it
-    for key in ("user.name", "user.email", "remote.origin.url"):
-        try:
-            found = await git(["config", "--get", key], cwd=top, environment=environment, accepted=(0, 1, 2))
-        except BangerError:
-            continue
-        value = found.stdout.decode("utf-8", "replace").strip()
-        if value and value.isprintable():
-            config[key] = value
-    return config
+async def _read_format(top: Path) -> tuple[bool, str]:
+    facts = await git(["rev-parse", "--is-shallow-repository", "--show-object-format"], cwd=top)
+    shallow, object_format = facts.stdout.decode("ascii", "replace").split("\n")[:2]
+    if object_format not in ("sha1", "sha256"):
+        raise Unsupported(
+            f"the repository uses the object format {printable(object_format, limit=20)}",
+            hint="use a clone with SHA-1 or SHA-256 objects",
+        )
+    return shallow == "true", object_format
 
 
 async def _count_untracked(top: Path) -> int:
     """How many files stay behind. A courtesy: it never fails."""
     try:
-        listed = await git(["ls-files", "-z", "--others", "--exclude-standard"], cwd=top, timeout_s=10.0)
+        arguments = ["ls-files", "-z", "--others", "--exclude-standard"]
+        listed = await git(arguments, cwd=top, timeout_s=_COUNT_DEADLINE_S)
     except BangerError:
         return 0
     return listed.stdout.count(b"\0")
+
+
+def _one_line(settings: Mapping[str, str], name: str) -> str:
+    value = settings.get(name, "").strip()
+    return value if value.isprintable() else ""
+
+
+def _one_of(settings: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    value = settings.get(name, "").lower()
+    return value if value in known else ""

@@ -78,7 +78,7 @@ def test_contents_come_back(tmp_path: Path) -> None:
         found = os.fsencode(target) + b"/" + path
         if node.is_regular:
             assert node.body is not None
-            with open(found, "rb") as file:  # noqa: PTH123 - a name in bytes
+            with open(found, "rb") as file:
                 assert file.read() == node.body.read()
         elif node.is_symlink:
             assert os.readlink(found) == node.target
@@ -191,5 +191,5 @@ def test_any_tree_passes_the_reference_check(files: dict[tuple[bytes, bytes], by
         put_file(tree, directory + b"/" + name, content)
     target = os.fsencode(extract(write(tree), tmp_path))
     for (directory, name), content in files.items():
-        with open(target + b"/" + directory + b"/" + name, "rb") as file:  # noqa: PTH123 - a name in bytes
+        with open(target + b"/" + directory + b"/" + name, "rb") as file:
             assert file.read() == content

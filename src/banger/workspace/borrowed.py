@@ -1,0 +1,249 @@
+"""A repository of our own that borrows the objects of the user's.
+
+The configuration of the user's repository, which could name filters to run, is never in force here, and nothing is
+written into the user's repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import Invalid
+from banger.core.processes import CommandFailed
+from banger.core.untrusted import printable
+from banger.workspace.git import git
+from banger.workspace.guest_git import Sections, format_sections, render_config
+from banger.workspace.history import Cut, History, cut_history, parse_history
+from banger.workspace.index import IndexEntry, read_index, write_index
+from banger.workspace.paths import can_be_tracked
+from banger.workspace.quoting import quote
+from banger.workspace.repository import Repository
+from banger.workspace.work_tree import read_small_file
+
+HISTORY_DEPTHS: Final = (50, 10, 1)
+HISTORY_LIMIT: Final = 5_000
+KEPT_COMMITS: Final = 1_000
+INDEX_LIMIT_BYTES: Final = 1 << 30
+SMALL_FILE_LIMIT_BYTES: Final = 1 << 20
+TRACKED_MODES: Final = (0o100644, 0o100755, 0o120000)
+GIT_DEADLINE_S: Final = 600.0
+_IDENTITY: Final = {
+    "GIT_AUTHOR_NAME": "banger",
+    "GIT_AUTHOR_EMAIL": "banger@localhost",
+    "GIT_COMMITTER_NAME": "banger",
+    "GIT_COMMITTER_EMAIL": "banger@localhost",
+}
+
+
+class BorrowedRepository:
+    """Git directory in a scratch directory, objects as alternates, the user's files as work tree."""
+
+    def __init__(self, repository: Repository, scratch: Path) -> None:
+        self._repository = repository
+        self._directory = scratch / "git"
+        self._packs = scratch / "packs"
+        self._index = self._directory / "index"
+        self._tree_index = self._directory / "tree-index"
+        self._lent_shallow: tuple[str, ...] = ()
+        self._history: History | None = None
+
+    def make(self) -> None:
+        """Write the directory; blocking. The index is a copy, and so as old as the original: by that git tells
+        whether a file may have changed in the same moment.
+        """
+        repository = self._repository
+        for name in ("objects/info", "refs", "info"):
+            (self._directory / name).mkdir(parents=True)
+        self._packs.mkdir()
+        lent = os.fsencode(repository.common_directory / "objects")
+        # A line that does not begin with quotes is taken as it is, and as a comment when it begins with a hash sign.
+        (self._directory / "objects/info/alternates").write_bytes(quote(lent, quote_path=False) + b"\n")
+        (self._directory / "HEAD").write_text("ref: refs/heads/none\n")
+        (self._directory / "config").write_text(render_config(_plan_settings(repository)))
+        attributes = read_info(repository, "attributes")
+        if attributes is not None:
+            (self._directory / "info/attributes").write_bytes(attributes)
+        shallow = read_small_file(repository.common_directory / "shallow", limit_bytes=INDEX_LIMIT_BYTES)
+        if repository.shallow and shallow is not None:
+            self._lent_shallow = tuple(shallow[0].decode("ascii", "replace").split())
+        self._write_shallow(())
+        for index in (repository.git_directory / "index", *repository.git_directory.glob("sharedindex.*")):
+            _copy_with_time(index, self._directory / index.name)
+
+    async def read_staged(self) -> list[IndexEntry]:
+        """The index as it is staged, with what git sees of files whose content is the staged one.
+
+        The copy is then ready for `commit_work_tree`: git looks at every file of it.
+        """
+        arguments = ["update-index", "-q", "--really-refresh", "--index-version", "2"]
+        await self._git(arguments, accepted=(0, 1))
+        entries = await asyncio.to_thread(self._read_index, self._index)
+        if any(entry.intent_to_add for entry in entries):
+            await self._git(["hash-object", "-w", "-t", "blob", "--stdin"], stdin=b"")
+        if any(entry.hidden or entry.intent_to_add for entry in entries):
+            await asyncio.to_thread(self._unhide, entries)
+        return entries
+
+    async def commit_work_tree(self) -> tuple[str, list[IndexEntry]]:
+        """A commit of the tracked files as they are now, and the entries that it was made of.
+
+        It is HEAD itself when nothing is changed. Call `read_staged` first.
+        """
+        if self._index.exists():
+            await asyncio.to_thread(_copy_with_time, self._index, self._tree_index)
+            await self._stage_work_tree()
+        (tree, entries), history = await asyncio.gather(self._write_tree(), self._read_history())
+        head = self._repository.head
+        if head is not None and history is not None and history.tree == tree:
+            return head, entries
+        parents = ["-p", head] if head is not None else []
+        message = "the files as they were copied into the machine"
+        return (await self._git(["commit-tree", tree, *parents, "-m", message], environment=_IDENTITY)).strip(), entries
+
+    async def pack(self, base: str, *, staged: Iterable[bytes], budget_bytes: int) -> tuple[Path, tuple[str, ...]]:
+        """One pack of what the base, the staged objects and some history need, and the commits where that ends.
+
+        History gets shorter until it fits the budget, or until no object is missing (a partial clone has no old
+        content); the newest commit is always whole. The path has no suffix.
+        """
+        head = self._repository.head
+        history = await self._read_history()
+        wanted = dict.fromkeys([*([head] if head else []), base, *map(bytes.hex, staged)])
+        arguments: list[str | Path] = ["pack-objects", "-q", "--revs", "--delta-base-offset", self._packs / "pack"]
+        for depth in HISTORY_DEPTHS:
+            is_last = depth == HISTORY_DEPTHS[-1]
+            cut = cut_history(history, depth=depth, limit=KEPT_COMMITS) if history is not None else Cut()
+            self._write_shallow(cut.ends)
+            if not is_last and not await self._fits(base, budget_bytes):
+                continue
+            try:
+                name = await self._git(arguments, stdin="".join(f"{oid}\n" for oid in wanted).encode())
+            except CommandFailed:
+                if is_last:
+                    raise
+                continue
+            ends = (*cut.ends, *(commit for commit in self._lent_shallow if commit in cut.kept))
+            return self._packs / f"pack-{name.strip()}", tuple(dict.fromkeys(ends))
+        raise AssertionError("the last depth returns or raises")
+
+    async def read_content(self, base: str, path: bytes) -> bytes:
+        """A file of the base as it would be checked out. Raises `Failed` when it is not there or too large."""
+        done = await git(
+            ["cat-file", "--filters", f"{base}:{os.fsdecode(path)}"],
+            cwd=self._repository.top,
+            environment=self._environment(self._index),
+            timeout_s=GIT_DEADLINE_S,
+        )
+        return done.stdout
+
+    async def _stage_work_tree(self) -> None:
+        try:
+            await self._git(["add", "--update", "--", "."], index=self._tree_index)
+        except CommandFailed as error:
+            said = error.completed.stderr.splitlines() or [b""]
+            raise Invalid(
+                f"git cannot read the tracked files: {printable(said[0].removeprefix(b'error: '), limit=300)}",
+                hint="`git status` tells which file is not readable, or has become something else",
+            ) from error
+
+    async def _write_tree(self) -> tuple[str, list[IndexEntry]]:
+        tree = await self._git(["write-tree"], index=self._tree_index)
+        return tree.strip(), await asyncio.to_thread(self._read_index, self._tree_index)
+
+    async def _read_history(self) -> History | None:
+        head = self._repository.head
+        if self._history is None and head is not None:
+            listed = ["rev-list", "--no-commit-header", "--format=%H %T %P", f"--max-count={HISTORY_LIMIT}", head]
+            self._history = parse_history((await self._git(listed)).splitlines())
+        return self._history
+
+    async def _fits(self, base: str, budget_bytes: int) -> bool:
+        try:
+            used = await self._git(["rev-list", "--objects", "--disk-usage", base])
+        except CommandFailed:
+            return False  # some of the older objects are missing
+        return int(used) <= budget_bytes
+
+    async def _git(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        index: Path | None = None,
+        stdin: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+        accepted: Sequence[int] = (0,),
+    ) -> str:
+        try:
+            done = await git(
+                arguments,
+                cwd=self._repository.top,
+                environment={**self._environment(index or self._index), **(environment or {})},
+                stdin=stdin,
+                accepted=accepted,
+                timeout_s=GIT_DEADLINE_S,
+            )
+        except CommandFailed as error:
+            error.hint = "did the repository change meanwhile? `git status` and `git fsck` tell what is wrong with it"
+            raise
+        return done.stdout.decode("ascii", "replace")
+
+    def _environment(self, index: Path) -> dict[str, str]:
+        return {
+            "GIT_DIR": os.fspath(self._directory),
+            "GIT_WORK_TREE": os.fspath(self._repository.top),
+            "GIT_INDEX_FILE": os.fspath(index),
+        }
+
+    def _read_index(self, path: Path) -> list[IndexEntry]:
+        found = read_small_file(path, limit_bytes=INDEX_LIMIT_BYTES)
+        entries = read_index(found[0], object_format=self._repository.object_format) if found is not None else []
+        for entry in entries:
+            if entry.mode not in TRACKED_MODES or entry.stage != 0 or not can_be_tracked(entry.path):
+                raise Invalid(
+                    f"{printable(entry.path, limit=200)} cannot be copied as it is tracked",
+                    hint="did the repository change meanwhile? `git status` tells",
+                )
+        return entries
+
+    def _unhide(self, entries: Iterable[IndexEntry]) -> None:
+        """Make git look at the files that it was told to pass over, with the index as old as it was."""
+        before = self._index.stat()
+        self._index.write_bytes(write_index(entries, object_format=self._repository.object_format))
+        os.utime(self._index, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def _write_shallow(self, ends: Iterable[str]) -> None:
+        path = self._directory / "shallow"
+        path.unlink(missing_ok=True)
+        commits = dict.fromkeys((*self._lent_shallow, *ends))
+        if commits:
+            path.write_text("".join(f"{commit}\n" for commit in commits))
+
+
+def read_info(repository: Repository, name: str) -> bytes | None:
+    """A small file of the repository's `info` directory: patterns and attributes, which run nothing by themselves."""
+    found = read_small_file(repository.common_directory / "info" / name, limit_bytes=SMALL_FILE_LIMIT_BYTES)
+    return None if found is None else found[0]
+
+
+def _plan_settings(repository: Repository) -> Sections:
+    core = [
+        ("bare", "false"),
+        ("filemode", "true" if repository.file_mode else "false"),
+        ("looseCompression", "0"),
+        ("fsync", "none"),
+    ]
+    return [
+        *format_sections(repository, core),
+        ("pack", [("compression", "1"), ("window", "0"), ("writeReverseIndex", "false")]),
+    ]
+
+
+def _copy_with_time(source: Path, target: Path) -> None:
+    found = read_small_file(source, limit_bytes=INDEX_LIMIT_BYTES)
+    if found is not None:
+        target.write_bytes(found[0])
+        os.utime(target, ns=(found[1], found[1]))
