@@ -142,6 +142,9 @@ static int remove_tree(int parent, const char *name) {
 
 static int switch_root(const struct seed *seed) {
     phase = "seed";
+    /* Before the files, because some of them are for /run. */
+    if (mount_at("tmpfs", "/new/run", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
+        return -1;
     int root = open("/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || seed_copy_files("/seed/files", root) != 0)
         return failed("files");
@@ -178,8 +181,6 @@ static int switch_root(const struct seed *seed) {
 }
 
 static int mount_rest(const struct seed *seed) {
-    if (mount_at("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755") != 0)
-        return -1;
     mkdir("/dev/pts", 0755);
     mkdir("/dev/shm", 01777);
     mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=0620,ptmxmode=0666");

@@ -156,6 +156,11 @@ def test_five_machines_at_once(world: World) -> None:
     world.check_nothing_left()
 
 
+def test_what_is_in_tmp_outlives_the_end_of_booting(world: World) -> None:
+    script = "touch /tmp/early; until systemctl is-active -q multi-user.target 2>&-; do sleep 0.2; done; ls /tmp"
+    assert b"early" in world.succeed("vm", "run", "--rm", "--", "sh", "-c", script).split()
+
+
 def test_no_network_without_nat(world: World) -> None:
     output = world.succeed("vm", "run", "--rm", "--", "sh", "-c", "ls /sys/class/net; ip route")
     assert output == b"lo\n"

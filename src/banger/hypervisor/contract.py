@@ -41,8 +41,16 @@ class DiskSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """The guest's end of a wire: the Unix socket where a network process takes frames, and the address of the card."""
+
+    socket: Path
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSpec:
-    """Everything a VMM needs. Its starter makes the sockets; the network process listens on `network`."""
+    """Everything a VMM needs. Its starter makes the sockets; the network process listens on its own."""
 
     vm_id: str
     vcpu: int
@@ -56,7 +64,7 @@ class MachineSpec:
     console_socket: Path
     control: Path
     log: Path
-    network: Path | None
+    network: NetworkSpec | None
     run_directory: Path
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banger.core.errors import Invalid
-from banger.hypervisor.contract import COMMAND_LINE_LIMIT, CommandLine, DiskSpec, MachineSpec
+from banger.hypervisor.contract import COMMAND_LINE_LIMIT, CommandLine, DiskSpec, MachineSpec, NetworkSpec
 from banger.hypervisor.qemu.plan import Inherited, kernel_command_line, plan_arguments
 
 SPEC = MachineSpec(
@@ -74,10 +74,11 @@ def test_disks_are_raw_in_order_and_their_paths_are_data() -> None:
 
 
 def test_with_kvm_and_a_network() -> None:
-    spec = replace(SPEC, network=Path("/very/long" * 30 + "/network.sock"))
+    spec = replace(SPEC, network=NetworkSpec(socket=Path("/very/long" * 30 + "/network.sock"), mac="02:00:00:00:00:01"))
     arguments = plan_arguments("qemu", "kvm", spec, INHERITED)
     assert arguments[3:7] == ["-accel", "kvm", "-cpu", "host"]
     assert "stream,id=net,server=off,addr.type=unix,addr.path=network.sock" in arguments
+    assert "virtio-net-device,netdev=net,mac=02:00:00:00:00:01" in arguments
 
 
 @pytest.mark.parametrize("word", ["a b", "a\nb", "", "a='x'", 'a="x"', "a=$x", "a;b", "=x", "a=\0", "ä"])

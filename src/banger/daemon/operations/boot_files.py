@@ -15,13 +15,21 @@ from banger.guest.initramfs import build_base_initramfs
 from banger.guest.seed import Seed, SeedFile
 from banger.image.store import Image
 from banger.kernel.store import Kernel
+from banger.network.plan import DEFAULT_NETWORK
 from banger.store.records import VmRecord
 
 # Docker and containerd keep overlays of their own, which cannot live on our overlay.
 DIRECT_DIRECTORIES: Final = ("/var/lib/docker", "/var/lib/containerd")
-GUEST_ADDRESS: Final = "10.0.2.15/24"
-GUEST_GATEWAY: Final = "10.0.2.2"
-GUEST_DNS: Final = "10.0.2.3"
+
+# A VM is ready before its init is done, and systemd would empty /tmp, or mount another one over it, while the first
+# commands already use it. What is in /run goes before what the image says (tmpfiles.d(5); an empty unit is a masked
+# one, systemd.unit(5)).
+_KEPT_TMP: Final = (
+    SeedFile(
+        path="/run/tmpfiles.d/tmp.conf", mode=0o644, content=b"d /tmp 1777 root root -\nd /var/tmp 1777 root root -\n"
+    ),
+    SeedFile(path="/run/systemd/system/tmp.mount", mode=0o644, content=b""),
+)
 
 
 class BootFiles:
@@ -53,6 +61,7 @@ class BootFiles:
     def _seed(self, record: VmRecord, image: Image, files: VmLayout) -> Seed:
         public_key = self._layout.user_key.with_suffix(".pub").read_bytes()
         host_key = files.host_key
+        network = DEFAULT_NETWORK if record.spec.nat else None
         return Seed(
             hostname=record.name,
             clock_ns=time.time_ns(),
@@ -60,9 +69,10 @@ class BootFiles:
             root_fs=image.root_fs,
             modules_disk="modules",
             direct=DIRECT_DIRECTORIES,
-            address=GUEST_ADDRESS if record.spec.nat else None,
-            gateway=GUEST_GATEWAY if record.spec.nat else None,
-            dns=GUEST_DNS if record.spec.nat else None,
+            address=str(network.address) if network else None,
+            gateway=str(network.gateway) if network else None,
+            dns=str(network.dns) if network else None,
+            mtu=network.mtu if network else None,
             channel="virtio:banger.channel",
             files=(
                 SeedFile(path="/etc/ssh/ssh_host_ed25519_key", mode=0o600, content=host_key.read_bytes()),
@@ -72,6 +82,7 @@ class BootFiles:
                     content=host_key.with_suffix(".pub").read_bytes(),
                 ),
                 SeedFile(path="/root/.ssh/authorized_keys", mode=0o600, content=public_key),
+                *(_KEPT_TMP if image.init else ()),
             ),
         )
 

@@ -23,9 +23,10 @@ from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.teardown import Teardown, write_identity
 from banger.daemon.supervisor import Live, Supervisor
 from banger.guest.channel import Channel
-from banger.hypervisor.contract import DiskSpec, MachineSpec, RunningMachine
+from banger.hypervisor.contract import DiskSpec, MachineSpec, NetworkSpec, RunningMachine
 from banger.image.store import Image
 from banger.kernel.store import Kernel
+from banger.network.plan import DEFAULT_NETWORK
 from banger.store.records import VmRecord, set_running, set_state
 
 log = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ class StartVm:
             console_socket=files.console_socket,
             control=files.control,
             log=files.vmm_log,
-            network=files.network if record.spec.nat else None,
+            network=NetworkSpec(socket=files.network, mac=DEFAULT_NETWORK.guest_mac) if record.spec.nat else None,
             run_directory=files.run,
         )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from banger.hypervisor.contract import CommandLine, DiskSpec, MachineSpec
 
 Accelerator = Literal["kvm", "tcg"]
-GUEST_MAC: Final = "52:54:00:b0:b0:01"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +37,8 @@ def plan_arguments(program: str, accelerator: Accelerator, spec: MachineSpec, in
         arguments += _disk(disk)
     if spec.network is not None:
         # Relative to the run directory, which is QEMU's working directory.
-        arguments += ["-netdev", f"stream,id=net,server=off,addr.type=unix,addr.path={spec.network.name}"]
-        arguments += ["-device", f"virtio-net-device,netdev=net,mac={GUEST_MAC}"]
+        arguments += ["-netdev", f"stream,id=net,server=off,addr.type=unix,addr.path={spec.network.socket.name}"]
+        arguments += ["-device", f"virtio-net-device,netdev=net,mac={spec.network.mac}"]
     return arguments
 
 
