@@ -33,6 +33,8 @@ from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
+from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
@@ -40,7 +42,7 @@ from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
-from banger.daemon.server import build_application
+from banger.daemon.routes import build_application
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
 from banger.guest.ssh import ensure_user_key
@@ -107,7 +109,7 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     services, reconcile = compose(layout, parts, database, supervisor, ending)
-    supervisor.when_ended(lambda vm_id, reason: services.after_end(vm_id, parts.ids.operation_id(), reason))
+    supervisor.when_ended(lambda vm_id, reason: services.lifecycle.after_end(vm_id, parts.ids.operation_id(), reason))
     try:
         await reconcile()
         await _answer(layout, services, Requests(parts.ids), ending, on_ready)
@@ -201,11 +203,9 @@ def compose(
         layout=layout,
         database=database,
         supervisor=supervisor,
-        plan=plan,
         run=run,
-        start=start,
-        stop=stop,
-        delete=delete,
+        lifecycle=Lifecycle(database=database, supervisor=supervisor, start=start, stop=stop, delete=delete),
+        guests=Guests(layout=layout, supervisor=supervisor, plan=plan),
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         doctor=Doctor(

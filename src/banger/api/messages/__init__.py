@@ -1,0 +1,77 @@
+"""What is said on the socket. Bodies are JSON; the daemon decodes requests into these very types, strictly.
+
+HTTP/1.1 on a Unix socket. Three shapes of exchange:
+
+* plain: JSON in, JSON out;
+* progress: JSON in, one JSON object a line out (NDJSON): any number of `Event`, then one `{"result": ...}` or
+  `{"error": ...}`;
+* stream: framed bytes both ways at once (see `banger.api.framing`).
+
+Hanging up cancels the request. Every request carries the header `Banger-Api` with `API_VERSION`.
+"""
+
+from __future__ import annotations
+
+from banger.api.messages.commands import ControlMessage, ExecRequest, ExitResult, PtySize, RunRequest
+from banger.api.messages.errors import ErrorView
+from banger.api.messages.events import (
+    Event,
+    NoticeEvent,
+    ReadyEvent,
+    StageEvent,
+    VmEvent,
+)
+from banger.api.messages.guests import ConnectRequest, SshPlan
+from banger.api.messages.host import CheckView, DoctorResult, Ping
+from banger.api.messages.stores import (
+    ImageView,
+    ImportRequest,
+    KernelView,
+    PullRequest,
+)
+from banger.api.messages.vms import (
+    TargetOutcome,
+    TargetsResult,
+    VmDetail,
+    VmState,
+    VmTargets,
+    VmView,
+    WorkspaceView,
+)
+from banger.api.messages.workspaces import ExportedFile, ExportRequest, ExportResult
+from banger.api.version import API_VERSION, VERSION_HEADER
+
+__all__ = [
+    "API_VERSION",
+    "VERSION_HEADER",
+    "CheckView",
+    "ConnectRequest",
+    "ControlMessage",
+    "DoctorResult",
+    "ErrorView",
+    "Event",
+    "ExecRequest",
+    "ExitResult",
+    "ExportRequest",
+    "ExportResult",
+    "ExportedFile",
+    "ImageView",
+    "ImportRequest",
+    "KernelView",
+    "NoticeEvent",
+    "Ping",
+    "PtySize",
+    "PullRequest",
+    "ReadyEvent",
+    "RunRequest",
+    "SshPlan",
+    "StageEvent",
+    "TargetOutcome",
+    "TargetsResult",
+    "VmDetail",
+    "VmEvent",
+    "VmState",
+    "VmTargets",
+    "VmView",
+    "WorkspaceView",
+]

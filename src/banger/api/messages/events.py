@@ -1,0 +1,44 @@
+"""What a request tells while it is under way."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from banger.api.messages.vms import VmView
+
+
+class StageEvent(TypedDict):
+    """A named stage began, moved or ended. `done` and `total` are in `unit` when known."""
+
+    event: Literal["stage"]
+    stage: str
+    text: str
+    state: Literal["begin", "progress", "end"]
+    done: NotRequired[int]
+    total: NotRequired[int]
+    unit: NotRequired[Literal["bytes", "files", "packages"]]
+    elapsed_s: NotRequired[float]
+
+
+class NoticeEvent(TypedDict):
+    """One line that the user should see: a fallback and its reason, untracked files left behind."""
+
+    event: Literal["notice"]
+    text: str
+
+
+class VmEvent(TypedDict):
+    """The VM exists now under this id and name. Sent once by `run`."""
+
+    event: Literal["vm"]
+    vm: VmView
+
+
+class ReadyEvent(TypedDict):
+    """The VM is ready and the command or shell starts now."""
+
+    event: Literal["ready"]
+    elapsed_s: float
+
+
+Event = StageEvent | NoticeEvent | VmEvent | ReadyEvent

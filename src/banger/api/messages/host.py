@@ -1,0 +1,31 @@
+"""The daemon itself and the computer it runs on."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class Ping(TypedDict):
+    """Answer of `GET /v1/ping`."""
+
+    version: str
+    api_version: int
+    pid: int
+    started_at_s: float
+    vms_running: int
+
+
+class CheckView(TypedDict):
+    """One line of `banger doctor`."""
+
+    id: str
+    title: str
+    level: Literal["pass", "warn", "fail"]
+    text: str
+    fix: str
+
+
+class DoctorResult(TypedDict):
+    """Result of `POST /v1/doctor` (progress)."""
+
+    checks: list[CheckView]

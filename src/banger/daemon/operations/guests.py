@@ -1,0 +1,87 @@
+"""What clients do inside a running guest: commands, connections to its ports, its ssh server, its console."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
+from banger.core.errors import Denied
+from banger.core.layout import Layout
+from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
+from banger.daemon.operations.plan import PlanVm
+from banger.daemon.streams import StreamExchange
+from banger.daemon.supervisor import Supervisor
+from banger.daemon.views import view_vm
+from banger.guest.ssh import ensure_known_hosts, plan_ssh_options
+from banger.hypervisor.console import read_console
+from banger.store.records import VmRecord
+
+
+class Guests:
+    """Requests that need the channel to a guest, and none of which changes the VM itself."""
+
+    def __init__(self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm) -> None:
+        self._layout = layout
+        self._supervisor = supervisor
+        self._plan = plan
+
+    async def exec(self, record: VmRecord, asked: ExecRequest, exchange: StreamExchange) -> ExitResult:
+        """Run a command in a running VM."""
+        return await run_for_client(
+            self._supervisor.channel(record.id, record.name),
+            exchange,
+            argv=asked["command"],
+            environment=plan_environment(
+                self._plan.image_environment(record), asked["environment"], user=asked["user"]
+            ),
+            cwd=asked["cwd"] or default_directory(record),
+            user=asked["user"],
+            pty=asked["pty"],
+            stdin=asked["stdin"],
+        )
+
+    async def connect(self, record: VmRecord, asked: ConnectRequest, exchange: StreamExchange) -> ExitResult:
+        """Join the client to a TCP port of the guest; a refused connection is tried again for `wait_s` seconds."""
+        deadline_s = time.monotonic() + min(asked["wait_s"], 300.0)
+        async with AsyncExitStack() as opened:
+            while True:
+                channel = self._supervisor.channel(record.id, record.name)
+                try:
+                    connection = await opened.enter_async_context(channel.connect_tcp(asked["port"]))
+                    break
+                except Denied:
+                    if time.monotonic() >= deadline_s:
+                        raise
+                    await asyncio.sleep(0.25)
+
+            async def feed() -> None:
+                while (data := await exchange.input.get()) is not None:
+                    await connection.write(data)
+                connection.write_eof()
+
+            feeding = asyncio.create_task(feed())
+            try:
+                while (chunk := await connection.read()) is not None:
+                    await exchange.send_output(chunk.data)
+            finally:
+                feeding.cancel()
+                await asyncio.wait((feeding,))
+        return {"status": 0, "signal": None, "vm": None}
+
+    async def ssh(self, record: VmRecord) -> SshPlan:
+        self._supervisor.channel(record.id, record.name)
+        files = self._layout.vm(record.id)
+        host_alias = f"{record.name}.banger"
+        key = self._layout.user_key
+        ensure_known_hosts(files.known_hosts, host_alias=host_alias, host_key=files.host_key)
+        return {
+            "vm": view_vm(record, self._supervisor),
+            "user": "root",
+            "host_alias": host_alias,
+            "options": plan_ssh_options(host_alias=host_alias, key=key, known_hosts=files.known_hosts),
+        }
+
+    def read_console(self, record: VmRecord) -> bytes:
+        return read_console(self._layout.vm(record.id).console)

@@ -1,0 +1,56 @@
+"""`/v1/vms/{ref}/...`: what clients do inside a running guest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.routing import Route
+
+from banger.api.messages import ConnectRequest, ExecRequest, ExportRequest, SshPlan
+from banger.daemon.context import Request
+from banger.daemon.exchanges import Requests
+from banger.daemon.routes.decoding import PathParameters, decode
+from banger.daemon.services import Services
+from banger.daemon.streams import StreamExchange
+
+_CHUNK_BYTES: Final = 1 << 18
+
+
+class GuestRoutes:
+    """Commands, connections, ssh, the console and workspaces."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self, requests: Requests) -> list[Route]:
+        return [
+            Route("/v1/vms/{ref}/exec", requests.stream(self.exec), methods=["POST"]),
+            Route("/v1/vms/{ref}/connect", requests.stream(self.connect), methods=["POST"]),
+            Route("/v1/vms/{ref}/ssh", requests.plain(self.ssh), methods=["GET"]),
+            Route("/v1/vms/{ref}/logs", requests.download(self.logs), methods=["GET"]),
+            Route("/v1/vms/{ref}/workspace/export", requests.stream(self.export), methods=["POST"]),
+        ]
+
+    async def exec(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
+        asked = decode(body, ExecRequest)
+        return await self._services.guests.exec(await self._services.find(path["ref"]), asked, exchange)
+
+    async def connect(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
+        asked = decode(body, ConnectRequest)
+        return await self._services.guests.connect(await self._services.find(path["ref"]), asked, exchange)
+
+    async def ssh(self, path: PathParameters, _body: bytes) -> SshPlan:
+        return await self._services.guests.ssh(await self._services.find(path["ref"]))
+
+    async def logs(self, path: PathParameters) -> AsyncIterator[bytes]:
+        record = await self._services.find(path["ref"])
+        content = await asyncio.to_thread(self._services.guests.read_console, record)
+        for start in range(0, len(content), _CHUNK_BYTES):
+            yield content[start : start + _CHUNK_BYTES]
+
+    async def export(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
+        asked = decode(body, ExportRequest)
+        record = await self._services.find(path["ref"])
+        return await self._services.workspaces.export(request, record, asked, exchange)

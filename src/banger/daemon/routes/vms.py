@@ -1,0 +1,86 @@
+"""`/v1/vms`: the life of VMs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.routing import Route
+
+from banger.api.messages import RunRequest, TargetOutcome, TargetsResult, VmTargets
+from banger.core.errors import BangerError, Invalid
+from banger.daemon.context import Request
+from banger.daemon.exchanges import Requests, error_view
+from banger.daemon.routes.decoding import PathParameters, decode
+from banger.daemon.services import Services
+from banger.daemon.streams import StreamExchange
+from banger.daemon.views import view_detail, view_vm
+from banger.store.records import VmRecord, resolve_vm
+
+Act = Callable[[Request, VmRecord], Awaitable[VmRecord | None]]
+
+
+class VmRoutes:
+    """Make, list, show and move VMs from state to state."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self, requests: Requests) -> list[Route]:
+        lifecycle = self._services.lifecycle
+        return [
+            Route("/v1/vms", requests.plain(self.list), methods=["GET"]),
+            Route("/v1/vms/run", requests.stream(self.run), methods=["POST"]),
+            Route("/v1/vms/start", requests.progress(self.each(lifecycle.start)), methods=["POST"]),
+            Route("/v1/vms/stop", requests.progress(self.each(lifecycle.stop)), methods=["POST"]),
+            Route("/v1/vms/delete", requests.progress(self.each(lifecycle.delete)), methods=["POST"]),
+            Route("/v1/vms/{ref}", requests.plain(self.show), methods=["GET"]),
+        ]
+
+    async def list(self, _path: PathParameters, _body: bytes) -> object:
+        return {"vms": [view_vm(record, self._services.supervisor) for record in await self._services.records()]}
+
+    async def show(self, path: PathParameters, _body: bytes) -> object:
+        record = await self._services.find(path["ref"])
+        return view_detail(record, self._services.supervisor, self._services.layout)
+
+    async def run(self, request: Request, _path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
+        return await self._services.run(request, decode(body, RunRequest), exchange)
+
+    def each(self, act: Act) -> Callable[[Request, PathParameters, bytes], Awaitable[object]]:
+        """A handler that does `act` to every VM that the request names."""
+
+        async def handle(request: Request, _path: PathParameters, body: bytes) -> object:
+            return await self.on_targets(request, decode(body, VmTargets)["refs"], act)
+
+        return handle
+
+    async def on_targets(self, request: Request, refs: Sequence[str], act: Act) -> TargetsResult:
+        """Resolve all targets from one snapshot, act on them at once, report in the order given.
+
+        Two words for the same VM are one request about it, and one line of the answer.
+        """
+        if not refs:
+            raise Invalid("no VM was named", hint="`banger vm list` shows the VMs there are")
+        records = await self._services.records()
+        found: dict[str, tuple[str, VmRecord | BangerError]] = {}
+        for ref in refs:
+            try:
+                record = resolve_vm(records, ref)
+            except BangerError as error:
+                found.setdefault(ref, (ref, error))
+            else:
+                found.setdefault(record.id, (ref, record))
+
+        async def one(ref: str, target: VmRecord | BangerError) -> TargetOutcome:
+            try:
+                if isinstance(target, BangerError):
+                    raise target
+                after = await act(request, target)
+            except BangerError as error:
+                return {"ref": ref, "vm": None, "error": error_view(error, request.operation)}
+            return {"ref": ref, "vm": view_vm(after, self._services.supervisor) if after else None, "error": None}
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(ref, target)) for ref, target in found.values()]
+        return {"outcomes": [task.result() for task in tasks]}
