@@ -22,6 +22,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     DELETING = "deleting"
 
@@ -30,8 +31,9 @@ NEXT: Final = {
     State.CREATING: {State.STOPPED, State.DELETING},
     State.STOPPED: {State.STARTING, State.DELETING},
     State.STARTING: {State.RUNNING, State.STOPPED, State.STOPPING, State.DELETING},
-    State.RUNNING: {State.STOPPING, State.STOPPED, State.DELETING},
-    State.STOPPING: {State.STOPPED, State.DELETING},
+    State.RUNNING: {State.PAUSED, State.STOPPING, State.STOPPED, State.DELETING},
+    State.PAUSED: {State.RUNNING, State.STOPPING, State.STOPPED, State.DELETING},
+    State.STOPPING: {State.STOPPING, State.STOPPED, State.DELETING},
     State.DELETING: {State.DELETING},
 }
 

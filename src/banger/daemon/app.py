@@ -217,14 +217,14 @@ def compose(
     reconcile = Reconcile(
         layout=layout,
         database=database,
-        journal=journal,
         supervisor=supervisor,
         kernels=parts.kernels,
         chooser=parts.chooser,
-        create=create,
+        operations=(create, start, stop, delete),
         start=start,
         stop=stop,
         delete=delete,
         ids=parts.ids,
+        clock=parts.clock,
     )
     return services, reconcile

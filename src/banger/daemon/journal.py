@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from banger.core.clock import Clock
 from banger.core.errors import BangerError, Failed
 from banger.daemon.failpoints import Failpoints
 from banger.store.connection import Database
-from banger.store.records import end_operation, insert_operation, put_step
+from banger.store.records import OpenOperation, VmRecord, end_operation, insert_operation, put_step
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,17 @@ class Step:
     name: str
     act: Callable[[], Awaitable[None]]
     undo: Callable[[], Awaitable[None]]
+
+
+class Operation(Protocol):
+    """A kind of journalled operation. A later daemon settles what a dead one began; a test sweeps its steps."""
+
+    @property
+    def kind(self) -> str:
+        """The name in the journal and in the names of failpoints."""
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+        """Finish an open operation of this kind, or take it back. `record` is its VM's row as it is now."""
 
 
 async def nothing() -> None:
@@ -62,14 +73,16 @@ class Journal:
         steps: Sequence[Step],
         finish: Write,
         undone: Write,
+        arguments: Mapping[str, str] | None = None,
     ) -> None:
         """Run `steps` in order; on any failure or cancellation undo them in reverse and raise what happened.
 
         `begin`, `finish` and `undone` write the rows that belong to the same transaction as the operation's own.
+        `arguments` is what a later daemon needs, beside the VM's row, to undo the steps.
         """
         begun: list[Step] = []
         try:
-            await shielded(self._open(kind, operation_id, vm_id, begin))
+            await shielded(self._open(kind, operation_id, vm_id, begin, arguments))
         except asyncio.CancelledError:
             await shielded(self.undo(operation_id, begun, undone, reason="cancelled"))
             raise
@@ -135,11 +148,18 @@ class Journal:
         if not failed:
             await self._close(operation_id, "undone", undone, error=reason)
 
-    async def _open(self, kind: str, operation_id: str, vm_id: str, begin: Write) -> None:
+    async def _open(
+        self, kind: str, operation_id: str, vm_id: str, begin: Write, arguments: Mapping[str, str] | None = None
+    ) -> None:
         def write(connection: sqlite3.Connection) -> None:
             begin(connection)
             insert_operation(
-                connection, operation_id=operation_id, kind=kind, vm_id=vm_id, started_at_s=self._clock.now_s()
+                connection,
+                operation_id=operation_id,
+                kind=kind,
+                vm_id=vm_id,
+                started_at_s=self._clock.now_s(),
+                arguments=arguments,
             )
 
         log.info("%s %s of %s begins", operation_id, kind, vm_id)

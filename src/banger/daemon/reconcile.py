@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from banger.core.clock import Ids
+from banger.core.clock import Clock, Ids
 from banger.core.errors import BangerError
 from banger.core.files import empty_trash
 from banger.core.layout import Layout
@@ -20,8 +21,7 @@ from banger.core.sockets import connect_unix
 from banger.core.vm import State
 from banger.daemon.collaborators import Chooser, Kernels
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal
-from banger.daemon.operations.create import CreateVm
+from banger.daemon.journal import Operation
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
@@ -33,7 +33,6 @@ from banger.store.connection import Database
 from banger.store.records import (
     OpenOperation,
     VmRecord,
-    delete_vm,
     end_operation,
     list_open_operations,
     list_vms,
@@ -53,27 +52,27 @@ class Reconcile:
         *,
         layout: Layout,
         database: Database,
-        journal: Journal,
         supervisor: Supervisor,
         kernels: Kernels,
         chooser: Chooser,
-        create: CreateVm,
+        operations: Sequence[Operation],
         start: StartVm,
         stop: StopVm,
         delete: DeleteVm,
         ids: Ids,
+        clock: Clock,
     ) -> None:
         self._layout = layout
         self._database = database
-        self._journal = journal
         self._supervisor = supervisor
         self._kernels = kernels
         self._chooser = chooser
-        self._create = create
+        self._operations = {operation.kind: operation for operation in operations}
         self._start = start
         self._stop = stop
         self._delete = delete
         self._ids = ids
+        self._clock = clock
 
     async def __call__(self) -> None:
         """Bring the world in order. A VM that resists is left for the next time and logged."""
@@ -94,37 +93,19 @@ class Reconcile:
     async def _settle(self, operation: OpenOperation, record: VmRecord | None) -> None:
         """Finish or take back one operation."""
         log.info("settling %s (%s of %s)", operation.id, operation.kind, operation.vm_id)
-        if record is None:
+        handler = self._operations.get(operation.kind)
+        if record is None or handler is None:
             await self._database.call(
-                lambda connection: end_operation(connection, operation.id, state="undone", ended_at_s=time.time())
-            )
-        elif operation.kind == "create":
-            steps = [step for step in self._create.steps(record) if step.name in operation.steps]
-            await self._journal.undo(
-                operation.id, steps, lambda connection: delete_vm(connection, record.id), reason="the daemon died"
-            )
-        elif operation.kind == "start":
-            steps = [step for step in self._start.steps(record, None, {}) if step.name in operation.steps]
-            await self._journal.undo(
-                operation.id,
-                steps,
-                lambda connection: set_state(connection, record.id, State.STOPPED),
-                reason="the daemon died",
-            )
-        elif operation.kind == "stop":
-            await self._journal.finish_forward(
-                kind=operation.kind,
-                operation_id=operation.id,
-                steps=self._stop.steps(record, polite=False),
-                finish=lambda connection: set_state(connection, record.id, State.STOPPED),
+                lambda connection: end_operation(
+                    connection,
+                    operation.id,
+                    state="undone",
+                    ended_at_s=self._clock.now_s(),
+                    error="nothing is left of it",
+                )
             )
         else:
-            await self._journal.finish_forward(
-                kind=operation.kind,
-                operation_id=operation.id,
-                steps=self._delete.steps(record),
-                finish=lambda connection: delete_vm(connection, record.id),
-            )
+            await handler.settle(operation, record)
 
     async def _restore(self, record: VmRecord) -> None:
         """Adopt a VM that runs, clear up after one that does not, delete one that nobody owns any more."""

@@ -49,4 +49,14 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
         ) STRICT;
         """,
     ),
+    (
+        "what an operation was asked, what a running VM was started with, and when a VM's time is up",
+        """
+        ALTER TABLE operation ADD COLUMN arguments TEXT NOT NULL DEFAULT '{}';
+        ALTER TABLE vm ADD COLUMN running_spec TEXT;
+        ALTER TABLE vm ADD COLUMN ttl_left_s REAL;
+        ALTER TABLE vm ADD COLUMN ttl_marked_s REAL NOT NULL DEFAULT 0;
+        ALTER TABLE vm ADD COLUMN ttl_boot_id TEXT NOT NULL DEFAULT '';
+        """,
+    ),
 )

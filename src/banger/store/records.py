@@ -24,8 +24,20 @@ class WorkspaceRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """What is left of a VM's time to live, as it was at a moment of the host's uptime.
+
+    Wall clocks jump; so the moment is one of CLOCK_BOOTTIME (clock_gettime(2)), in seconds, of the boot with `boot_id`.
+    """
+
+    left_s: float
+    marked_s: float
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VmRecord:
-    """What is remembered of a VM."""
+    """What is remembered of a VM. `running_spec` is what the VMM that runs now was started with."""
 
     id: str
     name: str
@@ -39,6 +51,8 @@ class VmRecord:
     problem: str = ""
     timings_s: Mapping[str, float] = field(default_factory=dict)
     workspaces: tuple[WorkspaceRecord, ...] = ()
+    running_spec: VmSpec | None = None
+    lifetime: Lifetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +63,7 @@ class OpenOperation:
     kind: str
     vm_id: str
     steps: tuple[str, ...]
+    arguments: Mapping[str, str]
 
 
 def insert_vm(connection: sqlite3.Connection, record: VmRecord) -> None:
@@ -58,6 +73,8 @@ def insert_vm(connection: sqlite3.Connection, record: VmRecord) -> None:
             "INSERT INTO vm (id, name, state, spec, ephemeral, created_at_s) VALUES (?, ?, ?, ?, ?, ?)",
             (record.id, record.name, record.state, encode_spec(record.spec), record.ephemeral, record.created_at_s),
         )
+        if record.lifetime is not None:
+            set_lifetime(connection, record.id, record.lifetime)
     except sqlite3.IntegrityError as error:
         raise name_taken(record.name) from error
 
@@ -75,22 +92,50 @@ def set_state(connection: sqlite3.Connection, vm_id: str, state: State, *, probl
     """Move a VM to `state`; leaving `running` forgets what was true of that run."""
     connection.execute("UPDATE vm SET state = ?, problem = ? WHERE id = ?", (state, problem, vm_id))
     if state is State.STOPPED:
-        connection.execute("UPDATE vm SET started_at_s = NULL, boot_id = '', accelerator = '' WHERE id = ?", (vm_id,))
+        connection.execute(
+            "UPDATE vm SET started_at_s = NULL, boot_id = '', accelerator = '', running_spec = NULL WHERE id = ?",
+            (vm_id,),
+        )
 
 
 def set_running(connection: sqlite3.Connection, record: VmRecord) -> None:
     """Write what is known of a VM that has just become ready."""
     connection.execute(
-        "UPDATE vm SET state = ?, problem = '', started_at_s = ?, accelerator = ?, boot_id = ?, timings = ?"
-        " WHERE id = ?",
+        "UPDATE vm SET state = ?, problem = '', started_at_s = ?, accelerator = ?, boot_id = ?, timings = ?,"
+        " running_spec = ? WHERE id = ?",
         (
             State.RUNNING,
             record.started_at_s,
             record.accelerator,
             record.boot_id,
             json.dumps(dict(record.timings_s)),
+            encode_spec(record.running_spec or record.spec),
             record.id,
         ),
+    )
+
+
+def set_spec(connection: sqlite3.Connection, vm_id: str, spec: VmSpec) -> None:
+    """Change what a VM is to be from its next start on."""
+    connection.execute("UPDATE vm SET spec = ? WHERE id = ?", (encode_spec(spec), vm_id))
+
+
+def set_name(connection: sqlite3.Connection, vm_id: str, name: str) -> None:
+    """Give a VM another name. Raises `AlreadyExists` when it is taken."""
+    try:
+        connection.execute("UPDATE vm SET name = ? WHERE id = ?", (name, vm_id))
+    except sqlite3.IntegrityError as error:
+        raise name_taken(name) from error
+
+
+def set_lifetime(connection: sqlite3.Connection, vm_id: str, lifetime: Lifetime | None) -> None:
+    """Say how long a VM still lives; None is for ever."""
+    left_s, marked_s, boot_id = (
+        (None, 0.0, "") if lifetime is None else (lifetime.left_s, lifetime.marked_s, lifetime.boot_id)
+    )
+    connection.execute(
+        "UPDATE vm SET ttl_left_s = ?, ttl_marked_s = ?, ttl_boot_id = ? WHERE id = ?",
+        (left_s, marked_s, boot_id, vm_id),
     )
 
 
@@ -132,6 +177,8 @@ def list_vms(connection: sqlite3.Connection) -> list[VmRecord]:
             problem=row["problem"],
             timings_s=json.loads(row["timings"]),
             workspaces=tuple(workspaces.get(row["id"], ())),
+            running_spec=decode_spec(row["running_spec"]) if row["running_spec"] is not None else None,
+            lifetime=_read_lifetime(row),
         )
         for row in connection.execute("SELECT * FROM vm ORDER BY name")
     ]
@@ -164,12 +211,18 @@ def put_workspace(connection: sqlite3.Connection, vm_id: str, workspace: Workspa
 
 
 def insert_operation(
-    connection: sqlite3.Connection, *, operation_id: str, kind: str, vm_id: str, started_at_s: float
+    connection: sqlite3.Connection,
+    *,
+    operation_id: str,
+    kind: str,
+    vm_id: str,
+    started_at_s: float,
+    arguments: Mapping[str, str] | None = None,
 ) -> None:
-    """Open an operation."""
+    """Open an operation. `arguments` is what a later daemon needs to settle it."""
     connection.execute(
-        "INSERT INTO operation (id, kind, vm_id, state, started_at_s) VALUES (?, ?, ?, 'open', ?)",
-        (operation_id, kind, vm_id, started_at_s),
+        "INSERT INTO operation (id, kind, vm_id, state, started_at_s, arguments) VALUES (?, ?, ?, 'open', ?, ?)",
+        (operation_id, kind, vm_id, started_at_s, json.dumps(dict(arguments or {}))),
     )
 
 
@@ -204,6 +257,7 @@ def list_open_operations(connection: sqlite3.Connection) -> list[OpenOperation]:
             id=row["id"],
             kind=row["kind"],
             vm_id=row["vm_id"],
+            arguments=json.loads(row["arguments"]),
             steps=tuple(
                 step["name"]
                 for step in connection.execute(
@@ -213,6 +267,12 @@ def list_open_operations(connection: sqlite3.Connection) -> list[OpenOperation]:
         )
         for row in rows
     ]
+
+
+def _read_lifetime(row: sqlite3.Row) -> Lifetime | None:
+    if row["ttl_left_s"] is None:
+        return None
+    return Lifetime(left_s=row["ttl_left_s"], marked_s=row["ttl_marked_s"], boot_id=row["ttl_boot_id"])
 
 
 def encode_spec(spec: VmSpec) -> str:

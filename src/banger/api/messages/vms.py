@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from banger.api.messages.errors import ErrorView
 
-VmState = Literal["creating", "stopped", "starting", "running", "stopping", "deleting"]
+VmState = Literal["creating", "stopped", "starting", "running", "paused", "stopping", "deleting"]
 
 
 class WorkspaceView(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from banger.core.files import make_private_directory, write_durably
 from banger.core.layout import Layout
@@ -13,13 +14,15 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
-from banger.store.records import VmRecord, delete_vm, encode_spec, insert_vm, set_state
+from banger.store.records import OpenOperation, VmRecord, delete_vm, encode_spec, insert_vm, set_state
 
 KIND = "create"
 
 
 class CreateVm:
     """The operation `create`. Rolls back."""
+
+    kind: Final = KIND
 
     def __init__(self, *, layout: Layout, journal: Journal, teardown: Teardown, disks: DataDisks) -> None:
         self._layout = layout
@@ -37,6 +40,15 @@ class CreateVm:
             steps=self.steps(record),
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
             undone=lambda connection: delete_vm(connection, record.id),
+        )
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+        """Take back what a dead daemon began: nobody waits for this VM any more."""
+        await self._journal.undo(
+            operation.id,
+            [step for step in self.steps(record) if step.name in operation.steps],
+            lambda connection: delete_vm(connection, record.id),
+            reason="the daemon died",
         )
 
     def steps(self, record: VmRecord) -> Sequence[Step]:

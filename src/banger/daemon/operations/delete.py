@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.supervisor import Supervisor
-from banger.store.records import VmRecord, delete_vm, set_state
+from banger.store.records import OpenOperation, VmRecord, delete_vm, set_state
 
 KIND = "delete"
 
 
 class DeleteVm:
     """The operation `delete`. Rolls forward."""
+
+    kind: Final = KIND
 
     def __init__(self, *, journal: Journal, teardown: Teardown, supervisor: Supervisor) -> None:
         self._journal = journal
@@ -33,6 +36,15 @@ class DeleteVm:
             finish=lambda connection: delete_vm(connection, record.id),
         )
         self._supervisor.forget_lock(record.id)
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+        """Finish what a dead daemon began."""
+        await self._journal.finish_forward(
+            kind=KIND,
+            operation_id=operation.id,
+            steps=self.steps(record),
+            finish=lambda connection: delete_vm(connection, record.id),
+        )
 
     def steps(self, record: VmRecord) -> Sequence[Step]:
         """The steps, also for a later daemon that has to finish them."""

@@ -27,7 +27,7 @@ from banger.hypervisor.contract import DiskSpec, MachineSpec, NetworkSpec, Runni
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 from banger.network.plan import DEFAULT_NETWORK
-from banger.store.records import VmRecord, set_running, set_state
+from banger.store.records import OpenOperation, VmRecord, set_running, set_state
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Boot:
 
 class StartVm:
     """The operation `start`. Rolls back."""
+
+    kind: Final = KIND
 
     def __init__(
         self,
@@ -123,6 +125,15 @@ class StartVm:
             }
         )
         return running
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+        """Take back what a dead daemon began: the VM is stopped, as it was."""
+        await self._journal.undo(
+            operation.id,
+            [step for step in self.steps(record, None, {}) if step.name in operation.steps],
+            lambda connection: set_state(connection, record.id, State.STOPPED),
+            reason="the daemon died",
+        )
 
     def steps(self, record: VmRecord, boot: Boot | None, timings: dict[str, float]) -> Sequence[Step]:
         """The steps; without `boot` only their undo may be used, by a later daemon."""

@@ -14,7 +14,7 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.supervisor import Supervisor
-from banger.store.records import VmRecord, set_state
+from banger.store.records import OpenOperation, VmRecord, set_state
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ REPLY_DEADLINE_S: Final = 10.0
 
 class StopVm:
     """The operation `stop`. Rolls forward."""
+
+    kind: Final = KIND
 
     def __init__(self, *, journal: Journal, teardown: Teardown, supervisor: Supervisor) -> None:
         self._journal = journal
@@ -56,6 +58,15 @@ class StopVm:
             begin=lambda connection: set_state(connection, record.id, State.STOPPING),
             steps=self.steps(record, polite=False),
             finish=lambda connection: set_state(connection, record.id, State.STOPPED, problem=reason),
+        )
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+        """Finish what a dead daemon began, without asking the guest again."""
+        await self._journal.finish_forward(
+            kind=KIND,
+            operation_id=operation.id,
+            steps=self.steps(record, polite=False),
+            finish=lambda connection: set_state(connection, record.id, State.STOPPED),
         )
 
     def steps(self, record: VmRecord, *, polite: bool) -> Sequence[Step]:
