@@ -17,6 +17,7 @@ from banger.workspace.verdict import PatchVerdict, judge_patch
 
 PATCH_LIMIT_BYTES: Final = 256 << 20
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REVISION_LIMIT: Final = 256
 _NO_GIT, _NO_BASE, _NO_BASE_TREE, _NO_FILES = 101, 102, 103, 104
 
 # One program, because starting one costs more than what it does. It works on an index of its own, which begins as a
@@ -86,15 +87,17 @@ async def export_patch(
 ) -> ExportedPatch:
     """Make a patch of everything done in the workspace since it was copied (or since `base`), and judge it.
 
+    `base` is anything that git in the guest understands as one commit.
+
     Commits, changes that are not committed and new files count, ignored files do not. The guest's own index is left
     alone, and exports at the same time do not disturb each other. Raises `Unsupported` when the guest has no git,
     `Invalid` for a bad base, `Failed` when git fails there or the patch is too large, `Denied` (from the verdict) for a
     patch that would do more than change files of the tree.
     """
-    if base is not None and _COMMIT.fullmatch(base) is None:
-        raise Invalid(f"{ascii(base)[:80]} is not a full commit id", hint="`git rev-parse` gives one")
+    if base is not None:
+        check_revision(base)
     try:
-        since = base or await _find_base(guest, guest_path)
+        since = await _find_base(guest, guest_path, base)
         size_bytes = await _spool(guest, guest_path, since, spool=spool, limit_bytes=limit_bytes)
     except NotFound as error:
         raise _no_git() from error
@@ -126,17 +129,28 @@ async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limi
     return size_bytes
 
 
-async def _find_base(guest: Guest, guest_path: str) -> str:
-    """The commit that was copied in, as the guest remembers it."""
-    argv = ["git", "-c", "safe.directory=*", "rev-parse", "--verify", "--quiet", f"{BASE_REF}^{{commit}}"]
+def check_revision(revision: str) -> None:
+    """Raise `Invalid` for what cannot be the name of a commit, or what git could take for an option."""
+    if not revision or revision.startswith("-") or not revision.isprintable() or len(revision) > _REVISION_LIMIT:
+        raise Invalid(
+            f"{ascii(revision)[:80]} does not name a commit", hint="give --base-commit an id, a branch or `HEAD~3`"
+        )
+
+
+async def _find_base(guest: Guest, guest_path: str, asked: str | None) -> str:
+    """The full id of the commit that was asked for, or of the one that was copied in, as the guest says."""
+    if asked is not None and _COMMIT.fullmatch(asked) is not None:
+        return asked
+    revision = asked or BASE_REF
+    argv = ["git", "-c", "safe.directory=*", "rev-parse", "--verify", "--quiet", "--end-of-options"]
     said = b""
-    async with guest.program(argv, cwd=guest_path, environment=_environment()) as program:
+    async with guest.program([*argv, f"{revision}^{{commit}}"], cwd=guest_path, environment=_environment()) as program:
         async for data in program.output():
             said = (said + data)[:4096]
         ended = await program.ended()
     since = said.decode("ascii", "replace").strip()
     if ended.status != 0 or _COMMIT.fullmatch(since) is None:
-        raise _explain(Ended(_NO_BASE, ended.stderr), BASE_REF)
+        raise _explain(Ended(_NO_BASE, ended.stderr), revision)
     return since
 
 
@@ -154,7 +168,7 @@ def _explain(ended: Ended, since: str) -> BangerError:
         return _no_git()
     if ended.status == _NO_BASE:
         return Failed(
-            f"the workspace in the guest has no commit {since}, which the changes are compared with",
+            f"the workspace in the guest has no commit {printable(since, limit=100)} to compare the changes with",
             hint="give one that `git log` shows there with --base-commit",
         )
     what = {_NO_BASE_TREE: "read-tree", _NO_FILES: "add"}.get(ended.status, "diff-index")
