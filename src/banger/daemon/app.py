@@ -189,6 +189,7 @@ def compose(
         networks=parts.networks,
     )
     run = RunVm(
+        layout=layout,
         database=database,
         supervisor=supervisor,
         plan=plan,

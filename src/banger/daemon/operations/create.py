@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from banger.core.files import make_private_directory, write_durably
+from banger.core.files import make_private_directory
 from banger.core.layout import Layout
 from banger.core.vm import State
 from banger.daemon.collaborators import DataDisks
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.manifest import rewrite_manifest, write_manifest
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
-from banger.store.records import OpenOperation, VmRecord, delete_vm, encode_spec, insert_vm, set_state
+from banger.store.records import OpenOperation, VmRecord, delete_vm, insert_vm, set_state
 
 KIND = "create"
 
@@ -41,6 +42,8 @@ class CreateVm:
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
             undone=lambda connection: delete_vm(connection, record.id),
         )
+        if not record.ephemeral:
+            rewrite_manifest(self._layout.vm(record.id), record)
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: nobody waits for this VM any more."""
@@ -57,14 +60,8 @@ class CreateVm:
 
         async def make_directory() -> None:
             make_private_directory(files.state)
-            manifest = {
-                "id": record.id,
-                "name": record.name,
-                "created_at_s": record.created_at_s,
-                "ephemeral": record.ephemeral,
-                "spec": json.loads(encode_spec(record.spec)),
-            }
-            write_durably(files.manifest, json.dumps(manifest, indent=2).encode())
+            # Until it is all there it belongs to this operation, which takes it back if we die.
+            write_manifest(files, replace(record, ephemeral=True))
 
         async def remove_directory() -> None:
             await self._teardown.remove_state_directory(record.id)

@@ -10,10 +10,12 @@ from pathlib import Path
 from banger.api.messages import ExitResult, RunRequest
 from banger.core.clock import Clock, Ids
 from banger.core.errors import Invalid
+from banger.core.layout import Layout
 from banger.core.names import parse_vm_name, propose_vm_name
 from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
+from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
@@ -44,6 +46,7 @@ class RunVm:
     def __init__(
         self,
         *,
+        layout: Layout,
         database: Database,
         supervisor: Supervisor,
         plan: PlanVm,
@@ -54,6 +57,7 @@ class RunVm:
         clock: Clock,
         ids: Ids,
     ) -> None:
+        self._layout = layout
         self._database = database
         self._supervisor = supervisor
         self._plan = plan
@@ -92,6 +96,7 @@ class RunVm:
                 await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                 record = replace(record, ephemeral=False)
                 kept = True
+                rewrite_manifest(self._layout.vm(record.id), record)
             request.report({"event": "vm", "vm": view_vm(record, self._supervisor)})
             request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
             result: ExitResult = {"status": 0, "signal": None, "vm": None}

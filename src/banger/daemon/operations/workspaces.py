@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -19,6 +19,7 @@ from banger.core.files import make_private_directory
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
+from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import GUEST_PATH
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
@@ -88,6 +89,8 @@ class Workspaces:
             base=packed.base,
         )
         await self._database.call(lambda connection: put_workspace(connection, record.id, workspace))
+        others = tuple(other for other in record.workspaces if other.guest_path != workspace.guest_path)
+        rewrite_manifest(self._layout.vm(record.id), replace(record, workspaces=(*others, workspace)))
         elapsed_s = time.monotonic() - began_s
         log.info("%s: workspace copied in %.3f s", record.name, elapsed_s)
         text = f"copied {packed.file_count} files to {packed.guest_path}"
