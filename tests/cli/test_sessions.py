@@ -346,7 +346,14 @@ def test_run_refused_by_the_daemon(world: World, daemon: FakeDaemon) -> None:
 def test_export_to_standard_output(world: World, daemon: FakeDaemon) -> None:
     patch = os.urandom(2 << 20)
     files = [{"path": "a", "change": "modified", "binary": True}]
-    result = {"files": files, "additions": 3, "deletions": 1, "size_bytes": len(patch), "base_commit": "b" * 40}
+    result = {
+        "files": files,
+        "file_count": 1,
+        "additions": 3,
+        "deletions": 1,
+        "size_bytes": len(patch),
+        "base_commit": "b" * 40,
+    }
 
     def handle(exchange: Exchange) -> None:
         exchange.frame(framing.EVENT, {"event": "stage", "stage": "x", "text": "collecting", "state": "begin"})

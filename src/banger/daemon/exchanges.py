@@ -19,7 +19,7 @@ from banger.core.clock import Ids
 from banger.core.errors import BangerError, Failed, Internal, Invalid, Unavailable, Unsupported
 from banger.core.untrusted import printable
 from banger.daemon.context import Request, operation_id
-from banger.daemon.streams import HungUp, Receive, Send, StreamExchange
+from banger.daemon.streams import HungUp, Receive, Send, StreamExchange, encode_last
 
 log = logging.getLogger(__name__)
 
@@ -181,12 +181,13 @@ class FramedExchange:
             request = Request(operation, events.put)
             handling = self._handler(request, dict(scope["path_params"]), body, exchange)
             answer = await self._requests.work(events.deliver_during(handling), exchange.listen())
+            last = encode_last(answer)
         except HungUp:
             return
         except FENCE as error:
-            await exchange.finish(framing.ERROR, error_view(error, operation))
+            await exchange.finish(framing.ERROR, encode_last(error_view(error, operation)))
             return
-        await exchange.finish(framing.RESULT, answer)
+        await exchange.finish(framing.RESULT, last)
 
 
 class DownloadExchange:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from banger.api import framing
 from banger.api.messages import ControlMessage, Event
-from banger.core.errors import Invalid
+from banger.core.errors import Internal, Invalid
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -67,9 +67,9 @@ class StreamExchange:
         for start in range(0, len(data), framing.FRAME_LIMIT):
             await self._send_frame(kind, data[start : start + framing.FRAME_LIMIT])
 
-    async def finish(self, frame_type: int, message: object) -> None:
-        """Send the last frame, a RESULT or an ERROR, and end the answer."""
-        await self._send_frame(frame_type, json.dumps(message).encode())
+    async def finish(self, frame_type: int, payload: bytes) -> None:
+        """Send the last frame, a RESULT or an ERROR whose payload `encode_last` made, and end the answer."""
+        await self._send_frame(frame_type, payload)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_frame(self, frame_type: int, payload: bytes) -> None:
@@ -102,6 +102,16 @@ class StreamExchange:
             self.on_control(_parse_control(payload))
         else:
             raise Invalid(f"a client does not send frames of type {frame_type}")
+
+
+def encode_last(message: object) -> bytes:
+    """The payload of the frame that ends an answer. Raises `Internal` when it is too large for one."""
+    payload = json.dumps(message).encode()
+    if len(payload) > framing.FRAME_LIMIT:
+        raise Internal(
+            f"the answer has {len(payload)} bytes, more than can be sent at once", hint="ask for less at once"
+        )
+    return payload
 
 
 class Input:

@@ -124,13 +124,16 @@ def test_a_summary_of_a_patch() -> None:
         {"path": "a\n\x1b", "change": "modified", "binary": False},
         {"path": "b", "change": "added", "binary": True},
     ]
-    result: Any = {"files": files, "additions": 1, "deletions": 0, "size_bytes": 2048, "base_commit": "c" * 40}
+    result: Any = {"files": files, "file_count": 2, "additions": 1, "deletions": 0, "size_bytes": 2048}
+    result["base_commit"] = "c" * 40
     assert render_summary(result) == (
         "  modified a\\n\\x1b\n  added b (binary)\n2 files changed, 1 line added, 0 removed, 2 KiB, since cccccccccccc"
     )
-    many: Any = {**result, "files": [{"path": str(n), "change": "added", "binary": False} for n in range(25)]}
-    assert render_summary(many).splitlines()[19:21] == ["  added 19", "  and 5 more"]
-    nothing: Any = {**result, "files": []}
+    listed = [{"path": str(n), "change": "added", "binary": False} for n in range(25)]
+    many: Any = {**result, "files": listed, "file_count": 20_000}
+    assert render_summary(many).splitlines()[19:21] == ["  added 19", "  and 19980 more"]
+    assert "20000 files changed" in render_summary(many)
+    nothing: Any = {**result, "files": [], "file_count": 0}
     assert "empty" in render_summary(nothing)
 
 

@@ -21,9 +21,10 @@ class ExportedFile(TypedDict):
 
 
 class ExportResult(TypedDict):
-    """What an exported patch contains."""
+    """What an exported patch contains. `files` are the first of `file_count`: all of them may be very many."""
 
     files: list[ExportedFile]
+    file_count: int
     additions: int
     deletions: int
     size_bytes: int

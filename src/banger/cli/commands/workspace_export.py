@@ -108,12 +108,12 @@ def render_summary(result: ExportResult) -> str:
         return "Nothing was changed in the guest: the patch is empty."
     lines = [
         f"  {printable(file['change'])} {printable(file['path'])}" + (" (binary)" if file["binary"] else "")
-        for file in files
+        for file in files[:_SHOWN_FILES]
     ]
-    if len(lines) > _SHOWN_FILES:
-        lines[_SHOWN_FILES:] = [f"  and {len(lines) - _SHOWN_FILES} more"]
+    if result["file_count"] > len(lines):
+        lines.append(f"  and {result['file_count'] - len(lines)} more")
     total = (
-        f"{count(len(files), 'file')} changed, {count(result['additions'], 'line')} added, "
+        f"{count(result['file_count'], 'file')} changed, {count(result['additions'], 'line')} added, "
         f"{result['deletions']} removed, {format_size(result['size_bytes'])}, "
         f"since {printable(result['base_commit'])[:12]}"
     )

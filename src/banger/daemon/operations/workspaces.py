@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 COPY_CHUNK_BYTES: Final = 1 << 18
 PROGRESS_STEP_BYTES: Final = 4 << 20
 STDERR_LIMIT_BYTES: Final = 4096
+LISTED_FILES: Final = 50  # of a patch, by name, in the one frame that ends an export
+LISTED_PATH_LIMIT: Final = 1000
 
 
 class Workspaces:
@@ -111,11 +113,12 @@ class Workspaces:
                 base=asked["base_commit"] or workspace.base,
                 spool=Path(scratch) / "patch",
             )
+            view = view_patch(patch)
             request.report({"event": "stage", "stage": "export", "text": "the patch was judged", "state": "end"})
             with patch.path.open("rb") as file:
                 while data := await asyncio.to_thread(file.read, COPY_CHUNK_BYTES):
                     await exchange.send_output(data)
-            return _view(patch)
+            return view
 
 
 class Packing:
@@ -234,11 +237,15 @@ def _progress(done: int, total: int) -> StageEvent:
     }
 
 
-def _view(patch: ExportedPatch) -> ExportResult:
+def view_patch(patch: ExportedPatch) -> ExportResult:
+    """A patch as clients see it: a bounded answer, whatever the guest did."""
+    files = patch.verdict.files
     return {
         "files": [
-            {"path": printable(file.path), "change": file.change, "binary": file.binary} for file in patch.verdict.files
+            {"path": printable(file.path, limit=LISTED_PATH_LIMIT), "change": file.change, "binary": file.binary}
+            for file in files[:LISTED_FILES]
         ],
+        "file_count": len(files),
         "additions": patch.verdict.additions,
         "deletions": patch.verdict.deletions,
         "size_bytes": patch.size_bytes,

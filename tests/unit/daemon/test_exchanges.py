@@ -1,0 +1,90 @@
+"""What a client gets at the end of an exchange, driven as an ASGI server drives it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from banger.api import framing
+from banger.api.messages import API_VERSION, VERSION_HEADER
+from banger.core.clock import RandomIds
+from banger.daemon.context import Request
+from banger.daemon.exchanges import Requests
+from banger.daemon.operations.workspaces import LISTED_FILES, view_patch
+from banger.daemon.streams import StreamExchange
+from banger.workspace.export import ExportedPatch
+from banger.workspace.verdict import judge_patch
+
+SCOPE: dict[str, Any] = {
+    "headers": [(VERSION_HEADER.encode(), str(API_VERSION).encode())],
+    "path_params": {},
+}
+
+
+class Client:
+    """Sends one request frame, then stays; keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self._sent = False
+        self.body = b""
+        self.ended = False
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self._sent:
+            await asyncio.Event().wait()
+        self._sent = True
+        return {"type": "http.request", "body": framing.encode_frame(framing.REQUEST, b"{}"), "more_body": True}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self.body += message.get("body", b"")
+        self.ended = message["type"] == "http.response.body" and not message["more_body"]
+
+    def frames(self) -> list[tuple[int, bytes]]:
+        return list(framing.FrameDecoder().feed(self.body))
+
+
+async def answer_of(answer: object) -> Client:
+    async def handle(_request: Request, _path: dict[str, str], _body: bytes, exchange: StreamExchange) -> object:
+        await exchange.send_output(b"output")
+        return answer
+
+    client = Client()
+    await Requests(RandomIds()).stream(handle)(SCOPE, client.receive, client.send)
+    assert client.ended
+    return client
+
+
+async def test_a_result_is_the_last_frame() -> None:
+    client = await answer_of({"a": 1})
+    assert client.frames() == [(framing.OUTPUT, b"output"), (framing.RESULT, b'{"a": 1}')]
+
+
+async def test_an_answer_that_is_too_large_is_an_error_and_not_a_break() -> None:
+    client = await answer_of({"a": "x" * framing.FRAME_LIMIT})
+    frame_type, payload = client.frames()[-1]
+    assert frame_type == framing.ERROR
+    told = json.loads(payload)
+    assert told["kind"] == "internal"
+    assert told["hint"]
+
+
+@pytest.mark.parametrize(("name", "count"), [("d/f{}", 20_000), ("/".join(["\u202e" * 80] * 16) + "/{}", 60)])
+async def test_a_patch_of_very_many_files_ends_in_one_bounded_answer(tmp_path: Path, name: str, count: int) -> None:
+    patch = "".join(added_file(name.format(number)) for number in range(count)).encode()
+    verdict = judge_patch(io.BytesIO(patch), size_bytes=len(patch))
+    view = view_patch(ExportedPatch(path=tmp_path, size_bytes=len(patch), base="b" * 40, verdict=verdict))
+    assert (len(view["files"]), view["file_count"], view["additions"]) == (LISTED_FILES, count, count)
+    assert (await answer_of(view)).frames()[-1][0] == framing.RESULT
+
+
+def added_file(path: str) -> str:
+    return (
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex {'0' * 40}..{'b' * 40}\n"
+        f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n"
+    )
