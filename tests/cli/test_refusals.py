@@ -55,6 +55,24 @@ def test_refused(world: World, line: str) -> None:
     assert not world.home.exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("vm", "run", "--no-workspace", "--", "echo", "x" * 61_000),
+        ("vm", "run", "--no-workspace", "--", "echo", *["\u00e9" * 10_000] * 4),
+        ("vm", "run", "--no-workspace", "--", "echo", *["x" * 100_000] * 12),
+        ("vm", "run", "--no-workspace", "-e", "A=" + "x" * 61_000, "--", "true"),
+        ("vm", "exec", "box", "--", "echo", *["x"] * 5000),
+    ],
+)
+def test_a_command_that_no_guest_takes_is_refused(world: World, words: tuple[str, ...]) -> None:
+    done = world.run(*words)
+    assert done.returncode == 2, done.stderr[-1000:]
+    assert b"a guest takes at most" in done.stderr
+    assert b"\n  hint: " in done.stderr
+    assert not world.home.exists()
+
+
 def test_refused_as_json(world: World) -> None:
     done = world.run("vm", "list", "--json", "--bogus")
     error = json.loads(done.stdout)["error"]

@@ -12,6 +12,7 @@ from banger.api.duplex import Duplex
 from banger.cli.arguments import Parser
 from banger.cli.session import Session
 from banger.cli.terminal import terminal_size
+from banger.core.commands import check_command
 from banger.core.errors import Invalid
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ def plan_pty(command: list[str] | None, *, tty: bool, example: str) -> PtySize |
 
 
 def guest_environment(options: Namespace, environment: Mapping[str, str], *, pty: bool) -> dict[str, str]:
-    """Variables for the guest's program: with a terminal also which kind it is."""
+    """Variables for the guest's program: with a terminal also which kind it is.
+
+    Raises `Invalid` when they and the command are more than a guest takes.
+    """
     terminal = {"TERM": environment.get("TERM") or _DEFAULT_TERM} if pty else {}
-    return {**terminal, **parse_environment(options.env)}
+    variables = {**terminal, **parse_environment(options.env)}
+    check_command(options.command, variables)
+    return variables
 
 
 def exchange(

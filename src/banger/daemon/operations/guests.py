@@ -34,7 +34,7 @@ class Guests:
             exchange,
             argv=asked["command"],
             environment=plan_environment(
-                self._plan.image_environment(record), asked["environment"], user=asked["user"]
+                self._plan.image_environment(record.spec), asked["environment"], user=asked["user"]
             ),
             cwd=asked["cwd"] or default_directory(record),
             user=asked["user"],

@@ -12,7 +12,6 @@ from banger.daemon.context import Request
 from banger.daemon.defaults import Defaults
 from banger.daemon.progress import reporter
 from banger.disk.space import check_free_space
-from banger.store.records import VmRecord
 
 
 class PlanVm:
@@ -60,6 +59,6 @@ class PlanVm:
             nat=asked["nat"],
         )
 
-    def image_environment(self, record: VmRecord) -> Mapping[str, str]:
-        """The environment that the VM's image asks for."""
-        return dict(self._images.read(record.spec.image_digest).environment)
+    def image_environment(self, spec: VmSpec) -> Mapping[str, str]:
+        """The environment that a VM's image asks for."""
+        return dict(self._images.read(spec.image_digest).environment)

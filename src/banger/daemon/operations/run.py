@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from banger.api.messages import ExitResult, RunRequest
 from banger.core.clock import Clock, Ids
+from banger.core.commands import check_command
 from banger.core.errors import Invalid
 from banger.core.layout import Layout
 from banger.core.names import parse_vm_name, propose_vm_name
@@ -78,6 +80,8 @@ class RunVm:
             count = repository.untracked_count
             request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
         spec = await self._plan(request, asked)
+        environment = plan_environment(self._plan.image_environment(spec), asked["environment"], user=None)
+        check_command(asked["command"], environment)
         # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
         record = VmRecord(
             id=self._ids.vm_id(),
@@ -101,7 +105,7 @@ class RunVm:
             request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
             result: ExitResult = {"status": 0, "signal": None, "vm": None}
             if not asked["detach"]:
-                result = await self._run_command(asked, record, exchange)
+                result = await self._run_command(asked, environment, record, exchange)
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)
             return result
@@ -119,12 +123,14 @@ class RunVm:
             workspace = await self._workspaces.put(request, record, channel, await packing.packed(), repository.top)
             return replace(record, workspaces=(workspace,))
 
-    async def _run_command(self, asked: RunRequest, record: VmRecord, exchange: StreamExchange) -> ExitResult:
+    async def _run_command(
+        self, asked: RunRequest, environment: Mapping[str, str], record: VmRecord, exchange: StreamExchange
+    ) -> ExitResult:
         return await run_for_client(
             self._supervisor.channel(record.id, record.name),
             exchange,
             argv=asked["command"],
-            environment=plan_environment(self._plan.image_environment(record), asked["environment"], user=None),
+            environment=environment,
             cwd=default_directory(record),
             user=None,
             pty=asked["pty"],
@@ -148,7 +154,7 @@ class RunVm:
 
 
 def check_run(asked: RunRequest) -> None:
-    """Raise `Invalid` for combinations that make no sense."""
+    """Raise `Invalid` for combinations that make no sense, and for a command that no guest takes."""
     if asked["detach"] and asked["ephemeral"]:
         raise Invalid("--rm and --detach exclude each other", hint="a detached VM is deleted with `banger vm delete`")
     if asked["detach"] and asked["command"] is not None:
@@ -159,3 +165,4 @@ def check_run(asked: RunRequest) -> None:
         raise Invalid("a shell needs a terminal", hint="give a command after `--`, or --detach")
     if asked["path"] is not None and not asked["path"].startswith("/"):
         raise Invalid("the path of the repository is not absolute")
+    check_command(asked["command"], asked["environment"])  # and once more with what the image adds
