@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
+
+# Who runs the tests in the background may have these ignored, which programs inherit (POSIX, "signals and the shell").
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 # A loaded machine is no defect: how long one example takes is never asserted.
 settings.register_profile("banger", deadline=None)

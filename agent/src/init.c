@@ -6,15 +6,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+
+#define RESIZE_EXT4 _IOW('f', 16, uint64_t) /* EXT4_IOC_RESIZE_FS, linux/fs/ext4/ext4.h */
 
 enum { DEVICE_WAIT_MS = 10000, STEP_MS = 5 };
 
@@ -106,11 +111,33 @@ static int mount_disk(const char *serial, const char *target, const char *type, 
     return mount(device, target, type, flags, options) == 0 ? 0 : failed(target);
 }
 
+/* The host may have made the disk larger while the VM was stopped; ext4 grows while it is mounted (resize ioctl,
+   linux/fs/ext4/resize.c) and returns at once when there is nothing to do. A disk that does not grow is no reason not
+   to boot. */
+static void grow_data(const struct seed *seed, const char *mounted) {
+    char device[320];
+    uint64_t size = 0;
+    struct statfs status;
+    int disk = find_disk(seed->data, device, sizeof device) == 0 ? open(device, O_RDONLY | O_CLOEXEC) : -1;
+    int root = open(mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (disk >= 0 && root >= 0 && fstatfs(root, &status) == 0 && status.f_bsize > 0 &&
+        ioctl(disk, BLKGETSIZE64, &size) == 0) {
+        uint64_t blocks = size / (uint64_t)status.f_bsize;
+        if (ioctl(root, RESIZE_EXT4, &blocks) != 0)
+            failed("growing the disk");
+    }
+    if (disk >= 0)
+        close(disk);
+    if (root >= 0)
+        close(root);
+}
+
 static int mount_root(const struct seed *seed) {
     /* Tables that were never written stay unwritten: the host's file is sparse, and nothing is busy at the end. */
     if (mount_disk(seed->root, "/image", seed->root_fs, MS_RDONLY, NULL) != 0 ||
         mount_disk(seed->data, "/data", "ext4", MS_NOATIME, "noinit_itable,discard") != 0)
         return -1;
+    grow_data(seed, "/data");
     phase = "root";
     mkdir("/data/upper", 0755);
     mkdir("/data/work", 0700);

@@ -300,6 +300,7 @@ def test_run_with_a_command(world: World, daemon: FakeDaemon) -> None:
         "memory_mib": 1024,
         "disk_bytes": 2 << 30,
         "nat": True,
+        "ttl_s": None,
         "ephemeral": False,
         "detach": False,
         "command": ["sh", "-c", "x"],

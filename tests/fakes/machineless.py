@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from banger.daemon.__main__ import main
 from banger.daemon.app import Collaborators
 from banger.daemon.defaults import Defaults
 from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
@@ -96,6 +98,29 @@ class FakeKernels:
         return [self._kernel]
 
 
+class FakeMachine(QemuMachine):
+    """A process like QEMU's, without QEMU's control socket: its guest's only processor is the agent's process."""
+
+    async def paused(self) -> bool:
+        return any(_state(pid) == "T" for pid in self._agents())
+
+    async def pause(self) -> None:
+        for pid in self._agents():
+            os.kill(pid, signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        for pid in self._agents():
+            os.kill(pid, signal.SIGCONT)
+
+    def _agents(self) -> list[int]:
+        children = Path(f"/proc/{self.identity.pid}/task/{self.identity.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 class FakeHypervisor:
     """Starts `tests.fakes.vmm`."""
 
@@ -119,11 +144,11 @@ class FakeHypervisor:
             )
         identity = read_identity(process.pid)
         assert identity is not None
-        return QemuMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid))
+        return FakeMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid))
 
     async def adopt(self, spec: MachineSpec, identity: ProcessIdentity) -> RunningMachine | None:
         pidfd = open_pidfd(identity)
-        return QemuMachine(spec=spec, identity=identity, pidfd=pidfd) if pidfd is not None else None
+        return FakeMachine(spec=spec, identity=identity, pidfd=pidfd) if pidfd is not None else None
 
 
 @dataclass(frozen=True)
@@ -160,6 +185,20 @@ class FakeDisks:
         await asyncio.to_thread(path.write_bytes, b"disk")
 
 
+class FakeUptime:
+    """The real one, which a test may push: seconds are added that a file says."""
+
+    def __init__(self) -> None:
+        self._real = SystemUptime()
+
+    def now_s(self) -> float:
+        path = os.environ.get("BANGER_TEST_UPTIME_FILE")
+        return self._real.now_s() + (float(Path(path).read_text()) if path and Path(path).exists() else 0.0)
+
+    def boot_id(self) -> str:
+        return self._real.boot_id()
+
+
 def fake_collaborators(layout: Layout) -> Collaborators:
     return Collaborators(
         images=FakeImages(layout),
@@ -170,6 +209,8 @@ def fake_collaborators(layout: Layout) -> Collaborators:
         disks=FakeDisks(),
         defaults=Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30, image="fake", kernel="fake"),
         clock=SystemClock(),
+        uptime=FakeUptime(),
+        interval_s=float(os.environ.get("BANGER_TEST_INTERVAL_S", "60")),
         ids=RandomIds(),
         failpoints=Failpoints(parse_failpoints(os.environ.get("BANGER_FAILPOINTS", ""))),
     )

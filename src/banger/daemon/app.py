@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import uvicorn
 
@@ -28,13 +29,18 @@ from banger.daemon.defaults import Defaults
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.journal import Journal
+from banger.daemon.lifetimes import Lifetimes, SystemUptime, Uptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.catalogue import Catalogue
+from banger.daemon.operations.change import ChangeVm
 from banger.daemon.operations.create import CreateVm
+from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
+from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
@@ -51,6 +57,8 @@ from banger.store.connection import Database
 
 log = logging.getLogger(__name__)
 
+RECONCILE_INTERVAL_S: Final = 60.0
+
 
 class Collaborators:
     """What a test may replace. Everything else is the daemon itself."""
@@ -66,6 +74,8 @@ class Collaborators:
         disks: DataDisks,
         defaults: Defaults,
         clock: Clock,
+        uptime: Uptime,
+        interval_s: float,
         ids: Ids,
         failpoints: Failpoints,
     ) -> None:
@@ -77,6 +87,8 @@ class Collaborators:
         self.disks = disks
         self.defaults = defaults
         self.clock = clock
+        self.uptime = uptime
+        self.interval_s = interval_s
         self.ids = ids
         self.failpoints = failpoints
 
@@ -93,6 +105,8 @@ def host_collaborators(layout: Layout) -> Collaborators:
         disks=HostDataDisks(layout),
         defaults=read_host_defaults(),
         clock=SystemClock(),
+        uptime=SystemUptime(),
+        interval_s=RECONCILE_INTERVAL_S,
         ids=RandomIds(),
         failpoints=Failpoints(parse_failpoints(os.environ.get("BANGER_FAILPOINTS", ""))),
     )
@@ -110,10 +124,15 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], 
         loop.add_signal_handler(number, ending.set)
     services, reconcile = compose(layout, parts, database, supervisor, ending)
     supervisor.when_ended(lambda vm_id, reason: services.lifecycle.after_end(vm_id, parts.ids.operation_id(), reason))
+    watching: asyncio.Task[None] | None = None
     try:
         await reconcile()
+        watching = asyncio.create_task(reconcile.for_ever())
         await _answer(layout, services, Requests(parts.ids), ending, on_ready)
     finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
         await supervisor.release()
         await database.close()
 
@@ -178,6 +197,11 @@ def compose(
         clock=parts.clock,
     )
     stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)
+    kill = KillVm(journal=journal, teardown=teardown, supervisor=supervisor)
+    pause = PauseVm(journal=journal, supervisor=supervisor)
+    resume = ResumeVm(journal=journal, supervisor=supervisor)
+    lifetimes = Lifetimes(parts.uptime)
+    change = ChangeVm(layout=layout, journal=journal, networks=parts.networks, lifetimes=lifetimes)
     delete = DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor)
     workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
     plan = PlanVm(
@@ -197,15 +221,38 @@ def compose(
         start=start,
         delete=delete,
         workspaces=workspaces,
+        lifetimes=lifetimes,
         clock=parts.clock,
         ids=parts.ids,
+    )
+    create_machine = CreateMachine(
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        create=create,
+        start=start,
+        lifetimes=lifetimes,
+        clock=parts.clock,
+        ids=parts.ids,
+    )
+    lifecycle = Lifecycle(
+        database=database,
+        supervisor=supervisor,
+        start=start,
+        stop=stop,
+        kill=kill,
+        pause=pause,
+        resume=resume,
+        change=change,
+        delete=delete,
     )
     services = Services(
         layout=layout,
         database=database,
         supervisor=supervisor,
         run=run,
-        lifecycle=Lifecycle(database=database, supervisor=supervisor, start=start, stop=stop, delete=delete),
+        create=create_machine,
+        lifecycle=lifecycle,
         guests=Guests(layout=layout, supervisor=supervisor, plan=plan),
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
@@ -221,11 +268,16 @@ def compose(
         supervisor=supervisor,
         kernels=parts.kernels,
         chooser=parts.chooser,
-        operations=(create, start, stop, delete),
+        operations=(create, start, stop, kill, pause, resume, change, delete),
         start=start,
         stop=stop,
         delete=delete,
         ids=parts.ids,
         clock=parts.clock,
+        lifecycle=lifecycle,
+        lifetimes=lifetimes,
+        journal=journal,
+        interval_s=parts.interval_s,
+        stale_after_s=0.0,
     )
     return services, reconcile

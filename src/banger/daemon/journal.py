@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -62,6 +63,7 @@ class Journal:
         self._database = database
         self._clock = clock
         self._failpoints = failpoints
+        self.under_way: set[str] = set()  # operations that somebody in this daemon works on
 
     async def roll_back_on_failure(
         self,
@@ -81,26 +83,20 @@ class Journal:
         `arguments` is what a later daemon needs, beside the VM's row, to undo the steps.
         """
         begun: list[Step] = []
-        try:
-            await shielded(self._open(kind, operation_id, vm_id, begin, arguments))
-        except asyncio.CancelledError:
-            await shielded(self.undo(operation_id, begun, undone, reason="cancelled"))
-            raise
-        try:
-            for seq, step in enumerate(steps):
-                await self._failpoints.reach(f"{kind}.{step.name}.before_intent")
-                begun.append(step)
-                await self._mark(operation_id, seq, step, "intent")
-                await self._failpoints.reach(f"{kind}.{step.name}.after_intent")
-                await step.act()
-                await self._failpoints.reach(f"{kind}.{step.name}.after_act")
-                await self._mark(operation_id, seq, step, "done")
-                await self._failpoints.reach(f"{kind}.{step.name}.after_done")
-        except BaseException as error:
-            log.info("%s %s of %s is taken back: %r", operation_id, kind, vm_id, error)
-            await shielded(self.undo(operation_id, begun, undone, reason=describe(error)))
-            raise
-        await self._close(operation_id, "done", finish)
+        with self._working_on(operation_id):
+            try:
+                await shielded(self._open(kind, operation_id, vm_id, begin, arguments))
+            except asyncio.CancelledError:
+                await shielded(self.undo(operation_id, begun, undone, reason="cancelled"))
+                raise
+            try:
+                for seq, step in enumerate(steps):
+                    await self._take(kind, operation_id, seq, step, begun)
+                await shielded(self._close(operation_id, "done", finish))
+            except BaseException as error:
+                log.info("%s %s of %s is taken back: %r", operation_id, kind, vm_id, error)
+                await shielded(self.undo(operation_id, begun, undone, reason=describe(error)))
+                raise
 
     async def roll_forward(
         self, *, kind: str, operation_id: str, vm_id: str, begin: Write, steps: Sequence[Step], finish: Write
@@ -111,8 +107,9 @@ class Journal:
         """
 
         async def work() -> None:
-            await self._open(kind, operation_id, vm_id, begin)
-            await self.finish_forward(kind=kind, operation_id=operation_id, steps=steps, finish=finish)
+            with self._working_on(operation_id):
+                await self._open(kind, operation_id, vm_id, begin)
+                await self.finish_forward(kind=kind, operation_id=operation_id, steps=steps, finish=finish)
 
         await shielded(work())
 
@@ -121,13 +118,7 @@ class Journal:
         failures: list[Exception] = []
         for seq, step in enumerate(steps):
             try:
-                await self._failpoints.reach(f"{kind}.{step.name}.before_intent")
-                await self._mark(operation_id, seq, step, "intent")
-                await self._failpoints.reach(f"{kind}.{step.name}.after_intent")
-                await step.act()
-                await self._failpoints.reach(f"{kind}.{step.name}.after_act")
-                await self._mark(operation_id, seq, step, "done")
-                await self._failpoints.reach(f"{kind}.{step.name}.after_done")
+                await self._take(kind, operation_id, seq, step, [])
             except (BangerError, OSError) as error:
                 log.warning("%s %s: step %s failed: %s", operation_id, kind, step.name, error)
                 failures.append(error)
@@ -147,6 +138,26 @@ class Journal:
                 log.error("%s: undoing %s failed: %r", operation_id, step.name, error)
         if not failed:
             await self._close(operation_id, "undone", undone, error=reason)
+
+    @contextmanager
+    def _working_on(self, operation_id: str) -> Iterator[None]:
+        self.under_way.add(operation_id)
+        try:
+            yield
+        finally:
+            self.under_way.discard(operation_id)
+
+    async def _take(self, kind: str, operation_id: str, seq: int, step: Step, begun: list[Step]) -> None:
+        """One step with its marks in the journal and its four failpoints."""
+        name = f"{kind}.{step.name}"
+        await self._failpoints.reach(f"{name}.before_intent")
+        begun.append(step)
+        await self._mark(operation_id, seq, step, "intent")
+        await self._failpoints.reach(f"{name}.after_intent")
+        await step.act()
+        await self._failpoints.reach(f"{name}.after_act")
+        await self._mark(operation_id, seq, step, "done")
+        await self._failpoints.reach(f"{name}.after_done")
 
     async def _open(
         self, kind: str, operation_id: str, vm_id: str, begin: Write, arguments: Mapping[str, str] | None = None

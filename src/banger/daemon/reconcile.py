@@ -1,4 +1,4 @@
-"""Making what is wanted, what was journalled and what is there agree, when a daemon starts.
+"""Making what is wanted, what was journalled and what is there agree, when a daemon starts and every minute after.
 
 Order: finish or take back what a dead daemon had begun; adopt VMs that still run; clear up after those that do not;
 delete VMs whose request died with its daemon; empty the trash. Nothing without our label is touched, and no directory
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,12 +16,14 @@ from banger.core.clock import Clock, Ids
 from banger.core.errors import BangerError
 from banger.core.files import empty_trash
 from banger.core.layout import Layout
-from banger.core.sockets import connect_unix
 from banger.core.vm import State
 from banger.daemon.collaborators import Chooser, Kernels
 from banger.daemon.context import Request
-from banger.daemon.journal import Operation
+from banger.daemon.guest_channel import connect_guest, reconnect_to
+from banger.daemon.journal import Journal, Operation
+from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.teardown import read_identity_file
@@ -36,6 +37,7 @@ from banger.store.records import (
     end_operation,
     list_open_operations,
     list_vms,
+    set_lifetime,
     set_state,
 )
 
@@ -45,7 +47,7 @@ ADOPTION_DEADLINE_S: Final = 5.0
 
 
 class Reconcile:
-    """Runs once before the daemon serves anybody."""
+    """Runs before the daemon serves anybody, and then every minute."""
 
     def __init__(
         self,
@@ -59,8 +61,13 @@ class Reconcile:
         start: StartVm,
         stop: StopVm,
         delete: DeleteVm,
+        lifecycle: Lifecycle,
+        lifetimes: Lifetimes,
+        journal: Journal,
         ids: Ids,
         clock: Clock,
+        interval_s: float,
+        stale_after_s: float,
     ) -> None:
         self._layout = layout
         self._database = database
@@ -73,41 +80,87 @@ class Reconcile:
         self._delete = delete
         self._ids = ids
         self._clock = clock
+        self._lifecycle = lifecycle
+        self._lifetimes = lifetimes
+        self._journal = journal
+        self._interval_s = interval_s
+        self._stale_after_s = stale_after_s
 
     async def __call__(self) -> None:
-        """Bring the world in order. A VM that resists is left for the next time and logged."""
+        """Bring the world in order before anybody is served. A VM that resists is left for later and logged."""
         for operation in await self._database.call(list_open_operations):
-            records = {record.id: record for record in await self._database.call(list_vms)}
-            try:
-                await self._settle(operation, records.get(operation.vm_id))
-            except (BangerError, OSError) as error:
-                log.error("%s cannot be settled: %r", operation.id, error)
-        for record in await self._database.call(list_vms):
-            try:
-                await self._restore(record)
-            except (BangerError, OSError) as error:
-                log.error("%s cannot be brought in order: %r", record.name, error)
+            await self._settle(operation)
+        records = await self._database.call(list_vms)
+        await asyncio.gather(*map(self._restore, records))
         for trash in (self._layout.trash, self._layout.run / "trash", self._layout.run / "scratch"):
             await asyncio.to_thread(empty_trash, trash)
 
-    async def _settle(self, operation: OpenOperation, record: VmRecord | None) -> None:
+    async def again(self) -> None:
+        """The same while requests are served: what nobody works on, and VMs whose time is up."""
+        for operation in await self._database.call(list_open_operations):
+            if operation.id not in self._journal.under_way:
+                async with self._supervisor.lock(operation.vm_id):
+                    await self._settle(operation)
+        for record in await self._database.call(list_vms):
+            try:
+                await self._look_after(record)
+            except (BangerError, OSError) as error:
+                log.error("%s cannot be brought in order: %r", record.name, error)
+
+    async def for_ever(self) -> None:
+        """Do it again every minute."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.again()
+            except (BangerError, OSError) as error:
+                log.error("bringing the world in order failed: %r", error)
+
+    async def _look_after(self, record: VmRecord) -> None:
+        """End a VM whose time is up, stop one that nobody uses, and clear up after one that ended unseen."""
+        operation = self._ids.operation_id()
+        request = Request(operation, lambda _event: None)
+        if record.lifetime is not None:
+            lifetime = self._lifetimes.count_down(record.lifetime)
+            if lifetime.left_s <= 0:
+                log.info("%s %s: its time to live is over", operation, record.name)
+                await self._lifecycle.delete(request, record)
+                return
+            await self._database.call(lambda connection: set_lifetime(connection, record.id, lifetime))
+        if record.state is State.RUNNING and self._is_stale(record):
+            log.info("%s %s: nobody used it for %g s", operation, record.name, self._stale_after_s)
+            await self._lifecycle.stop_stale(request, record, self._is_stale)
+        elif record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None:
+            await self._lifecycle.clear_up(operation, record)
+
+    def _is_stale(self, record: VmRecord) -> bool:
+        return 0 < self._stale_after_s <= self._supervisor.unused_s(record.id)
+
+    async def _settle(self, operation: OpenOperation) -> None:
         """Finish or take back one operation."""
-        log.info("settling %s (%s of %s)", operation.id, operation.kind, operation.vm_id)
+        record = next((row for row in await self._database.call(list_vms) if row.id == operation.vm_id), None)
         handler = self._operations.get(operation.kind)
-        if record is None or handler is None:
+        log.info("settling %s (%s of %s)", operation.id, operation.kind, operation.vm_id)
+        try:
+            if record is not None and handler is not None:
+                await handler.settle(operation, record)
+                return
+            note = "nothing is left of it"
             await self._database.call(
                 lambda connection: end_operation(
-                    connection,
-                    operation.id,
-                    state="undone",
-                    ended_at_s=self._clock.now_s(),
-                    error="nothing is left of it",
+                    connection, operation.id, state="undone", ended_at_s=self._clock.now_s(), error=note
                 )
             )
-        else:
-            await handler.settle(operation, record)
+        except (BangerError, OSError) as error:
+            log.error("%s cannot be settled: %r", operation.id, error)
 
     async def _restore(self, record: VmRecord) -> None:
+        try:
+            await self._adopt_or_clear_up(record)
+        except (BangerError, OSError) as error:
+            log.error("%s cannot be brought in order: %r", record.name, error)
+
+    async def _adopt_or_clear_up(self, record: VmRecord) -> None:
         """Adopt a VM that runs, clear up after one that does not, delete one that nobody owns any more."""
         request = Request(self._ids.operation_id(), lambda _event: None)
         if record.ephemeral or record.state in (State.DELETING, State.CREATING):
@@ -128,20 +181,29 @@ class Reconcile:
         machine = await chosen.hypervisor.adopt(spec, identity)
         if machine is None:
             return False
-        self._supervisor.add(record.id, Live(machine=machine, channel=await self._reconnect(record, machine)))
-        log.info("adopted %s", record.name)
-        if record.state is not State.RUNNING:
-            await self._database.call(lambda connection: set_state(connection, record.id, State.RUNNING))
+        paused = await _is_paused(machine)
+        channel = None if paused else await self._reconnect(record, machine)
+        self._supervisor.add(
+            record.id, Live(machine=machine, channel=channel, connect=reconnect_to(self._layout.vm(record.id)))
+        )
+        state = State.PAUSED if paused else State.RUNNING
+        log.info("adopted %s, which is %s", record.name, state)
+        if record.state is not state:
+            await self._database.call(lambda connection: set_state(connection, record.id, state))
         return True
 
     async def _reconnect(self, record: VmRecord, machine: RunningMachine) -> Channel | None:
         try:
-            return await Channel.connect(
-                connect_unix(self._layout.vm(record.id).channel),
-                first=False,
-                deadline_s=ADOPTION_DEADLINE_S,
-                clock_ns=time.time_ns,
-            )
+            return await connect_guest(self._layout.vm(record.id), first=False, deadline_s=ADOPTION_DEADLINE_S)
         except (BangerError, OSError) as error:
             log.warning("%s runs (pid %d) but its guest does not answer: %r", record.name, machine.identity.pid, error)
             return None
+
+
+async def _is_paused(machine: RunningMachine) -> bool:
+    """What the VMM says; one that does not say is taken to run."""
+    try:
+        return await machine.paused()
+    except BangerError as error:
+        log.warning("pid %d does not say whether it is paused: %s", machine.identity.pid, error)
+        return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from banger.api.messages import DoctorResult
 from banger.core.layout import Layout
 from banger.daemon.operations.catalogue import Catalogue
+from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.run import RunVm
@@ -25,6 +26,7 @@ class Services:
     database: Database
     supervisor: Supervisor
     run: RunVm
+    create: CreateMachine
     lifecycle: Lifecycle
     guests: Guests
     workspaces: Workspaces

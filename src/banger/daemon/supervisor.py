@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from banger.core.errors import BangerError, WrongState
 from banger.guest.channel import Channel
@@ -13,14 +15,29 @@ from banger.hypervisor.contract import RunningMachine
 
 log = logging.getLogger(__name__)
 
+RECONNECT_FIRST_S: Final = 0.5
+RECONNECT_LAST_S: Final = 20.0
+REACH_STEP_S: Final = 0.1
+
+
+Connect = Callable[[], Awaitable[Channel]]
+
 
 @dataclass(slots=True, kw_only=True)
 class Live:
-    """A VM whose VMM runs. `channel` is None while the guest does not answer."""
+    """A VM whose VMM runs. `channel` is None while the guest does not answer; `connect` begins a new session with it.
+
+    `used_s` is when a client last did something in the guest, in the event loop's time.
+    """
 
     machine: RunningMachine
     channel: Channel | None
+    connect: Connect
     watcher: asyncio.Task[None] | None = None
+    keeper: asyncio.Task[None] | None = None
+    ending: bool = False
+    users: int = 0
+    used_s: float = 0.0
 
 
 class Supervisor:
@@ -51,7 +68,45 @@ class Supervisor:
         """Take over a running VM and watch it."""
         assert vm_id not in self._live
         self._live[vm_id] = live
+        live.used_s = asyncio.get_running_loop().time()
         live.watcher = asyncio.create_task(self._watch(vm_id, live))
+        live.keeper = asyncio.create_task(self._keep_channel(vm_id, live))
+
+    def expect_end(self, vm_id: str) -> None:
+        """Somebody is ending this VM: when its VMM ends, he clears up, not we."""
+        if (live := self._live.get(vm_id)) is not None:
+            live.ending = True
+
+    @contextmanager
+    def using(self, vm_id: str) -> Iterator[None]:
+        """A client does something in the guest: it is not stale as long as this lasts."""
+        live = self._live.get(vm_id)
+        if live is None:
+            yield
+            return
+        live.users += 1
+        try:
+            yield
+        finally:
+            live.users -= 1
+            live.used_s = asyncio.get_running_loop().time()
+
+    def unused_s(self, vm_id: str) -> float:
+        """Seconds since a client last did something in a running VM; 0 while one does."""
+        live = self._live.get(vm_id)
+        if live is None or live.users:
+            return 0.0
+        return asyncio.get_running_loop().time() - live.used_s
+
+    async def reach(self, vm_id: str, *, deadline_s: float) -> Channel | None:
+        """The channel to a guest, waiting a little for one that is being connected again. None when there is none."""
+        live = self._live.get(vm_id)
+        end_s = asyncio.get_running_loop().time() + deadline_s
+        while live is not None and (live.channel is None or live.channel.closed):
+            if asyncio.get_running_loop().time() >= end_s or self._live.get(vm_id) is not live:
+                return None
+            await asyncio.sleep(REACH_STEP_S)
+        return live.channel if live is not None else None
 
     def find(self, vm_id: str) -> Live | None:
         return self._live.get(vm_id)
@@ -73,31 +128,42 @@ class Supervisor:
         live = self._live.pop(vm_id, None)
         if live is None:
             return
-        if live.watcher is not None:
-            live.watcher.cancel()
-            await asyncio.wait((live.watcher,))
-        if live.channel is not None:
-            await live.channel.aclose()
-        await live.machine.kill()
-        await live.machine.aclose()
+        await _let_go(live)
+        try:
+            await live.machine.kill()
+        finally:
+            await live.machine.aclose()
 
     async def release(self) -> None:
         """Let go of all VMs, which go on running: the daemon ends and the next one adopts them."""
         if self._endings:
             await asyncio.wait(self._endings)
         for live in self._live.values():
-            if live.watcher is not None:
-                live.watcher.cancel()
-                await asyncio.wait((live.watcher,))
-            if live.channel is not None:
-                await live.channel.aclose()
+            await _let_go(live)
             await live.machine.aclose()
         self._live.clear()
+
+    async def _keep_channel(self, vm_id: str, live: Live) -> None:
+        """Connect again whenever the channel is lost: a guest that hung, was paused or lied gets another chance."""
+        pause_s = RECONNECT_FIRST_S
+        while True:
+            if live.channel is not None:
+                await live.channel.wait_closed()
+                log.warning("the channel to %s is closed", vm_id)
+                live.channel = None
+            try:
+                live.channel = await live.connect()
+                pause_s = RECONNECT_FIRST_S
+                log.info("connected to %s again", vm_id)
+            except (BangerError, OSError) as error:
+                log.info("%s does not answer: %s", vm_id, error)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RECONNECT_LAST_S)
 
     async def _watch(self, vm_id: str, live: Live) -> None:
         end = await live.machine.wait()
         log.info("the VMM of %s ended: %s", vm_id, end.reason)
-        if self._live.get(vm_id) is live:
+        if self._live.get(vm_id) is live and not live.ending:
             # In a task of its own: clearing up cancels this one and waits for it.
             ending = asyncio.create_task(self._clear_up(vm_id, end.reason))
             self._endings.add(ending)
@@ -110,3 +176,14 @@ class Supervisor:
             await self._on_end(vm_id, reason)
         except (BangerError, OSError) as error:
             log.warning("clearing up after %s failed: %r", vm_id, error)
+
+
+async def _let_go(live: Live) -> None:
+    """End our tasks about a VM and close its channel."""
+    tasks = [task for task in (live.watcher, live.keeper) if task is not None]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    if live.channel is not None:
+        await live.channel.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from banger.api.messages import VmDetail, VmView
 from banger.core.layout import Layout
+from banger.core.vm import State
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import VmRecord
 
@@ -12,7 +13,7 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
     """One VM for `list`; the record says what is remembered, the supervisor what is true now."""
     live = supervisor.find(record.id)
     problem = record.problem
-    if live is not None and (live.channel is None or live.channel.closed):
+    if live is not None and record.state is State.RUNNING and (live.channel is None or live.channel.closed):
         problem = "the guest does not answer"
     return {
         "id": record.id,
@@ -39,7 +40,23 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
         ],
         "accelerator": record.accelerator,
         "pid": live.machine.identity.pid if live is not None else None,
+        "restart_needed": find_pending(record),
+        "ttl_left_s": record.lifetime.left_s if record.lifetime is not None else None,
     }
+
+
+def find_pending(record: VmRecord) -> list[str]:
+    """What was changed since the VM was started, and is so from its next start on: `vcpu`, `memory`, `disk`, `nat`."""
+    running, wanted = record.running_spec, record.spec
+    if running is None:
+        return []
+    parts = {
+        "vcpu": running.vcpu != wanted.vcpu,
+        "memory": running.memory_mib != wanted.memory_mib,
+        "disk": running.disk_bytes != wanted.disk_bytes,
+        "nat": running.nat != wanted.nat,
+    }
+    return [name for name, differs in parts.items() if differs]
 
 
 def view_detail(record: VmRecord, supervisor: Supervisor, layout: Layout) -> VmDetail:

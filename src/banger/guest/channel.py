@@ -124,6 +124,10 @@ class Channel(asyncio.Protocol):
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await self._disconnected.wait()
 
+    async def wait_closed(self) -> None:
+        """Wait until the session is over, for whatever reason."""
+        await self._disconnected.wait()
+
     # ---- what callers use
 
     @asynccontextmanager

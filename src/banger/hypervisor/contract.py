@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -88,8 +89,14 @@ class RunningMachine(Protocol):
     async def kill(self) -> None:
         """End the VMM now, and wait for it. Does nothing when it has ended."""
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the VMM itself. Does nothing when it has ended."""
+
     async def pause(self) -> None:
         """Stop the guest's processors."""
+
+    async def paused(self) -> bool:
+        """Are the guest's processors stopped? Raises `TimedOut`, `Failed` when the VMM does not say."""
 
     async def resume(self) -> None:
         """Let them go on."""

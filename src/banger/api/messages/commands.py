@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from banger.api.messages.vms import VmView
+from banger.api.messages.vms import SpecRequest, VmView
 
 
 class PtySize(TypedDict):
@@ -14,20 +14,14 @@ class PtySize(TypedDict):
     columns: int
 
 
-class RunRequest(TypedDict):
+class RunRequest(SpecRequest):
     """First frame of `POST /v1/vms/run` (stream): make a VM, put the repository in, run or attach.
 
     `path` null means: no workspace. `command` null means: an interactive login shell (needs `pty`), or nothing at all
-    when `detach` is set. Sizes null mean the default.
+    when `detach` is set.
     """
 
-    name: str | None
     path: str | None
-    image: str | None
-    vcpu: int | None
-    memory_mib: int | None
-    disk_bytes: int | None
-    nat: bool
     ephemeral: bool
     detach: bool
     command: list[str] | None

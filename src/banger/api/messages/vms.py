@@ -37,6 +37,8 @@ class VmView(TypedDict):
     workspaces: list[WorkspaceView]
     accelerator: str
     pid: int | None
+    restart_needed: list[str]
+    ttl_left_s: float | None
 
 
 class VmDetail(VmView):
@@ -54,6 +56,44 @@ class VmTargets(TypedDict):
     """Body of `POST /v1/vms/start|stop|delete` (progress): which VMs, by name, id or unambiguous id prefix."""
 
     refs: list[str]
+
+
+class KillRequest(VmTargets):
+    """Body of `POST /v1/vms/kill` (progress): `signal` is a name such as `TERM`."""
+
+    signal: str
+
+
+class ChangeRequest(VmTargets):
+    """Body of `POST /v1/vms/set` (progress). null leaves a thing as it is; `ttl_s` 0 means for ever.
+
+    A new `name` is for one VM.
+    """
+
+    name: str | None
+    vcpu: int | None
+    memory_mib: int | None
+    disk_bytes: int | None
+    nat: bool | None
+    ttl_s: float | None
+
+
+class SpecRequest(TypedDict):
+    """What a new VM is to be; null means the default. `ttl_s` 0 means for ever."""
+
+    name: str | None
+    image: str | None
+    vcpu: int | None
+    memory_mib: int | None
+    disk_bytes: int | None
+    nat: bool
+    ttl_s: float | None
+
+
+class CreateRequest(SpecRequest):
+    """Body of `POST /v1/vms/create` (progress). `start` also boots the VM."""
+
+    start: bool
 
 
 class TargetOutcome(TypedDict):

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from banger.core.errors import BangerError
+import signal
+from collections.abc import Callable
+
+from banger.core.errors import BangerError, WrongState
+from banger.core.vm import State
 from banger.daemon.context import Request
+from banger.daemon.operations.change import Change, ChangeVm
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.kill import KillVm
+from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.supervisor import Supervisor
@@ -16,12 +23,26 @@ class Lifecycle:
     """Orders what happens to one VM; different VMs do not wait for each other."""
 
     def __init__(
-        self, *, database: Database, supervisor: Supervisor, start: StartVm, stop: StopVm, delete: DeleteVm
+        self,
+        *,
+        database: Database,
+        supervisor: Supervisor,
+        start: StartVm,
+        stop: StopVm,
+        kill: KillVm,
+        pause: PauseVm,
+        resume: ResumeVm,
+        change: ChangeVm,
+        delete: DeleteVm,
     ) -> None:
         self._database = database
         self._supervisor = supervisor
         self._start = start
         self._stop = stop
+        self._kill = kill
+        self._pause = pause
+        self._resume = resume
+        self._change = change
         self._delete = delete
 
     async def start(self, request: Request, record: VmRecord) -> VmRecord:
@@ -33,9 +54,53 @@ class Lifecycle:
             await self._stop(request, await self._again(record))
             return await self._again(record)
 
+    async def restart(self, request: Request, record: VmRecord) -> VmRecord:
+        """Stop and start without anybody in between. A stopped VM is started."""
+        async with self._supervisor.lock(record.id):
+            await self._stop(request, await self._again(record))
+            return await self._start(request, await self._again(record))
+
+    async def kill(self, request: Request, record: VmRecord, number: signal.Signals) -> VmRecord:
+        async with self._supervisor.lock(record.id):
+            await self._kill(request, await self._again(record), number)
+            return await self._again(record)
+
+    async def pause(self, request: Request, record: VmRecord) -> VmRecord:
+        async with self._supervisor.lock(record.id):
+            await self._pause(request, await self._again(record))
+            return await self._again(record)
+
+    async def resume(self, request: Request, record: VmRecord) -> VmRecord:
+        async with self._supervisor.lock(record.id):
+            await self._resume(request, await self._again(record))
+            return await self._again(record)
+
+    async def change(self, request: Request, record: VmRecord, change: Change) -> VmRecord:
+        async with self._supervisor.lock(record.id):
+            await self._change(request, await self._again(record), change)
+            return await self._again(record)
+
     async def delete(self, request: Request, record: VmRecord) -> None:
         async with self._supervisor.lock(record.id):
             await self._delete(request, await self._again(record))
+
+    async def prune(self, request: Request, record: VmRecord) -> None:
+        """Delete a VM that does not run. Raises `WrongState` for one that does by now."""
+        async with self._supervisor.lock(record.id):
+            record = await self._again(record)
+            if record.state in (State.RUNNING, State.PAUSED, State.STARTING):
+                raise WrongState(
+                    f"the VM {record.name} is {record.state}, and only VMs that do not run are pruned",
+                    hint=f"`banger vm delete {record.name}` deletes it all the same",
+                )
+            await self._delete(request, record)
+
+    async def stop_stale(self, request: Request, record: VmRecord, is_stale: Callable[[VmRecord], bool]) -> None:
+        """Stop a VM that nobody uses, unless somebody began to meanwhile."""
+        async with self._supervisor.lock(record.id):
+            record = await self._again(record)
+            if record.state is State.RUNNING and is_stale(record):
+                await self._stop(request, record)
 
     async def after_end(self, vm_id: str, operation: str, reason: str) -> None:
         """A VMM ended by itself."""
@@ -46,6 +111,13 @@ class Lifecycle:
                 return
             if self._supervisor.find(vm_id) is not None:
                 await self._stop.after_end(operation, record, reason)
+
+    async def clear_up(self, operation: str, record: VmRecord) -> None:
+        """A VM is said to run, and nothing of it does."""
+        async with self._supervisor.lock(record.id):
+            record = await self._again(record)
+            if record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None:
+                await self._stop.after_end(operation, record, "it ended unseen")
 
     async def _again(self, record: VmRecord) -> VmRecord:
         """The record as it is now that we hold the lock."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from banger.api.messages import RunRequest
+from banger.api.messages import SpecRequest
 from banger.core.layout import Layout
 from banger.core.vm import VmSpec, check_sizes
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks
@@ -34,7 +34,7 @@ class PlanVm:
         self._chooser = chooser
         self._networks = networks
 
-    async def __call__(self, request: Request, asked: RunRequest) -> VmSpec:
+    async def __call__(self, request: Request, asked: SpecRequest) -> VmSpec:
         """Check sizes, space, network and VMM; get image and kernel if they are not here yet."""
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]

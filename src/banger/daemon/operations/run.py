@@ -13,14 +13,15 @@ from banger.core.clock import Clock, Ids
 from banger.core.commands import check_command
 from banger.core.errors import Invalid
 from banger.core.layout import Layout
-from banger.core.names import parse_vm_name, propose_vm_name
 from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
+from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.naming import find_free_name
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.workspaces import Packing, Workspaces
@@ -28,7 +29,7 @@ from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
 from banger.store.connection import Database
-from banger.store.records import VmRecord, list_vms, name_taken, set_ephemeral
+from banger.store.records import VmRecord, set_ephemeral
 from banger.workspace.repository import Repository, inspect_repository
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class RunVm:
         start: StartVm,
         delete: DeleteVm,
         workspaces: Workspaces,
+        lifetimes: Lifetimes,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -67,6 +69,7 @@ class RunVm:
         self._start = start
         self._delete = delete
         self._workspaces = workspaces
+        self._lifetimes = lifetimes
         self._clock = clock
         self._ids = ids
 
@@ -74,7 +77,7 @@ class RunVm:
         """Run to the end of the command. Everything that can be refused is refused before anything exists."""
         began_s = time.monotonic()
         check_run(asked)
-        name = await self._free_name(asked["name"])
+        name = await find_free_name(self._database, self._ids, asked["name"])
         repository = await inspect_repository(Path(asked["path"])) if asked["path"] is not None else None
         if repository is not None and repository.untracked_count:
             count = repository.untracked_count
@@ -90,6 +93,7 @@ class RunVm:
             spec=spec,
             ephemeral=True,
             created_at_s=self._clock.now_s(),
+            lifetime=self._lifetimes.begin(asked["ttl_s"]),
         )
         kept = False
         try:
@@ -140,17 +144,6 @@ class RunVm:
     async def _remove(self, request: Request, record: VmRecord) -> None:
         async with self._supervisor.lock(record.id):
             await self._delete(request, record)
-
-    async def _free_name(self, asked: str | None) -> str:
-        taken = {record.name for record in await self._database.call(list_vms)}
-        if asked is not None:
-            name = parse_vm_name(asked)
-            if name in taken:
-                raise name_taken(name)
-            return name
-        while (name := propose_vm_name(self._ids.number())) in taken:
-            pass
-        return name
 
 
 def check_run(asked: RunRequest) -> None:

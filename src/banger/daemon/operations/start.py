@@ -13,11 +13,11 @@ from banger.core.clock import Clock
 from banger.core.errors import BangerError, Failed
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout
-from banger.core.sockets import connect_unix
 from banger.core.untrusted import printable_lines
 from banger.core.vm import State, check_move
 from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks
 from banger.daemon.context import Request
+from banger.daemon.guest_channel import connect_guest, reconnect_to
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.teardown import Teardown, write_identity
@@ -169,7 +169,9 @@ class StartVm:
             began_s = time.monotonic()
             boot.channel = await self._first_word(record, boot.machine)
             await timed("guest", began_s)
-            self._supervisor.add(record.id, Live(machine=boot.machine, channel=boot.channel))
+            self._supervisor.add(
+                record.id, Live(machine=boot.machine, channel=boot.channel, connect=reconnect_to(files))
+            )
 
         async def end_processes() -> None:
             if boot is not None and boot.machine is not None and self._supervisor.find(record.id) is None:
@@ -217,12 +219,7 @@ class StartVm:
     async def _first_word(self, record: VmRecord, machine: RunningMachine) -> Channel:
         """Wait until the guest answers or the VMM ends, whichever comes first."""
         connecting = asyncio.ensure_future(
-            Channel.connect(
-                connect_unix(self._layout.vm(record.id).channel),
-                first=True,
-                deadline_s=HELLO_DEADLINE_S,
-                clock_ns=time.time_ns,
-            )
+            connect_guest(self._layout.vm(record.id), first=True, deadline_s=HELLO_DEADLINE_S)
         )
         ending = asyncio.ensure_future(machine.wait())
         try:

@@ -85,19 +85,27 @@ class StopVm:
     async def _ask_guest(self, record: VmRecord) -> None:
         """Have the guest write everything to its disk and switch itself off, within the stated time."""
         live = self._supervisor.find(record.id)
-        if live is None or live.channel is None or live.channel.closed:
+        if live is None:
             return
+        if record.state is State.PAUSED:
+            with suppress(BangerError):
+                await live.machine.resume()  # a guest whose processors stand still writes nothing to its disk
+        channel = await self._supervisor.reach(record.id, deadline_s=REPLY_DEADLINE_S)
+        if channel is None:
+            log.warning("the guest of %s does not answer, and is not asked to switch off", record.name)
+            return
+        self._supervisor.expect_end(record.id)
         ended = asyncio.ensure_future(live.machine.wait())
         try:
             async with asyncio.timeout(REPLY_DEADLINE_S):
-                await live.channel.shutdown()
+                await channel.shutdown()
             async with asyncio.timeout(POLITE_DEADLINE_S):
                 await asyncio.shield(ended)
         except TimeoutError:
             log.warning("the guest of %s did not switch off in time", record.name)
             with suppress(BangerError, TimeoutError):
                 async with asyncio.timeout(REPLY_DEADLINE_S):
-                    await live.channel.sync()
+                    await channel.sync()
         except BangerError as error:
             log.warning("the guest of %s could not be asked to switch off: %s", record.name, error.summary)
         finally:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from banger.core.census import end_process, find_processes
+from banger.core.errors import BangerError, Failed
 from banger.core.files import remove_directory, write_durably
 from banger.core.layout import Layout
-from banger.core.processes import ProcessIdentity
+from banger.core.processes import ProcessIdentity, read_identity
 from banger.daemon.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,49 @@ class Teardown:
         self._supervisor = supervisor
 
     async def remove_processes(self, vm_id: str) -> None:
-        """End the VMM and the network process, whoever started them."""
-        await self._supervisor.forget(vm_id)
+        """End the VMM and the network process, whoever started them. All are tried; the first failure is raised."""
+        failures: list[BangerError] = []
+        try:
+            await self._supervisor.forget(vm_id)
+        except BangerError as error:
+            failures.append(error)
+        for identity in await self._find_processes(vm_id):
+            try:
+                if await end_process(identity):
+                    log.info("ended process %d of %s", identity.pid, vm_id)
+            except BangerError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _find_processes(self, vm_id: str) -> list[ProcessIdentity]:
         files = self._layout.vm(vm_id)
         known = [read_identity_file(path) for path in (files.process, files.network_process)]
         labelled = await asyncio.to_thread(find_processes, files.run, label=vm_id)
-        for identity in dict.fromkeys([*known, *labelled]):
-            if identity is not None and await end_process(identity):
-                log.info("ended process %d of %s", identity.pid, vm_id)
+        return [
+            identity
+            for identity in dict.fromkeys([*known, *labelled])
+            if identity is not None and read_identity(identity.pid) == identity
+        ]
 
     async def remove_run_directory(self, vm_id: str) -> None:
         """Remove sockets, initramfs and identities of one run."""
+        await self._check_no_process(vm_id)
         await self._remove(self._layout.vm(vm_id).run, self._layout.run / "trash")
 
     async def remove_state_directory(self, vm_id: str) -> None:
         """Remove the VM's disk, keys and logs."""
+        await self._check_no_process(vm_id)
         await self._remove(self._layout.vm(vm_id).state, self._layout.trash)
+
+    async def _check_no_process(self, vm_id: str) -> None:
+        """What a process still uses stays, and with it what tells who that process is. Raises `Failed`."""
+        left = await self._find_processes(vm_id)
+        if left:
+            raise Failed(
+                f"process {left[0].pid} of the VM does not end",
+                hint="it hangs in the kernel; what it uses is kept, and removed when it is gone",
+            )
 
     async def _remove(self, path: Path, trash: Path) -> None:
         await asyncio.to_thread(remove_directory, path, trash=trash)

@@ -7,10 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.routing import Route
 
-from banger.api.messages import RunRequest, TargetOutcome, TargetsResult, VmTargets
+from banger.api.messages import (
+    ChangeRequest,
+    CreateRequest,
+    KillRequest,
+    RunRequest,
+    TargetOutcome,
+    TargetsResult,
+    VmTargets,
+    VmView,
+)
 from banger.core.errors import BangerError, Invalid
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests, error_view
+from banger.daemon.operations.change import Change
+from banger.daemon.operations.kill import parse_signal
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 from banger.daemon.streams import StreamExchange
@@ -33,6 +44,13 @@ class VmRoutes:
             Route("/v1/vms/run", requests.stream(self.run), methods=["POST"]),
             Route("/v1/vms/start", requests.progress(self.each(lifecycle.start)), methods=["POST"]),
             Route("/v1/vms/stop", requests.progress(self.each(lifecycle.stop)), methods=["POST"]),
+            Route("/v1/vms/create", requests.progress(self.create), methods=["POST"]),
+            Route("/v1/vms/restart", requests.progress(self.each(lifecycle.restart)), methods=["POST"]),
+            Route("/v1/vms/pause", requests.progress(self.each(lifecycle.pause)), methods=["POST"]),
+            Route("/v1/vms/resume", requests.progress(self.each(lifecycle.resume)), methods=["POST"]),
+            Route("/v1/vms/prune", requests.progress(self.each(lifecycle.prune)), methods=["POST"]),
+            Route("/v1/vms/kill", requests.progress(self.kill), methods=["POST"]),
+            Route("/v1/vms/set", requests.progress(self.change), methods=["POST"]),
             Route("/v1/vms/delete", requests.progress(self.each(lifecycle.delete)), methods=["POST"]),
             Route("/v1/vms/{ref}", requests.plain(self.show), methods=["GET"]),
         ]
@@ -46,6 +64,30 @@ class VmRoutes:
 
     async def run(self, request: Request, _path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         return await self._services.run(request, decode(body, RunRequest), exchange)
+
+    async def create(self, request: Request, _path: PathParameters, body: bytes) -> VmView:
+        return await self._services.create(request, decode(body, CreateRequest))
+
+    async def kill(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, KillRequest)
+        number = parse_signal(asked["signal"])
+        kill = self._services.lifecycle.kill
+        return await self.on_targets(request, asked["refs"], lambda request, record: kill(request, record, number))
+
+    async def change(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, ChangeRequest)
+        if asked["name"] is not None and len(asked["refs"]) != 1:
+            raise Invalid("several VMs cannot have one name", hint="rename one at a time")
+        change = Change(
+            name=asked["name"],
+            vcpu=asked["vcpu"],
+            memory_mib=asked["memory_mib"],
+            disk_bytes=asked["disk_bytes"],
+            nat=asked["nat"],
+            ttl_s=asked["ttl_s"],
+        )
+        apply = self._services.lifecycle.change
+        return await self.on_targets(request, asked["refs"], lambda request, record: apply(request, record, change))
 
     def each(self, act: Act) -> Callable[[Request, PathParameters, bytes], Awaitable[object]]:
         """A handler that does `act` to every VM that the request names."""

@@ -61,6 +61,15 @@ class QemuMachine:
         except TimeoutError as error:
             raise TimedOut(f"QEMU did not end within {KILL_DEADLINE_S:g} s after SIGKILL") from error
 
+    def signal(self, number: signal.Signals) -> None:
+        if not self._ended.is_set():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    async def paused(self) -> bool:
+        status = await execute(self._spec.control, "query-status")
+        return isinstance(status, dict) and status.get("status") == "paused"
+
     async def pause(self) -> None:
         await execute(self._spec.control, "stop")
 
