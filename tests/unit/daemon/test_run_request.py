@@ -21,6 +21,7 @@ def asked(command: list[str] | None, environment: dict[str, str]) -> RunRequest:
         "memory_mib": None,
         "disk_bytes": None,
         "nat": False,
+        "ttl_s": None,
         "ephemeral": False,
         "detach": False,
         "command": command,
