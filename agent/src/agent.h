@@ -101,6 +101,7 @@ struct session {
     struct stream *streams;
     size_t stream_count;
     const char *phase;
+    uint64_t init_began_ns, init_ended_ns; /* since the kernel began; 0: we are nobody's init */
     bool (*may_open)(enum stream_kind kind);
 };
 

@@ -1,8 +1,12 @@
 /* What the guest is doing, as raw text that the host parses and distrusts. */
 #include "agent.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { TEXT_LIMIT = 8192, LISTENER_LIMIT = 256 };
+enum { TEXT_LIMIT = 8192, LISTENER_LIMIT = 256, INTERFACE_LIMIT = 64 };
 
 static size_t read_file(const char *path, char *text, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -83,6 +87,27 @@ static void add_owners_of(struct buffer *fields, struct listeners *listeners, co
         closedir(listing);
 }
 
+/* Interfaces that are up and have an IPv4 address. */
+static void add_interfaces(struct buffer *fields) {
+    struct ifaddrs *all = NULL;
+    int left = INTERFACE_LIMIT;
+    if (getifaddrs(&all) != 0)
+        return;
+    for (struct ifaddrs *one = all; one != NULL && left > 0; one = one->ifa_next) {
+        char address[INET_ADDRSTRLEN], line[IFNAMSIZ + INET_ADDRSTRLEN + 2];
+        if (one->ifa_addr == NULL || one->ifa_addr->sa_family != AF_INET || !(one->ifa_flags & IFF_UP))
+            continue;
+        struct sockaddr_in found;
+        memcpy(&found, one->ifa_addr, sizeof found);
+        if (inet_ntop(AF_INET, &found.sin_addr, address, sizeof address) == NULL)
+            continue;
+        snprintf(line, sizeof line, "%.15s %s", one->ifa_name, address);
+        add_text(fields, 31, line);
+        left--;
+    }
+    freeifaddrs(all);
+}
+
 bool info_open(struct stream *stream, struct fields unused) {
     (void)unused;
     struct buffer fields = {0};
@@ -121,6 +146,7 @@ bool info_open(struct stream *stream, struct fields unused) {
     struct utsname names;
     if (uname(&names) == 0)
         add_text(&fields, 30, names.release);
+    add_interfaces(&fields);
     stream_end_fields(stream, &fields);
     buffer_free(&fields);
     return true;

@@ -24,6 +24,13 @@
 enum { DEVICE_WAIT_MS = 10000, STEP_MS = 5 };
 
 static const char *phase = "modules";
+static uint64_t began_ns, ended_ns;
+
+static uint64_t boot_clock_ns(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 static int failed(const char *what) {
     int saved = errno;
@@ -262,7 +269,11 @@ int open_channel(const char *channel) {
 static bool only_when_broken(enum stream_kind kind) { return kind == INFO || kind == SHUTDOWN; }
 
 static void serve(int fd, bool broken) {
-    struct session session = {.fd = fd, .phase = phase, .may_open = broken ? only_when_broken : NULL};
+    struct session session = {.fd = fd,
+                              .phase = phase,
+                              .init_began_ns = began_ns,
+                              .init_ended_ns = ended_ns,
+                              .may_open = broken ? only_when_broken : NULL};
     signal(SIGPIPE, SIG_IGN);
     children_begin();
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -300,8 +311,10 @@ static void become_init(const char *path) {
 int run_as_init(void) {
     static struct seed seed = {.init = "none", .root = "image", .root_fs = "erofs", .data = "data",
                                .channel = "virtio:banger.channel"};
+    began_ns = boot_clock_ns();
     umask(022);
     bool broken = prepare_root(&seed) != 0;
+    ended_ns = boot_clock_ns();
     pid1_mode = 1;
     int channel = open_channel(seed.channel);
     if (channel < 0)

@@ -301,6 +301,10 @@ static void send_hello(struct session *session) {
     add_text(&fields, 3, BUILD_ID);
     add_text(&fields, 4, boot_id);
     add_text(&fields, 5, session->phase);
+    if (session->init_ended_ns != 0) {
+        add_number(&fields, 6, session->init_began_ns);
+        add_number(&fields, 7, session->init_ended_ns);
+    }
     send_frame(session, HELLO, 0, 0, buffer_head(&fields), fields.length);
     buffer_free(&fields);
 }

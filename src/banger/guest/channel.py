@@ -54,12 +54,17 @@ BACKLOG_LIMIT_BYTES: Final = 4 << 20  # what a guest that stopped reading may co
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What the agent says first. All of it is the guest's word."""
+    """What the agent says first. All of it is the guest's word.
+
+    `init_began_s` and `init_ended_s` count from the beginning of the guest's kernel; None where the agent does not say.
+    """
 
     version: int
     build: str
     boot_id: str
     phase: str
+    init_began_s: float | None = None
+    init_ended_s: float | None = None
 
 
 class Channel(asyncio.Protocol):
@@ -314,6 +319,8 @@ class Channel(asyncio.Protocol):
             build=printable(find_text(fields, 3, limit=64)),
             boot_id=printable(find_text(fields, 4, limit=64)),
             phase=printable(find_text(fields, 5, limit=64)),
+            init_began_s=_seconds(find_number(fields, 6)),
+            init_ended_s=_seconds(find_number(fields, 7)),
         )
         self._greeted.set()
 
@@ -363,3 +370,7 @@ class Channel(asyncio.Protocol):
                 answer.set_exception(error)
         self._greeted.set()
         self._may_write.set()
+
+
+def _seconds(nanoseconds: int | None) -> float | None:
+    return nanoseconds / 1e9 if nanoseconds is not None else None

@@ -16,6 +16,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _TCP_LISTEN: Final = "0A"
 _UDP_BOUND: Final = "07"
 LISTENER_LIMIT: Final = 256
+INTERFACE_LIMIT: Final = 64
 NUMBER_LIMIT: Final = 1 << 60  # beyond it nothing is true, and JSON readers stumble
 
 
@@ -30,9 +31,17 @@ class Listener:
     process: str
 
 
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface that is up, and an IPv4 address that it has."""
+
+    name: str
+    address: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestInfo:
-    """Load averages, seconds since boot, bytes of memory and root file system, listeners."""
+    """Load averages, seconds since boot, bytes of memory and root file system, listeners, interfaces."""
 
     load: tuple[float, ...]
     uptime_s: float
@@ -43,6 +52,7 @@ class GuestInfo:
     process_count: int
     kernel: str
     listeners: tuple[Listener, ...]
+    interfaces: tuple[Interface, ...] = ()
 
 
 def parse_info(fields: Fields) -> GuestInfo:
@@ -68,6 +78,7 @@ def parse_info(fields: Fields) -> GuestInfo:
         process_count=_plausible(find_number(fields, 28) or 0),
         kernel=printable(find_text(fields, 30, limit=128)),
         listeners=tuple(listeners[:LISTENER_LIMIT]),
+        interfaces=tuple(_interfaces(fields)),
     )
 
 
@@ -103,6 +114,16 @@ def _owners(fields: Fields) -> Iterator[tuple[int, tuple[int, str]]]:
         words = value.decode("utf-8", "replace").split(" ", 2) if tag == 27 else []
         if len(words) == 3 and words[0].isdecimal() and words[1].isdecimal():
             yield int(words[0][:20]), (int(words[1][:10]), printable(words[2], limit=32))
+
+
+def _interfaces(fields: Fields) -> Iterator[Interface]:
+    texts = [value.decode("utf-8", "replace") for tag, value in fields if tag == 31]
+    for text in texts[:INTERFACE_LIMIT]:
+        name, _, address = text.partition(" ")
+        try:
+            yield Interface(printable(name, limit=32), str(ipaddress.IPv4Address(address)))
+        except ValueError:
+            continue
 
 
 def _listeners(text: str, protocol: str, state: str, owners: dict[int, tuple[int, str]]) -> Iterator[Listener]:
