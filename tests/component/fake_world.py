@@ -15,12 +15,13 @@ class FakeWorld(World):
 
     daemon: subprocess.Popen[bytes] | None = None
 
-    def start_daemon(self, *, failpoints: str = "") -> None:
-        """Start the daemon and wait until it answers."""
+    def start_daemon(self, *, failpoints: str = "", vmm: str = "") -> None:
+        """Start the daemon and wait until it answers. `vmm` is what `tests.fakes.vmm` does instead of working."""
         read, write = os.pipe()
         environment = {
             **self.environment,
             "BANGER_FAILPOINTS": failpoints,
+            "BANGER_FAKE_VMM": vmm,
             "BANGER_READY_FD": str(write),
             "PYTHONPATH": str(REPOSITORY),
         }

@@ -40,6 +40,7 @@ def all_points() -> list[str]:
         chooser=NOBODY,
         networks=NOBODY,
         boot_files=NOBODY,
+        await_guest=NOBODY,
         clock=NOBODY,
     )
     stop = StopVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)

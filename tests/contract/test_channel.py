@@ -381,3 +381,7 @@ async def test_closing_fails_everyone_who_waits(channel: Channel) -> None:
     for again in (channel.ping(), channel.info(), run(channel, request("true"))):
         with pytest.raises(Unavailable):
             await again
+
+
+async def test_interfaces_that_are_up_are_told(channel: Channel) -> None:
+    assert "127.0.0.1" in [interface.address for interface in (await channel.info()).interfaces]

@@ -273,4 +273,5 @@ async def info(stream: GuestStream) -> None:
         field(28, 7),
         field(29, b"".join(number.to_bytes(8, "little") for number in (4096, 1000, 400))),
         field(30, "6.1.0-fake"),
+        field(31, "lo 127.0.0.1"),
     )

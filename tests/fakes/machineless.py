@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -137,11 +137,14 @@ class FakeHypervisor:
                     str(find_agent("x86_64")),
                     f"banger-{spec.vm_id}",
                 ],
+                environment={"BANGER_FAKE_VMM": os.environ.get("BANGER_FAKE_VMM", "")},
                 cwd=spec.run_directory,
                 stdout=log.fileno(),
                 stderr=log.fileno(),
                 pass_fds=[listener.fileno()],
             )
+        if os.environ.get("BANGER_FAKE_VMM"):
+            spec.console.write_text("Linux begins\nKernel panic - \x1b[31mno root\n")
         identity = read_identity(process.pid)
         assert identity is not None
         return FakeMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid))
@@ -172,6 +175,9 @@ class FakeNetworks:
 
     def check(self) -> None:
         return
+
+    def is_up(self, addresses: Iterable[str]) -> bool:
+        return True  # the agent tells of this host, which may have no network
 
     async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
         process = await start([sys.executable, "-c", "import time; time.sleep(3600)", vm_id], cwd=run_directory)

@@ -1,12 +1,14 @@
 """A VMM that is no machine: it joins the channel to the real agent, which runs its commands on this host.
 
 As a process it is like a VMM in everything that the daemon relies on: it outlives the daemon, listens on the channel,
-works in the run directory, has the VM's id on its command line, and ends when the guest switches itself off.
+works in the run directory, has the VM's id on its command line, and ends when the guest switches itself off. With
+BANGER_FAKE_VMM=dies it says something and ends instead.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
@@ -21,6 +23,9 @@ def die_with_us() -> None:
 
 
 def main() -> int:
+    if os.environ.get("BANGER_FAKE_VMM") == "dies":
+        sys.stderr.write("first line\nvmm: it is broken\n")
+        return 1
     listener = socket.socket(fileno=int(sys.argv[1]))
     agent = sys.argv[2]
     while True:

@@ -6,12 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from banger.cli import exits
 from banger.cli.render import Style
 from banger.core.errors import BangerError, Failed, Internal, Invalid
 from banger.core.untrusted import printable, printable_lines
+
+_CONSOLE_LINES: Final = 12
 
 
 def report(error: BaseException, words: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -53,10 +55,25 @@ def render_error(error: BangerError, style: Style, *, subject: str = "") -> str:
     text += "\n"
     if error.hint:
         text += f"  {style.dim('hint:')} {printable(error.hint)}\n"
+    text += _boot_failure(error, style)
     if tail := str(error.data.get("log_tail") or ""):
         text += "".join(f"  | {line}\n" for line in printable_lines(tail).splitlines())
     if log := error.data.get("log"):
         text += f"  {style.dim('log:')} {printable(str(log))}\n"
+    return text
+
+
+def _boot_failure(error: BangerError, style: Style) -> str:
+    """What the daemon found out about a guest that did not become ready."""
+    text = ""
+    for label, key in (("stage:", "stage"), ("vmm:", "vmm_error")):
+        if value := str(error.data.get(key) or ""):
+            text += f"  {style.dim(label)} {printable(value, limit=400)}\n"
+    lines = printable_lines(str(error.data.get("console") or "")).splitlines()
+    if lines:
+        text += f"  {style.dim('console:')}\n" + "".join(f"  | {line[:200]}\n" for line in lines[-_CONSOLE_LINES:])
+    if kept := str(error.data.get("kept") or ""):
+        text += f"  {style.dim('kept:')} {printable(kept)}\n"
     return text
 
 

@@ -49,8 +49,9 @@ def describe_measure(event: StageEvent) -> str:
 class Progress:
     """Shows events. Use as a context manager, so that the live line is gone on every way out."""
 
-    def __init__(self, *, live: bool, quiet: bool, style: Style) -> None:
+    def __init__(self, *, live: bool, quiet: bool, style: Style, verbose: bool = False) -> None:
         self._live = live and not quiet
+        self._verbose = verbose
         self._quiet = quiet
         self._style = style
         self._stages: dict[str, Stage] = {}
@@ -60,10 +61,10 @@ class Progress:
         self._previous: Any = None
 
     @staticmethod
-    def for_terminal(environment: Mapping[str, str], *, quiet: bool = False) -> Progress:
-        """Live if standard error is a terminal that can redraw a line."""
+    def for_terminal(environment: Mapping[str, str], *, quiet: bool = False, verbose: bool = False) -> Progress:
+        """Live if standard error is a terminal that can redraw a line. `verbose`: each detail leaves a line."""
         live = sys.stderr.isatty() and environment.get("TERM", "dumb") != "dumb"
-        return Progress(live=live, quiet=quiet, style=Style.for_stream(sys.stderr, environment))
+        return Progress(live=live, quiet=quiet, verbose=verbose, style=Style.for_stream(sys.stderr, environment))
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -113,6 +114,9 @@ class Progress:
     def _stage(self, event: StageEvent) -> None:
         now_s = time.monotonic()
         stage = self._stages.pop(event["stage"], None)
+        if event.get("detail"):
+            self._detail(event, stage)
+            return
         if event["state"] == "end":
             if stage is not None and self._live:
                 self._end(stage, event.get("elapsed_s", now_s - stage.began_s))
@@ -122,11 +126,21 @@ class Progress:
         stage.measure = describe_measure(event)
         self._stages[event["stage"]] = stage  # last, because that is where things move
         if self._live:
-            if not self._drawn:
-                signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
-            self._draw()
+            self._draw_from_now_on()
         elif not self._shared and not self._quiet:
             self._say(stage, now_s)
+
+    def _detail(self, event: StageEvent, stage: Stage | None) -> None:
+        """A part of another stage: live while it lasts, and a line afterwards for who wants to see all."""
+        if event["state"] != "end":
+            if self._live:
+                stage = stage or Stage(time.monotonic())
+                stage.text = printable(event["text"], limit=200)
+                self._stages[event["stage"]] = stage
+                self._draw_from_now_on()
+        elif self._verbose and not self._quiet and not self._shared:
+            took = format_duration(event["elapsed_s"]) if "elapsed_s" in event else "passed"
+            self._print(self._style.dim(f"{printable(event['text'], limit=200)}: {took}"))
 
     def _end(self, stage: Stage, elapsed_s: float) -> None:
         if elapsed_s >= _WORTH_KEEPING_S and not self._shared:
@@ -143,6 +157,11 @@ class Progress:
     def _print(self, line: str) -> None:
         self._erase()
         _write(line + self._line_end)
+        self._draw()
+
+    def _draw_from_now_on(self) -> None:
+        if not self._drawn:
+            signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
         self._draw()
 
     def _draw(self) -> None:

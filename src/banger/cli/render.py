@@ -10,6 +10,9 @@ from banger.core.untrusted import printable
 
 _CELL_LIMIT = 60
 NOTHING = "-"
+# The phases of a start in their order; what contains others is not among them.
+BOOT_PHASES = ("initramfs", "vmm", "kernel", "disks", "agent", "network", "ssh")
+_BAR_MARKS = 40
 
 
 class Style:
@@ -95,6 +98,18 @@ def format_duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def render_bar(timings_s: Mapping[str, float]) -> str:
+    """How long each phase of a start took, each with a mark for every fortieth of the whole: `kernel 0.9s ####`."""
+    shown = [(name, timings_s[name]) for name in BOOT_PHASES if name in timings_s]
+    total_s = sum(seconds for _, seconds in shown) or 1.0
+    parts = [f"{name} {_seconds(s)} {'#' * max(1, round(_BAR_MARKS * s / total_s))}" for name, s in shown]
+    return "  ".join(parts)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}s" if seconds >= 0.1 else f"{seconds * 1000:.0f}ms"
 
 
 def short_digest(digest: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from banger.api.client import error_from
@@ -10,7 +11,7 @@ from banger.cli import exits
 from banger.cli.arguments import Parser, add_json, vm_ref
 from banger.cli.failures import render_error
 from banger.cli.progress import Progress
-from banger.cli.render import render_json
+from banger.cli.render import render_bar, render_json
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -30,9 +31,34 @@ def add_quiet(parser: Parser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, no notices")
 
 
+def add_verbose(parser: Parser) -> None:
+    """`-v`, the same for every command that starts VMs."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="each check of the boot, and what took how long")
+
+
+def add_wait(parser: Parser) -> None:
+    """`--wait`, the same for every command that starts VMs."""
+    parser.add_argument(
+        "--wait",
+        metavar="WHAT",
+        choices=("agent", "ssh"),
+        default="agent",
+        help="ready when the `agent` answers (default), or its `ssh` server too",
+    )
+
+
+def waiting(options: Namespace) -> dict[str, str]:
+    """What a request says of `--wait`: nothing for what is the default."""
+    return {} if options.wait == "agent" else {"wait": options.wait}
+
+
 def follow(context: Context, options: Namespace, *, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
     """Send a request, show its progress, return its result."""
-    with Progress.for_terminal(context.environment, quiet=options.quiet) as progress, context.open() as daemon:
+    verbose = getattr(options, "verbose", False)
+    with (
+        Progress.for_terminal(context.environment, quiet=options.quiet, verbose=verbose) as progress,
+        context.open() as daemon,
+    ):
         for message in daemon.follow(path, body):
             if "result" in message:
                 return message["result"]
@@ -40,9 +66,15 @@ def follow(context: Context, options: Namespace, *, path: str, body: object) -> 
     raise AssertionError("`follow` ends with a result or an error")
 
 
-def run_on_targets(context: Context, options: Namespace, *, verb: str, done: str) -> int:
-    """Do it; the exit status is that of the first that went wrong. One that fails does not stop the others."""
-    result: TargetsResult = follow(context, options, path=f"/v1/vms/{verb}", body={"refs": options.vm})
+def run_on_targets(
+    context: Context, options: Namespace, *, verb: str, done: str, more: Mapping[str, object] | None = None
+) -> int:
+    """Do it; the exit status is that of the first that went wrong. One that fails does not stop the others.
+
+    `more` is what the request says besides its targets.
+    """
+    body = {"refs": options.vm, **(more or {})}
+    result: TargetsResult = follow(context, options, path=f"/v1/vms/{verb}", body=body)
     if options.json:
         context.write(render_json(result))
     status = exits.DONE
@@ -56,4 +88,6 @@ def run_on_targets(context: Context, options: Namespace, *, verb: str, done: str
         elif not options.json and not options.quiet:
             name = outcome["vm"]["name"] if outcome["vm"] is not None else outcome["ref"]
             context.write(f"{printable(name)} {done}\n")
+            if outcome["vm"] is not None and getattr(options, "verbose", False):
+                context.tell(context.error_style.dim(render_bar(outcome["vm"]["timings_s"])))
     return status

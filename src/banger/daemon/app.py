@@ -42,6 +42,7 @@ from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
@@ -194,6 +195,7 @@ def compose(
         chooser=parts.chooser,
         networks=parts.networks,
         boot_files=parts.boot_files,
+        await_guest=AwaitGuest(layout=layout, networks=parts.networks),
         clock=parts.clock,
     )
     stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)

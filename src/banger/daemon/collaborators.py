@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -76,6 +76,9 @@ class Networks(Protocol):
         """Raise `Unavailable` with a hint when this host cannot give a VM a network."""
 
     async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity: ...
+
+    def is_up(self, addresses: Iterable[str]) -> bool:
+        """Whether a guest that has these addresses has its network."""
 
 
 class DataDisks(Protocol):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from banger.api.messages import VmDetail, VmView
+from banger.api.messages import ReadinessView, VmDetail, VmView
 from banger.core.layout import Layout
 from banger.core.vm import State
 from banger.daemon.supervisor import Supervisor
+from banger.guest.readiness import CheckOutcome, outcomes_of_start
 from banger.store.records import VmRecord
 
 
@@ -42,6 +43,18 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
         "pid": live.machine.identity.pid if live is not None else None,
         "restart_needed": find_pending(record),
         "ttl_left_s": record.lifetime.left_s if record.lifetime is not None else None,
+        "timings_s": {name: round(seconds, 4) for name, seconds in record.timings_s.items()},
+        "checks": [view_check(check) for check in outcomes_of_start(record.timings_s)],
+    }
+
+
+def view_check(check: CheckOutcome) -> ReadinessView:
+    """One check of a guest's readiness."""
+    return {
+        "name": check.name,
+        "state": check.outcome.value,
+        "elapsed_s": None if check.elapsed_s is None else round(check.elapsed_s, 4),
+        "hint": check.hint,
     }
 
 
@@ -73,5 +86,4 @@ def view_detail(record: VmRecord, supervisor: Supervisor, layout: Layout) -> VmD
         "directory": str(directory),
         "disk_used_bytes": used_bytes,
         "boot_id": record.boot_id,
-        "timings_s": {name: round(seconds, 4) for name, seconds in record.timings_s.items()},
     }

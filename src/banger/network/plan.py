@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, ip_address
 from typing import Final
 
 OPEN_FILES_LIMIT: Final = 4096
@@ -99,3 +99,8 @@ def relay_argv(
         f"--passt-messages={passt_messages}",
         *options,
     )
+
+
+def reaches_out(addresses: Iterable[str]) -> bool:
+    """Whether one of the guest's own addresses (IPv4) belongs to more than the guest itself."""
+    return any(not ip_address(address).is_loopback for address in addresses)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from banger.core.errors import Unavailable
 from banger.core.processes import ProcessIdentity, read_identity
 from banger.core.sockets import listen_unix
 from banger.core.untrusted import printable
-from banger.network.plan import DEFAULT_NETWORK, passt_argv, relay_argv
+from banger.network.plan import DEFAULT_NETWORK, passt_argv, reaches_out, relay_argv
 
 _READY_DEADLINE_S: Final = 10.0
 _READY: Final = b"ready"
@@ -42,6 +43,10 @@ class UserNetworks:
                 hint="install it (Debian: apt-get install passt) or leave out --nat",
                 program=self._passt,
             )
+
+    def is_up(self, addresses: Iterable[str]) -> bool:
+        """Whether a guest with these addresses has one of a network, whichever its image chose."""
+        return reaches_out(addresses)
 
     async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
         """Start the network of a VM. The VMM then connects to `socket` (a stream of frames), within a minute.

@@ -83,3 +83,25 @@ def test_short_stages_leave_no_line(capfd: pytest.CaptureFixture[str]) -> None:
         progress.event(stage("begin"))
         progress.event(stage("end", elapsed_s=0.2))
     assert "\n" not in capfd.readouterr().err
+
+
+def test_details_are_lines_only_for_who_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    for verbose in (False, True):
+        with Progress(live=False, quiet=False, verbose=verbose, style=Style(enabled=False)) as progress:
+            progress.event(stage("begin"))
+            progress.event(stage("begin", stage="kernel", text="booting box: kernel", detail=True))
+            progress.event(stage("end", stage="kernel", text="box: kernel", detail=True, elapsed_s=1.5))
+            progress.event(stage("end", stage="disks", text="box: disks", detail=True))
+            progress.event(stage("end", elapsed_s=2.0))
+    assert capfd.readouterr().err == "booting\nbooting\nbox: kernel: 1.5 s\nbox: disks: passed\n"
+
+
+def test_details_show_live_and_leave_no_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress(live=True, quiet=False, style=Style(enabled=False)) as progress:
+        progress.event(stage("begin"))
+        progress.event(stage("begin", stage="kernel", text="booting box: kernel", detail=True))
+        progress.event(stage("end", stage="kernel", text="box: kernel", detail=True, elapsed_s=9.0))
+        progress.event(stage("end", elapsed_s=0.2))
+    written = capfd.readouterr().err
+    assert "\r\x1b[Kbooting box: kernel" in written
+    assert "\n" not in written

@@ -12,7 +12,7 @@ from banger.cli.commands.vm_list import render_vms
 from banger.cli.commands.vm_logs import clean_console
 from banger.cli.commands.workspace_export import render_summary
 from banger.cli.failures import error_json, render_error
-from banger.cli.render import Style, format_age, format_duration, render_fields, render_json, render_table
+from banger.cli.render import Style, format_age, format_duration, render_bar, render_fields, render_json, render_table
 from banger.core.errors import KINDS, Denied, NotFound, Unavailable
 
 PLAIN = Style(enabled=False)
@@ -158,3 +158,10 @@ def test_checks_of_doctor() -> None:
         "\n1 passed, 1 warning, 1 failed\n"
     )
     assert "\x1b[31mFAIL\x1b[0m" in render_checks(checks, COLOURS)  # type: ignore[arg-type]  # as above
+
+
+def test_a_bar_of_phases() -> None:
+    timings_s = {"start": 2.0, "agent": 0.5, "kernel": 1.4, "vmm": 0.05, "disks": 0.05, "guest": 1.95}
+    assert render_bar(timings_s) == f"vmm 50ms #  kernel 1.4s {'#' * 28}  disks 50ms #  agent 0.5s {'#' * 10}"
+    assert render_bar({"agent": 0.0}) == "agent 0ms #"
+    assert render_bar({}) == ""

@@ -8,7 +8,10 @@ from banger.api.messages.vms import VmView
 
 
 class StageEvent(TypedDict):
-    """A named stage began, moved or ended. `done` and `total` are in `unit` when known."""
+    """A named stage began, moved or ended. `done` and `total` are in `unit` when known.
+
+    `detail` marks a part of another stage: shown live, and elsewhere only to who asked for more.
+    """
 
     event: Literal["stage"]
     stage: str
@@ -18,6 +21,7 @@ class StageEvent(TypedDict):
     total: NotRequired[int]
     unit: NotRequired[Literal["bytes", "files", "packages"]]
     elapsed_s: NotRequired[float]
+    detail: NotRequired[bool]
 
 
 class NoticeEvent(TypedDict):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from banger.api.messages.errors import ErrorView
 
 VmState = Literal["creating", "stopped", "starting", "running", "paused", "stopping", "deleting"]
+
+
+class ReadinessView(TypedDict):
+    """A check of a guest's readiness: `kernel`, `agent`, `disks`, `network`, `ssh`.
+
+    `elapsed_s` null where nobody can tell; `skipped` is what does not apply or was not waited for.
+    """
+
+    name: str
+    state: Literal["pass", "fail", "skipped"]
+    elapsed_s: float | None
+    hint: str
 
 
 class WorkspaceView(TypedDict):
@@ -19,7 +31,10 @@ class WorkspaceView(TypedDict):
 
 
 class VmView(TypedDict):
-    """One VM as `list` and `show` tell it. Sizes in bytes unless the name says otherwise; times in Unix seconds."""
+    """One VM as `list` and `show` tell it. Sizes in bytes unless the name says otherwise; times in Unix seconds.
+
+    `timings_s` and `checks` are how long each phase of the last start took, and what it waited for.
+    """
 
     id: str
     name: str
@@ -39,21 +54,22 @@ class VmView(TypedDict):
     pid: int | None
     restart_needed: list[str]
     ttl_left_s: float | None
+    timings_s: dict[str, float]
+    checks: list[ReadinessView]
 
 
 class VmDetail(VmView):
-    """What `show` adds: digests, paths on the host and how long each phase of the last start took."""
+    """What `show` adds: digests and paths on the host."""
 
     image_digest: str
     kernel_digest: str
     directory: str
     disk_used_bytes: int
     boot_id: str
-    timings_s: dict[str, float]
 
 
 class VmTargets(TypedDict):
-    """Body of `POST /v1/vms/start|stop|delete` (progress): which VMs, by name, id or unambiguous id prefix."""
+    """Body of `POST /v1/vms/stop|delete` (progress): which VMs, by name, id or unambiguous id prefix."""
 
     refs: list[str]
 
@@ -94,6 +110,13 @@ class CreateRequest(SpecRequest):
     """Body of `POST /v1/vms/create` (progress). `start` also boots the VM."""
 
     start: bool
+
+
+class StartRequest(TypedDict):
+    """Body of `POST /v1/vms/start` (progress). `wait`: how ready they have to be, the agent by default."""
+
+    refs: list[str]
+    wait: NotRequired[Literal["agent", "ssh"]]
 
 
 class TargetOutcome(TypedDict):

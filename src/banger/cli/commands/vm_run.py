@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from banger.cli.arguments import Parser
 from banger.cli.guest import declare_environment, exchange, guest_environment, parse_environment, plan_pty
 from banger.cli.progress import Progress
-from banger.cli.render import format_duration
-from banger.cli.targets import add_quiet
+from banger.cli.render import format_duration, render_bar
+from banger.cli.targets import add_quiet, add_verbose, add_wait
 from banger.core.errors import Invalid
 from banger.core.names import parse_vm_name
 from banger.core.sizes import GIB, MIB, TIB, format_size, parse_size
@@ -56,7 +56,9 @@ def declare(parser: Parser) -> None:
     parser.add_argument("-d", "--detach", action="store_true", help="make it ready, print its name, and return")
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
     declare_environment(parser)
+    add_wait(parser)
     add_quiet(parser)
+    add_verbose(parser)
     parser.take_command()
 
 
@@ -82,10 +84,12 @@ def run(context: Context, options: Namespace) -> int:
         "stdin": not options.detach,
         "environment": environment,
     }
-    with Progress.for_terminal(context.environment, quiet=options.quiet) as progress:
+    if options.wait != "agent":
+        request["wait"] = options.wait
+    with Progress.for_terminal(context.environment, quiet=options.quiet, verbose=options.verbose) as progress:
         if path is None and not options.no_workspace:
             progress.notice("you are not in a git repository: the VM gets no workspace")
-        ready = Ready(progress, shell=options.command is None, detach=options.detach)
+        ready = Ready(progress, shell=options.command is None, detach=options.detach, verbose=options.verbose)
         result = exchange(
             context,
             path="/v1/vms/run",
@@ -107,8 +111,9 @@ def run(context: Context, options: Namespace) -> int:
 class Ready:
     """Turns the events of `run` into progress; the command's turn is in the middle of it."""
 
-    def __init__(self, progress: Progress, *, shell: bool, detach: bool) -> None:
+    def __init__(self, progress: Progress, *, shell: bool, detach: bool, verbose: bool) -> None:
         self._progress = progress
+        self._verbose = verbose
         self._says_so = shell or detach or sys.stderr.isatty()
         self._vm: VmView | None = None
 
@@ -117,6 +122,8 @@ class Ready:
         if event["event"] == "vm":
             self._vm = event["vm"]
         elif event["event"] == "ready":
+            if self._verbose and self._vm is not None:
+                self._progress.done(render_bar(self._vm["timings_s"]))
             if self._says_so:
                 self._progress.done(self._sentence(float(event["elapsed_s"])))
             self._progress.share()

@@ -53,6 +53,7 @@ def render_vm(vm: VmDetail, style: Style) -> str:
         ("boot id", vm["boot_id"]),
         ("directory", vm["directory"]),
         ("last start", "\n".join(f"{name}: {format_duration(s)}" for name, s in vm["timings_s"].items())),
+        ("ready", ", ".join(check["name"] for check in vm["checks"] if check["state"] == "pass")),
     ]
     return render_fields([field for field in fields if field[1]], style)
 

@@ -15,6 +15,7 @@ from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.supervisor import Supervisor
+from banger.guest.readiness import Wait
 from banger.store.connection import Database
 from banger.store.records import VmRecord, list_vms, resolve_vm
 
@@ -45,9 +46,9 @@ class Lifecycle:
         self._change = change
         self._delete = delete
 
-    async def start(self, request: Request, record: VmRecord) -> VmRecord:
+    async def start(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
         async with self._supervisor.lock(record.id):
-            return await self._start(request, await self._again(record))
+            return await self._start(request, await self._again(record), wait=wait)
 
     async def stop(self, request: Request, record: VmRecord) -> VmRecord:
         async with self._supervisor.lock(record.id):

@@ -28,6 +28,7 @@ from banger.daemon.operations.workspaces import Packing, Workspaces
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
+from banger.guest.readiness import Wait
 from banger.store.connection import Database
 from banger.store.records import VmRecord, set_ephemeral
 from banger.workspace.repository import Repository, inspect_repository
@@ -99,7 +100,8 @@ class RunVm:
         try:
             async with self._supervisor.lock(record.id):
                 await self._create(request, record)
-            record = await self._prepare(request, replace(record, state=State.STOPPED), repository)
+            wait = asked.get("wait", "agent")
+            record = await self._prepare(request, replace(record, state=State.STOPPED), repository, wait=wait)
             if not asked["ephemeral"]:
                 await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                 record = replace(record, ephemeral=False)
@@ -117,10 +119,12 @@ class RunVm:
             if not kept:
                 await shielded(self._remove(request, record))
 
-    async def _prepare(self, request: Request, record: VmRecord, repository: Repository | None) -> VmRecord:
+    async def _prepare(
+        self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait
+    ) -> VmRecord:
         """Boot, with the repository being packed meanwhile, and put it in."""
         async with self._supervisor.lock(record.id), Packing(self._workspaces, repository) as packing:
-            record = await self._start(request, record)
+            record = await self._start(request, record, wait=wait)
             if repository is None:
                 return record
             channel = self._supervisor.channel(record.id, record.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -10,19 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from banger.core.clock import Clock
-from banger.core.errors import BangerError, Failed
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout
-from banger.core.untrusted import printable_lines
 from banger.core.vm import State, check_move
 from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks
-from banger.daemon.context import Request
-from banger.daemon.guest_channel import connect_guest, reconnect_to
+from banger.daemon.context import Report, Request
+from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.teardown import Teardown, write_identity
 from banger.daemon.supervisor import Live, Supervisor
 from banger.guest.channel import Channel
+from banger.guest.readiness import Wait
 from banger.hypervisor.contract import DiskSpec, MachineSpec, NetworkSpec, RunningMachine
 from banger.image.store import Image
 from banger.kernel.store import Kernel
@@ -32,17 +31,17 @@ from banger.store.records import OpenOperation, VmRecord, set_running, set_state
 log = logging.getLogger(__name__)
 
 KIND = "start"
-HELLO_DEADLINE_S: Final = 120.0  # a loaded host under software emulation; a working one needs two seconds
-CONSOLE_TAIL_LINES: Final = 12
 
 
 @dataclass(slots=True)
 class Boot:
-    """What is known while a VM starts."""
+    """What is known while a VM starts. `wait` is how ready it has to be."""
 
     image: Image
     kernel: Kernel
     chosen: Chosen
+    report: Report
+    wait: Wait
     machine: RunningMachine | None = None
     channel: Channel | None = None
 
@@ -64,6 +63,7 @@ class StartVm:
         chooser: Chooser,
         networks: Networks,
         boot_files: BootFiles,
+        await_guest: AwaitGuest,
         clock: Clock,
     ) -> None:
         self._layout = layout
@@ -75,10 +75,11 @@ class StartVm:
         self._chooser = chooser
         self._networks = networks
         self._boot_files = boot_files
+        self._await_guest = await_guest
         self._clock = clock
 
-    async def __call__(self, request: Request, record: VmRecord) -> VmRecord:
-        """Start a stopped VM and return its new record; a running one is returned as it is.
+    async def __call__(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
+        """Start a stopped VM and return its new record when it is ready; a running one is returned as it is.
 
         The caller holds the VM's lock. Whatever goes wrong, the VM is stopped afterwards and its disk is kept.
         """
@@ -86,7 +87,8 @@ class StartVm:
             return record
         check_move(record.name, record.state, State.STARTING)
         kernel = self._kernels.read(record.spec.kernel_digest)
-        boot = Boot(self._images.read(record.spec.image_digest), kernel, await self._chooser.choose(kernel))
+        image = self._images.read(record.spec.image_digest)
+        boot = Boot(image, kernel, await self._chooser.choose(kernel), request.report, wait)
         if record.spec.nat:
             self._networks.check()
         began_s = time.monotonic()
@@ -104,7 +106,8 @@ class StartVm:
                 timings_s={**timings, "start": time.monotonic() - began_s},
             )
 
-        request.report({"event": "stage", "stage": "boot", "text": f"booting {record.name}", "state": "begin"})
+        stage = f"boot.{record.id[:8]}"
+        request.report({"event": "stage", "stage": stage, "text": f"booting {record.name}", "state": "begin"})
         await self._journal.roll_back_on_failure(
             kind=KIND,
             operation_id=f"{request.operation}.{KIND}.{record.id[:8]}",
@@ -118,7 +121,7 @@ class StartVm:
         request.report(
             {
                 "event": "stage",
-                "stage": "boot",
+                "stage": stage,
                 "text": f"booted {record.name}",
                 "state": "end",
                 "elapsed_s": time.monotonic() - began_s,
@@ -167,7 +170,9 @@ class StartVm:
             assert boot is not None
             assert boot.machine is not None
             began_s = time.monotonic()
-            boot.channel = await self._first_word(record, boot.machine)
+            ready = await self._await_guest(boot.report, record, boot.machine, wait=boot.wait)
+            boot.channel = ready.channel
+            timings.update(ready.timings_s)
             await timed("guest", began_s)
             self._supervisor.add(
                 record.id, Live(machine=boot.machine, channel=boot.channel, connect=reconnect_to(files))
@@ -214,43 +219,4 @@ class StartVm:
             log=files.vmm_log,
             network=NetworkSpec(socket=files.network, mac=DEFAULT_NETWORK.guest_mac) if record.spec.nat else None,
             run_directory=files.run,
-        )
-
-    async def _first_word(self, record: VmRecord, machine: RunningMachine) -> Channel:
-        """Wait until the guest answers or the VMM ends, whichever comes first."""
-        connecting = asyncio.ensure_future(
-            connect_guest(self._layout.vm(record.id), first=True, deadline_s=HELLO_DEADLINE_S)
-        )
-        ending = asyncio.ensure_future(machine.wait())
-        try:
-            await asyncio.wait((connecting, ending), return_when=asyncio.FIRST_COMPLETED)
-            if connecting.done():
-                try:
-                    channel = connecting.result()
-                except BangerError as error:
-                    raise self._boot_failure(record, error.summary) from error
-                if channel.hello.phase != "running":
-                    await channel.aclose()
-                    raise self._boot_failure(record, f"the guest got no further than {channel.hello.phase!a}")
-                return channel
-            raise self._boot_failure(record, f"the VMM ended before the guest answered: {ending.result().reason}")
-        finally:
-            ending.cancel()
-            if not connecting.done():
-                connecting.cancel()
-                await asyncio.wait((connecting,))
-
-    def _boot_failure(self, record: VmRecord, reason: str) -> Failed:
-        console = self._layout.vm(record.id).console
-        try:
-            tail = printable_lines(console.read_bytes()[-4096:]).splitlines()[-CONSOLE_TAIL_LINES:]
-        except OSError:
-            tail = []
-        log.error("%s did not boot: %s\n%s", record.name, reason, "\n".join(tail))
-        return Failed(
-            f"{record.name} did not boot: {reason}",
-            hint="the last lines of its console follow; `banger doctor` checks this host"
-            if tail
-            else "run `banger doctor`",
-            console="\n".join(tail),
         )

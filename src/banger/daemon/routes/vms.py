@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from starlette.routing import Route
 
@@ -12,6 +13,7 @@ from banger.api.messages import (
     CreateRequest,
     KillRequest,
     RunRequest,
+    StartRequest,
     TargetOutcome,
     TargetsResult,
     VmTargets,
@@ -42,7 +44,7 @@ class VmRoutes:
         return [
             Route("/v1/vms", requests.plain(self.list), methods=["GET"]),
             Route("/v1/vms/run", requests.stream(self.run), methods=["POST"]),
-            Route("/v1/vms/start", requests.progress(self.each(lifecycle.start)), methods=["POST"]),
+            Route("/v1/vms/start", requests.progress(self.start), methods=["POST"]),
             Route("/v1/vms/stop", requests.progress(self.each(lifecycle.stop)), methods=["POST"]),
             Route("/v1/vms/create", requests.progress(self.create), methods=["POST"]),
             Route("/v1/vms/restart", requests.progress(self.each(lifecycle.restart)), methods=["POST"]),
@@ -88,6 +90,11 @@ class VmRoutes:
         )
         apply = self._services.lifecycle.change
         return await self.on_targets(request, asked["refs"], lambda request, record: apply(request, record, change))
+
+    async def start(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, StartRequest)
+        start = partial(self._services.lifecycle.start, wait=asked.get("wait", "agent"))
+        return await self.on_targets(request, asked["refs"], start)
 
     def each(self, act: Act) -> Callable[[Request, PathParameters, bytes], Awaitable[object]]:
         """A handler that does `act` to every VM that the request names."""
