@@ -33,7 +33,7 @@ class Bare:
         """Everything that is there before the clock starts."""
         self.kernel = await HostKernels(self.layout).ensure("debian-cloud", lambda _progress: None)
         self.image = await HostImages(self.layout).ensure("debian-bookworm", lambda _progress: None)
-        boot_files = BootFiles(layout=self.layout)
+        boot_files = BootFiles(layout=self.layout, user_key=self.layout.user_key)
         chosen = await QemuChooser(self.layout, boot_files).choose(self.kernel)
         self.command_line = chosen.command_line
         self.accelerator = "kvm" if chosen.hypervisor.name == "qemu-kvm" else "tcg"

@@ -35,7 +35,12 @@ def test_pages_read_as_agreed(world: World, name: str) -> None:
     """The expected texts are in tests/cli/golden; read the difference before you replace one."""
     done = world.run(*PAGES[name])
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == (GOLDEN / f"{name}.txt").read_text()
+    assert same_everywhere(done.stdout.decode()) == (GOLDEN / f"{name}.txt").read_text()
+
+
+def same_everywhere(page: str) -> str:
+    """A page without what it says of the computer that the test runs on."""
+    return re.sub(r"default: [^,()]+, host\)", "default: ..., host)", page)
 
 
 def test_no_golden_page_is_left_over() -> None:
@@ -91,7 +96,7 @@ def test_help_can_be_asked_for_in_many_ways(world: World, words: tuple[str, ...]
 )
 def test_help_of_a_command_in_many_ways(world: World, words: tuple[str, ...]) -> None:
     done = world.run(*words)
-    assert (done.returncode, done.stdout.decode()) == (0, (GOLDEN / "vm-run.txt").read_text())
+    assert (done.returncode, same_everywhere(done.stdout.decode())) == (0, (GOLDEN / "vm-run.txt").read_text())
 
 
 def test_version_in_one_line(world: World) -> None:

@@ -25,6 +25,7 @@ IMAGE = {
     "source": "debian",
 }
 DETAIL = {
+    "origins": {"image": "built-in", "vcpu": "host", "memory_mib": "config", "disk_bytes": "flag"},
     "image_digest": "sha256:11",
     "kernel_digest": "sha256:22",
     "directory": "/x",
@@ -57,7 +58,11 @@ def test_list_of_nothing(world: World, daemon: FakeDaemon) -> None:
 def test_show(world: World, daemon: FakeDaemon) -> None:
     daemon.answers("GET", "/v1/vms/box", view_vm() | DETAIL)
     shown = world.run("vm", "show", "box").stdout.decode()
-    assert "debian-bookworm (sha256:11)" in shown
+    assert "debian-bookworm (built-in), sha256:11\n" in shown
+    assert "2 (host)\n" in shown
+    assert "2 GiB (config)\n" in shown
+    assert "8 GiB (flag), 1 MiB used" in shown
+    assert "debian-6.1, sha256:22\n" in shown
     assert "boot: 1.2 s" in shown
     assert json.loads(world.run("vm", "show", "box", "--json").stdout) == view_vm() | DETAIL
 

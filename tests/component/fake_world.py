@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.world import REPOSITORY, World
 
@@ -17,6 +18,11 @@ class FakeWorld(World):
 
     def start_daemon(self, *, failpoints: str = "", vmm: str = "") -> None:
         """Start the daemon and wait until it answers. `vmm` is what `tests.fakes.vmm` does instead of working."""
+        said = self.spawn_daemon(failpoints=failpoints, vmm=vmm)
+        assert said == b"ready\n", (said, self.log_tail())
+
+    def spawn_daemon(self, *, failpoints: str = "", vmm: str = "") -> bytes:
+        """Start the daemon; what it says about that."""
         read, write = os.pipe()
         environment = {
             **self.environment,
@@ -35,8 +41,21 @@ class FakeWorld(World):
         )
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
-            said = pipe.readline()
-        assert said == b"ready\n", (said, self.log_tail())
+            return pipe.readline()
+
+    def configure(self, text: str) -> Path:
+        """Write the configuration file, which a daemon reads when it starts."""
+        file = self.root / "config" / "banger" / "config.toml"
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def restart_daemon(self) -> None:
+        """End the daemon in order and start another one."""
+        assert self.daemon is not None
+        self.daemon.terminate()
+        assert self.daemon.wait(30) == 0, self.log_tail()
+        self.start_daemon()
 
     def daemon_pid(self) -> int | None:
         return self.daemon.pid if self.daemon is not None and self.daemon.poll() is None else None

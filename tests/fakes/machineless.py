@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from banger.core.clock import RandomIds, SystemClock
+from banger.core.config.defaults import Defaults, apply_configuration
+from banger.core.config.parsing import Configuration
 from banger.core.errors import Failed, NotFound
 from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
 from banger.core.sockets import listen_unix
 from banger.daemon.__main__ import main
-from banger.daemon.app import Collaborators
-from banger.daemon.defaults import Defaults
+from banger.daemon.app import Collaborators, choose_user_key
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
@@ -205,15 +206,19 @@ class FakeUptime:
         return self._real.boot_id()
 
 
-def fake_collaborators(layout: Layout) -> Collaborators:
+def fake_collaborators(layout: Layout, configuration: Configuration) -> Collaborators:
+    user_key = choose_user_key(layout, configuration)
+    defaults = Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30, image="fake", kernel="fake")
     return Collaborators(
         images=FakeImages(layout),
         kernels=FakeKernels(layout),
         chooser=FakeChooser(),
-        boot_files=BootFiles(layout=layout),
+        boot_files=BootFiles(layout=layout, user_key=user_key),
         networks=FakeNetworks(),
         disks=FakeDisks(),
-        defaults=Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30, image="fake", kernel="fake"),
+        configuration=configuration,
+        defaults=apply_configuration(defaults, configuration),
+        user_key=user_key,
         clock=SystemClock(),
         uptime=FakeUptime(),
         interval_s=float(os.environ.get("BANGER_TEST_INTERVAL_S", "60")),

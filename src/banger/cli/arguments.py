@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from banger.core.errors import Invalid
@@ -41,6 +41,7 @@ class Parser(argparse.ArgumentParser):
         self._words = " ".join(words)
         self._takes_command = False
         self._command_after: int | None = None
+        self._explain: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
         super().__init__(
             prog=f"banger {self._words}",
             add_help=False,
@@ -52,6 +53,14 @@ class Parser(argparse.ArgumentParser):
         action = super().add_argument(*names, **settings)
         self.listed.append(action)
         return action
+
+    def explain(self, describe: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Let `{words}` in the options' help texts stand for what `describe` says of an environment."""
+        self._explain = describe
+
+    def described(self, environment: Mapping[str, str]) -> Mapping[str, str]:
+        """What `{words}` in the options' help texts stand for; nothing when they are meant as they are."""
+        return {} if self._explain is None else self._explain(environment)
 
     def take_command(self, *, after: int | None = None) -> None:
         """A command for the guest may follow `--`, or, with `after`, begin as the positional after so many others."""

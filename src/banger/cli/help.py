@@ -6,7 +6,7 @@ from banger.cli.table import COMMANDS, GROUPS, TOP, Command, Group, commands_bel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Final
 
     from banger.cli.arguments import CommandModule, Parser
@@ -76,7 +76,7 @@ def group_page(group: Group) -> str:
     )
 
 
-def command_page(command: Command, module: CommandModule, parser: Parser) -> str:
+def command_page(command: Command, module: CommandModule, parser: Parser, environment: Mapping[str, str]) -> str:
     """What `--help` prints after a command."""
     options: list[tuple[str, str]] = []
     positionals: list[tuple[str, str]] = []
@@ -86,6 +86,8 @@ def command_page(command: Command, module: CommandModule, parser: Parser) -> str
         if action.option_strings and action.nargs != 0:
             shown += f" {metavar}"
         (options if action.option_strings else positionals).append((shown, str(action.help)))
+    if described := parser.described(environment):
+        options = [(shown, text.format_map(described)) for shown, text in options]
     lines = [f"usage: banger {' '.join(command.words)} {module.USAGE}".rstrip(), "", *module.DESCRIPTION.splitlines()]
     if positionals:
         lines += ["", *_entries(positionals, _OPTION_WIDTH)]

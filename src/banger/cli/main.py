@@ -91,7 +91,7 @@ def _run(command: Command, words: list[str], environment: Mapping[str, str], dae
     if not HELP_WORDS.isdisjoint(own):
         from banger.cli.help import command_page
 
-        sys.stdout.write(command_page(command, module, parser))
+        sys.stdout.write(command_page(command, module, parser, environment))
         return 0
     options = parser.parse(words)
     from banger.cli.context import Context

@@ -26,7 +26,8 @@ def parse_object(text: str | bytes) -> Mapping[str, Any]:
 def read_dataclass(kind: type[Value], value: object) -> Value:
     """Make a `kind` of a JSON object whose members are exactly its fields; those with defaults may be missing.
 
-    Fields are `str`, `int`, `float` (also written as an integer), `bool`, or one of them or None. Raises `ValueError`.
+    Fields are `str`, `int`, `float` (also written as an integer), `bool`, or one of them or None, or a mapping from
+    `str` to `str`. Raises `ValueError`.
     """
     if not isinstance(value, dict):
         raise ValueError(f"not an object but {type(value).__name__}")
@@ -44,6 +45,10 @@ def read_dataclass(kind: type[Value], value: object) -> Value:
 
 
 def _read_value(name: str, hint: object, value: object) -> object:
+    if hint == Mapping[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+            raise ValueError(f"{name} is not an object of texts")
+        return value
     accepted = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if type(value) is int and int not in accepted and float in accepted:
         value = _to_float(name, value)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from banger.core.errors import Invalid, WrongState
-from banger.core.sizes import GIB, MIB, TIB, format_size
-
-VCPU_LIMIT: Final = 256
-MEMORY_MIB_LIMITS: Final = (64, 1024 * 1024)
-DISK_BYTES_LIMITS: Final = (64 * MIB, 16 * TIB)
-DEFAULT_DISK_BYTES: Final = 8 * GIB
+from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
+from banger.core.sizes import MIB, format_size
 
 
 class State(StrEnum):
@@ -61,17 +58,19 @@ class VmSpec:
     memory_mib: int
     disk_bytes: int
     nat: bool
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Who said each value, by field: `flag`, `config`, `host` or `built-in`; those of older VMs are not known."""
 
 
 def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:
     """Raise `Invalid` for sizes that no VM can have."""
     if not 1 <= vcpu <= VCPU_LIMIT:
         raise Invalid(f"{vcpu} vCPUs are not possible", hint=f"give --vcpu a number from 1 to {VCPU_LIMIT}")
-    low, high = MEMORY_MIB_LIMITS
-    if not low <= memory_mib <= high:
+    low, high = MEMORY_BYTES_LIMITS
+    if not low <= memory_mib * MIB <= high:
         raise Invalid(
             f"{format_size(memory_mib * MIB)} of memory is not possible",
-            hint=f"give --memory a size from {format_size(low * MIB)} to {format_size(high * MIB)}",
+            hint=f"give --memory a size from {format_size(low)} to {format_size(high)}",
         )
     check_disk_size(disk_bytes)
 

@@ -17,12 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from banger.core.config.parsing import Configuration
+from banger.core.config.reading import find_home, read_configuration, read_log_level
 from banger.core.errors import BangerError, Unavailable
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
 from banger.core.sockets import connect_unix
 from banger.daemon.app import Collaborators, host_collaborators, serve
-from banger.daemon.logs import set_up_logging
+from banger.daemon.logs import set_log_level, set_up_logging
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def prepare(layout: Layout) -> None:
         make_private_directory(directory)
 
 
-def main(gather: Callable[[Layout], Collaborators] = host_collaborators) -> int:
+def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collaborators) -> int:
     """Serve until told to end; the exit status says whether it began. Tests pass collaborators of their own."""
     os.umask(0o077)
     ready_descriptor = os.environ.pop("BANGER_READY_FD", None)
@@ -89,7 +91,10 @@ def main(gather: Callable[[Layout], Collaborators] = host_collaborators) -> int:
         set_up_logging(layout.daemon_log)
         log.info("the daemon begins, pid %d", os.getpid())
         try:
-            asyncio.run(serve(layout, gather(layout), on_ready=lambda: readiness.tell("ready")))
+            configuration = read_configuration(layout.config_file, home=find_home(os.environ, uid=os.getuid()))
+            set_log_level(read_log_level(configuration, os.environ)[0])
+            parts = gather(layout, configuration)
+            asyncio.run(serve(layout, parts, on_ready=lambda: readiness.tell("ready")))
         finally:
             os.close(lock)
     except BangerError as error:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import getpass
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from banger.core.config.defaults import DEFAULT_IMAGE, DEFAULT_KERNEL
 from banger.core.debian import read_host_sources
 from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.progress import Progress
 from banger.core.threads import from_thread, run_in_thread
-from banger.daemon.defaults import DEFAULT_IMAGE, DEFAULT_KERNEL, Defaults, derive_defaults
 from banger.daemon.operations.boot_files import BootFiles
 from banger.disk.data import ensure_data_disk
 from banger.disk.rootfs import ArchiveTree
@@ -170,9 +169,3 @@ class HostDataDisks:
 
 def _waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
     return lambda: report(Progress(stage=stage, text=f"waiting for somebody else who is making {name}"))
-
-
-def read_host_defaults() -> Defaults:
-    """Defaults for this host."""
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return derive_defaults(cpus=len(os.sched_getaffinity(0)), memory_bytes=memory_bytes)

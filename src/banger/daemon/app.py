@@ -10,11 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from banger.core.clock import Clock, Ids, RandomIds, SystemClock
+from banger.core.config.defaults import Defaults, apply_configuration
+from banger.core.config.parsing import Configuration
+from banger.core.config.reading import read_host_defaults
 from banger.core.layout import Layout
 from banger.core.sockets import listen_unix
 from banger.daemon.adapters import (
@@ -22,10 +26,8 @@ from banger.daemon.adapters import (
     HostImages,
     HostKernels,
     QemuChooser,
-    read_host_defaults,
 )
 from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks
-from banger.daemon.defaults import Defaults
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.journal import Journal
@@ -73,7 +75,9 @@ class Collaborators:
         boot_files: BootFiles,
         networks: Networks,
         disks: DataDisks,
+        configuration: Configuration,
         defaults: Defaults,
+        user_key: Path,
         clock: Clock,
         uptime: Uptime,
         interval_s: float,
@@ -86,7 +90,9 @@ class Collaborators:
         self.boot_files = boot_files
         self.networks = networks
         self.disks = disks
+        self.configuration = configuration
         self.defaults = defaults
+        self.user_key = user_key
         self.clock = clock
         self.uptime = uptime
         self.interval_s = interval_s
@@ -94,9 +100,10 @@ class Collaborators:
         self.failpoints = failpoints
 
 
-def host_collaborators(layout: Layout) -> Collaborators:
+def host_collaborators(layout: Layout, configuration: Configuration) -> Collaborators:
     """The real things."""
-    boot_files = BootFiles(layout=layout)
+    user_key = choose_user_key(layout, configuration)
+    boot_files = BootFiles(layout=layout, user_key=user_key)
     return Collaborators(
         images=HostImages(layout),
         kernels=HostKernels(layout),
@@ -104,7 +111,9 @@ def host_collaborators(layout: Layout) -> Collaborators:
         boot_files=boot_files,
         networks=UserNetworks(python=sys.executable),
         disks=HostDataDisks(layout),
-        defaults=read_host_defaults(),
+        configuration=configuration,
+        defaults=apply_configuration(read_host_defaults(), configuration),
+        user_key=user_key,
         clock=SystemClock(),
         uptime=SystemUptime(),
         interval_s=RECONCILE_INTERVAL_S,
@@ -113,11 +122,17 @@ def host_collaborators(layout: Layout) -> Collaborators:
     )
 
 
+def choose_user_key(layout: Layout, configuration: Configuration) -> Path:
+    """The ssh key that guests accept: the user's own if the configuration names one."""
+    return layout.user_key if configuration.ssh_key_path is None else Path(configuration.ssh_key_path)
+
+
 async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], None]) -> None:
     """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running."""
     database = Database(layout.database)
     await database.open()
-    await ensure_user_key(layout.user_key)
+    if parts.user_key == layout.user_key:
+        await ensure_user_key(layout.user_key)
     supervisor = Supervisor()
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -202,7 +217,7 @@ def compose(
     kill = KillVm(journal=journal, teardown=teardown, supervisor=supervisor)
     pause = PauseVm(journal=journal, supervisor=supervisor)
     resume = ResumeVm(journal=journal, supervisor=supervisor)
-    lifetimes = Lifetimes(parts.uptime)
+    lifetimes = Lifetimes(parts.uptime, default_s=parts.defaults.ttl_s)
     change = ChangeVm(layout=layout, journal=journal, networks=parts.networks, lifetimes=lifetimes)
     delete = DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor)
     workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
@@ -255,7 +270,7 @@ def compose(
         run=run,
         create=create_machine,
         lifecycle=lifecycle,
-        guests=Guests(layout=layout, supervisor=supervisor, plan=plan),
+        guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         doctor=Doctor(
@@ -280,6 +295,6 @@ def compose(
         lifetimes=lifetimes,
         journal=journal,
         interval_s=parts.interval_s,
-        stale_after_s=0.0,
+        stale_after_s=parts.defaults.auto_stop_stale_after_s,
     )
     return services, reconcile

@@ -31,11 +31,13 @@ class SystemUptime:
 class Lifetimes:
     """Begins lifetimes and counts them down."""
 
-    def __init__(self, uptime: Uptime) -> None:
+    def __init__(self, uptime: Uptime, *, default_s: float | None) -> None:
         self._uptime = uptime
+        self._default_s = default_s
 
     def begin(self, ttl_s: float | None) -> Lifetime | None:
-        """A lifetime of `ttl_s` seconds from now on; None and 0 mean for ever."""
+        """A lifetime of `ttl_s` seconds from now on; 0 means for ever and None the default."""
+        ttl_s = self._default_s if ttl_s is None else ttl_s
         if not ttl_s:
             return None
         return Lifetime(left_s=ttl_s, marked_s=self._uptime.now_s(), boot_id=self._uptime.boot_id())

@@ -12,7 +12,7 @@ from banger.daemon.context import OperationFilter
 LOG_LIMIT_BYTES: Final = 4 << 20
 
 
-def set_up_logging(path: Path, *, level: int = logging.INFO) -> None:
+def set_up_logging(path: Path) -> None:
     """Log to `path`, which is renamed to `.1` when it has grown to its limit."""
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_LIMIT_BYTES, backupCount=1, encoding="utf-8")
     handler.addFilter(OperationFilter())
@@ -21,5 +21,10 @@ def set_up_logging(path: Path, *, level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.addHandler(handler)
-    root.setLevel(level)
+    root.setLevel(logging.INFO)
     logging.getLogger("qemu").setLevel(logging.WARNING)
+
+
+def set_log_level(level: str) -> None:
+    """Log from `debug`, `info`, `warning` or `error` on."""
+    logging.getLogger().setLevel(level.upper())

@@ -81,6 +81,7 @@ def view_detail(record: VmRecord, supervisor: Supervisor, layout: Layout) -> VmD
         used_bytes = 0
     return {
         **view_vm(record, supervisor),
+        "origins": dict(record.spec.origins),
         "image_digest": record.spec.image_digest,
         "kernel_digest": record.spec.kernel_digest,
         "directory": str(directory),

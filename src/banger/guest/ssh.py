@@ -14,8 +14,13 @@ from banger.core.untrusted import printable
 
 async def ensure_user_key(path: Path) -> None:
     """Make the key that guests accept, unless it is there."""
-    if not path.exists() or not path.with_suffix(".pub").exists():
+    if not path.exists() or not public_half(path).exists():
         await _make_key(path, comment="banger")
+
+
+def public_half(path: Path) -> Path:
+    """The file with the public key that belongs to a private one (ssh-keygen(1))."""
+    return path.with_name(f"{path.name}.pub")
 
 
 async def make_host_key(path: Path) -> None:

@@ -14,7 +14,6 @@ from banger.core.errors import Invalid
 def options(**given: Any) -> Namespace:
     nothing: dict[str, Any] = {
         "path": None,
-        "image": None,
         "rm": False,
         "detach": False,
         "no_workspace": False,
@@ -33,7 +32,6 @@ def options(**given: Any) -> Namespace:
         ({"detach": True, "tty": True}, "-d and -t exclude each other"),
         ({"detach": True, "env": ["A=1"]}, "-d and -e exclude each other"),
         ({"path": ".", "no_workspace": True}, "PATH and --no-workspace exclude each other"),
-        ({"image": ""}, "the name of the image is empty"),
         ({"env": ["A"]}, "'A' does not set a variable"),
         ({"env": ["=1"]}, "'=1' does not set a variable"),
         ({"env": ["a b=1"]}, "'a b=1' does not set a variable"),

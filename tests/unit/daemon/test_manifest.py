@@ -22,6 +22,7 @@ SPEC = VmSpec(
     memory_mib=512,
     disk_bytes=1 << 30,
     nat=True,
+    origins={"vcpu": "host", "memory_mib": "flag"},
 )
 RECORD = VmRecord(
     id=IDENTITY,
@@ -85,6 +86,8 @@ def test_a_new_commit_replaces_it_and_a_failure_is_only_logged(files: VmLayout) 
         (("spec", "disk_bytes"), -1),
         (("spec", "nat"), "yes"),
         (("spec", "surplus"), "x"),
+        (("spec", "origins"), None),
+        (("spec", "origins"), {"vcpu": 1}),
         (("workspaces",), {}),
         (("workspaces",), [1]),
         (("workspaces",), [{"guest_path": 1}]),

@@ -1,4 +1,6 @@
+import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from banger.store.migrations import MIGRATIONS
 from banger.store.records import (
     VmRecord,
     WorkspaceRecord,
+    decode_spec,
     delete_vm,
+    encode_spec,
     end_operation,
     insert_operation,
     insert_vm,
@@ -31,6 +35,7 @@ SPEC = VmSpec(
     memory_mib=512,
     disk_bytes=1 << 30,
     nat=False,
+    origins={"vcpu": "host", "nat": "config"},
 )
 
 
@@ -57,6 +62,12 @@ async def test_a_vm_is_what_it_was_after_reopening(tmp_path: Path) -> None:
     (read,) = await database.call(list_vms)
     await database.close()
     assert (read.spec, read.state, read.problem, read.workspaces) == (SPEC, State.STOPPED, "p", (workspace,))
+
+
+def test_a_spec_of_before_there_were_origins_is_read() -> None:
+    old = json.loads(encode_spec(SPEC))
+    del old["origins"]
+    assert decode_spec(json.dumps(old)) == replace(SPEC, origins={})
 
 
 async def test_a_name_is_given_once_and_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ class VmView(TypedDict):
 
 
 class VmDetail(VmView):
-    """What `show` adds: digests and paths on the host."""
+    """What `show` adds: digests, paths on the host, and in `origins` who said each value of the spec: `flag`, `config`,
+    `host` or `built-in`.
+    """
+
+    origins: dict[str, str]
 
     image_digest: str
     kernel_digest: str
@@ -95,14 +99,14 @@ class ChangeRequest(VmTargets):
 
 
 class SpecRequest(TypedDict):
-    """What a new VM is to be; null means the default. `ttl_s` 0 means for ever."""
+    """What a new VM is to be; null means the default, also of `nat`. `ttl_s` 0 means for ever."""
 
     name: str | None
     image: str | None
     vcpu: int | None
     memory_mib: int | None
     disk_bytes: int | None
-    nat: bool
+    nat: bool | None
     ttl_s: float | None
 
 

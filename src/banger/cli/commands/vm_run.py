@@ -6,16 +6,17 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from banger.cli.arguments import Parser
 from banger.cli.guest import declare_environment, exchange, guest_environment, parse_environment, plan_pty
+from banger.cli.machine import declare_machine
 from banger.cli.progress import Progress
 from banger.cli.render import format_duration, render_bar
 from banger.cli.targets import add_quiet, add_verbose, add_wait
 from banger.core.errors import Invalid
 from banger.core.names import parse_vm_name
-from banger.core.sizes import GIB, MIB, TIB, format_size, parse_size
+from banger.core.sizes import MIB, format_size
 
 if TYPE_CHECKING:
     from banger.api.messages import RunRequest, VmView
@@ -37,21 +38,12 @@ EXAMPLES = (
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
     ("banger vm run --nat --vcpu 4 --memory 8G --disk 50G", "bigger, with a way out"),
 )
-VCPU_LIMIT: Final = 256
-MEMORY_LIMITS: Final = (64 * MIB, TIB)
-DISK_LIMITS: Final = (64 * MIB, 16 * TIB)
 
 
 def declare(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", nargs="?", help="a directory of a git repository")
     parser.add_argument("--name", metavar="NAME", type=parse_vm_name, help="the VM's name (default: one is made up)")
-    parser.add_argument("--image", metavar="IMAGE", help="what it boots (default: debian-bookworm)")
-    parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors (default: by this computer)")
-    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G (default: by this computer)")
-    parser.add_argument(
-        "--disk", metavar="SIZE", type=parse_disk, help=f"its own disk (default: {format_size(8 * GIB)})"
-    )
-    parser.add_argument("--nat", action="store_true", help="let it out to the internet; not to this computer")
+    declare_machine(parser)
     parser.add_argument("--rm", action="store_true", help="delete the VM when the command or shell ends")
     parser.add_argument("-d", "--detach", action="store_true", help="make it ready, print its name, and return")
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
@@ -152,8 +144,6 @@ def check_combination(options: Namespace) -> None:
         raise Invalid("-d and -e exclude each other", hint="give -e to `banger vm exec` afterwards")
     if options.path is not None and options.no_workspace:
         raise Invalid("PATH and --no-workspace exclude each other", hint="leave one of them out")
-    if options.image is not None and not options.image:
-        raise Invalid("the name of the image is empty", hint="`banger image list` shows what is here")
     parse_environment(options.env)
 
 
@@ -179,31 +169,3 @@ def find_path(options: Namespace, *, directory: str) -> str | None:
 def reminder(name: str) -> str:
     """What to do with a VM that still runs."""
     return f"{name} is still running: `banger vm exec {name}` gets back in, `banger vm delete {name}` removes it"
-
-
-def parse_vcpu(text: str) -> int:
-    """A number of virtual processors; raises `Invalid`."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or not 1 <= int(text) <= VCPU_LIMIT:
-        raise Invalid(f"--vcpu: {ascii(text)} is not possible", hint=f"give a number from 1 to {VCPU_LIMIT}")
-    return int(text)
-
-
-def parse_memory(text: str) -> int:
-    """MiB of memory; raises `Invalid`."""
-    size_bytes = _parse_within("--memory", text, MEMORY_LIMITS)
-    if size_bytes % MIB:
-        raise Invalid(f"--memory: {ascii(text)} is not a whole number of MiB", hint="write 512M or 4G")
-    return size_bytes // MIB
-
-
-def parse_disk(text: str) -> int:
-    """Bytes of a disk; raises `Invalid`."""
-    return _parse_within("--disk", text, DISK_LIMITS)
-
-
-def _parse_within(option: str, text: str, limits: tuple[int, int]) -> int:
-    size_bytes = parse_size(text)
-    if not limits[0] <= size_bytes <= limits[1]:
-        hint = f"give a size from {format_size(limits[0])} to {format_size(limits[1])}"
-        raise Invalid(f"{option}: {format_size(size_bytes)} is not possible", hint=hint)
-    return size_bytes

@@ -33,18 +33,23 @@ def run(context: Context, options: Namespace) -> int:
 
 def render_vm(vm: VmDetail, style: Style) -> str:
     """Names and values."""
+
+    def said(field: str) -> str:
+        origin = vm["origins"].get(field)
+        return f" ({origin})" if origin else ""
+
     used = f", {format_size(vm['disk_used_bytes'])} used on this computer"
     fields = [
         ("name", vm["name"]),
         ("id", vm["id"]),
         ("state", vm["state"] + (" (deleted when its command ends)" if vm["ephemeral"] else "")),
         ("problem", vm["problem"]),
-        ("image", f"{vm['image']} ({vm['image_digest']})"),
-        ("kernel", f"{vm['kernel']} ({vm['kernel_digest']})"),
-        ("vcpu", str(vm["vcpu"])),
-        ("memory", format_size(vm["memory_mib"] * MIB)),
-        ("disk", format_size(vm["disk_bytes"]) + used),
-        ("network", "outbound (--nat)" if vm["nat"] else "none"),
+        ("image", f"{vm['image']}{said('image')}, {vm['image_digest']}"),
+        ("kernel", f"{vm['kernel']}{said('kernel')}, {vm['kernel_digest']}"),
+        ("vcpu", str(vm["vcpu"]) + said("vcpu")),
+        ("memory", format_size(vm["memory_mib"] * MIB) + said("memory_mib")),
+        ("disk", format_size(vm["disk_bytes"]) + said("disk_bytes") + used),
+        ("network", ("outbound" if vm["nat"] else "none") + said("nat")),
         ("workspaces", "\n".join(map(_workspace, vm["workspaces"]))),
         ("created", format_time(vm["created_at_s"])),
         ("started", format_time(vm["started_at_s"]) if vm["started_at_s"] is not None else ""),

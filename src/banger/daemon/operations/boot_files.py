@@ -13,6 +13,7 @@ from banger.core.layout import Layout, VmLayout
 from banger.guest.agent import find_agent
 from banger.guest.initramfs import build_base_initramfs
 from banger.guest.seed import Seed, SeedFile
+from banger.guest.ssh import public_half
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 from banger.network.plan import DEFAULT_NETWORK
@@ -35,8 +36,9 @@ _KEPT_TMP: Final = (
 class BootFiles:
     """Writes initramfs files."""
 
-    def __init__(self, *, layout: Layout) -> None:
+    def __init__(self, *, layout: Layout, user_key: Path) -> None:
         self._layout = layout
+        self._public_key = public_half(user_key)
         self._bases: dict[str, Path] = {}
 
     async def write(self, *, record: VmRecord, image: Image, kernel: Kernel, files: VmLayout) -> None:
@@ -59,7 +61,7 @@ class BootFiles:
         return self._bases[key]
 
     def _seed(self, record: VmRecord, image: Image, files: VmLayout) -> Seed:
-        public_key = self._layout.user_key.with_suffix(".pub").read_bytes()
+        public_key = self._public_key.read_bytes()
         host_key = files.host_key
         network = DEFAULT_NETWORK if record.spec.nat else None
         return Seed(

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 from banger.api.messages import ImageView, KernelView
+from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_vm_name
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
-from banger.daemon.defaults import Defaults
 from banger.daemon.progress import reporter
 from banger.image.store import Image
 from banger.kernel.store import Kernel

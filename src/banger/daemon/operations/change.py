@@ -42,6 +42,12 @@ def plan_change(spec: VmSpec, change: Change) -> VmSpec:
         disk_bytes=spec.disk_bytes if change.disk_bytes is None else change.disk_bytes,
         nat=spec.nat if change.nat is None else change.nat,
     )
+    changed = [
+        field
+        for field in ("vcpu", "memory_mib", "disk_bytes", "nat")
+        if getattr(planned, field) != getattr(spec, field)
+    ]
+    planned = replace(planned, origins={**spec.origins, **dict.fromkeys(changed, "flag")})
     if planned.disk_bytes < spec.disk_bytes:
         raise Invalid(
             f"a disk of {format_size(spec.disk_bytes)} cannot become {format_size(planned.disk_bytes)}",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from banger.api.messages import CheckView, DoctorResult
+from banger.core.config.defaults import Defaults
 from banger.core.errors import Unavailable
 from banger.core.layout import Layout
 from banger.daemon.collaborators import Chooser, Images, Kernels
-from banger.daemon.defaults import Defaults
 from banger.guest.agent import agent_directory
 from banger.host.doctor import Outcome, Question, examine
 from banger.host.facts import Places, read_facts

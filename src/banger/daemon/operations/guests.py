@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
 from banger.core.errors import Denied
@@ -22,10 +23,11 @@ from banger.store.records import VmRecord
 class Guests:
     """Requests that need the channel to a guest, and none of which changes the VM itself."""
 
-    def __init__(self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm) -> None:
+    def __init__(self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm, user_key: Path) -> None:
         self._layout = layout
         self._supervisor = supervisor
         self._plan = plan
+        self._user_key = user_key
 
     async def exec(self, record: VmRecord, asked: ExecRequest, exchange: StreamExchange) -> ExitResult:
         """Run a command in a running VM."""
@@ -74,13 +76,12 @@ class Guests:
         self._supervisor.channel(record.id, record.name)
         files = self._layout.vm(record.id)
         host_alias = f"{record.name}.banger"
-        key = self._layout.user_key
         ensure_known_hosts(files.known_hosts, host_alias=host_alias, host_key=files.host_key)
         return {
             "vm": view_vm(record, self._supervisor),
             "user": "root",
             "host_alias": host_alias,
-            "options": plan_ssh_options(host_alias=host_alias, key=key, known_hosts=files.known_hosts),
+            "options": plan_ssh_options(host_alias=host_alias, key=self._user_key, known_hosts=files.known_hosts),
         }
 
     def read_console(self, record: VmRecord) -> bytes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from banger.api.messages import SpecRequest
+from banger.core.config.defaults import Defaults
 from banger.core.layout import Layout
 from banger.core.vm import VmSpec, check_sizes
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks
 from banger.daemon.context import Request
-from banger.daemon.defaults import Defaults
 from banger.daemon.progress import reporter
 from banger.disk.space import check_free_space
 
@@ -39,9 +39,10 @@ class PlanVm:
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
         disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
+        nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
         check_free_space(self._layout.state)
-        if asked["nat"]:
+        if nat:
             self._networks.check()
         kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request))
         chosen = await self._chooser.choose(kernel)
@@ -56,7 +57,17 @@ class PlanVm:
             vcpu=vcpu,
             memory_mib=memory_mib,
             disk_bytes=disk_bytes,
-            nat=asked["nat"],
+            nat=nat,
+            origins=self._defaults.origins_beside(
+                {
+                    "image": asked["image"],
+                    "kernel": None,
+                    "vcpu": asked["vcpu"],
+                    "memory_mib": asked["memory_mib"],
+                    "disk_bytes": asked["disk_bytes"],
+                    "nat": asked["nat"],
+                }
+            ),
         )
 
     def image_environment(self, spec: VmSpec) -> Mapping[str, str]:

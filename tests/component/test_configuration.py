@@ -1,0 +1,79 @@
+"""The configuration file through the real command line and daemon."""
+
+from __future__ import annotations
+
+import json
+
+from tests.component.fake_world import FakeWorld
+
+RUN = ("vm", "run", "-d", "--no-workspace")
+
+
+def test_flags_configuration_and_the_rest(fake_world: FakeWorld) -> None:
+    fake_world.configure('[vm_defaults]\nvcpu = 3\nmemory = "256M"\nnat = true\n')
+    fake_world.restart_daemon()
+    fake_world.succeed(*RUN, "--name", "box", "--memory", "512M")
+    vm = fake_world.json("vm", "show", "box")
+    assert (vm["vcpu"], vm["memory_mib"], vm["disk_bytes"], vm["nat"]) == (3, 512, 1 << 30, True)
+    assert vm["origins"] == {
+        "image": "built-in",
+        "kernel": "built-in",
+        "vcpu": "config",
+        "memory_mib": "flag",
+        "disk_bytes": "built-in",
+        "nat": "config",
+    }
+    assert b"3 (config)" in fake_world.succeed("vm", "show", "box")
+    fake_world.succeed(*RUN, "--name", "closed", "--no-nat")
+    assert not fake_world.json("vm", "show", "closed")["nat"]
+    fake_world.configure("")
+    fake_world.restart_daemon()
+    assert fake_world.json("vm", "show", "box")["origins"]["vcpu"] == "config"
+
+
+def test_a_daemon_does_not_start_with_a_bad_file(fake_world: FakeWorld) -> None:
+    file = fake_world.configure("[vm_defaults]\nvcpus = 3\n")
+    assert fake_world.daemon is not None
+    fake_world.daemon.terminate()
+    assert fake_world.daemon.wait(30) == 0
+    reason = json.loads(fake_world.spawn_daemon())
+    assert reason == {
+        "kind": "invalid",
+        "summary": f"{file}: there is no key 'vm_defaults.vcpus'",
+        "hint": "did you mean `vcpu`?",
+    }
+    assert fake_world.daemon.wait(30) == 1
+    fake_world.configure("")
+    fake_world.start_daemon()
+
+
+def test_the_command_line_says_why_no_daemon_starts(fake_world: FakeWorld) -> None:
+    """With the real daemon, which ends at its configuration before it does anything else."""
+    file = fake_world.configure('log_level = "loud"\n')
+    assert fake_world.daemon is not None
+    fake_world.daemon.terminate()
+    assert fake_world.daemon.wait(30) == 0
+    for words in (("vm", "list"), ("daemon", "restart")):
+        done = fake_world.banger(*words)
+        assert done.returncode == 2
+        assert done.stderr.decode() == (
+            f"banger: {file}: log_level: 'loud' is not a log level\n  hint: write one of debug, info, warning, error\n"
+        )
+    doctor = fake_world.banger("doctor")
+    assert doctor.returncode == 1
+    assert b"log_level: 'loud' is not a log level" in doctor.stdout
+    file.unlink()
+    fake_world.start_daemon()
+
+
+def test_how_much_is_logged(fake_world: FakeWorld) -> None:
+    fake_world.configure('log_level = "error"\n')
+    fake_world.restart_daemon()
+    log = fake_world.state / "daemon.log"
+    before = log.stat().st_size
+    fake_world.succeed(*RUN, "--name", "box")
+    assert log.stat().st_size == before
+    fake_world.environment["BANGER_LOG_LEVEL"] = "debug"
+    fake_world.restart_daemon()
+    fake_world.succeed(*RUN, "--name", "other")
+    assert b" DEBUG " in log.read_bytes()[before:]
