@@ -13,6 +13,7 @@ import pytest
 from tests.cli.world import DEADLINE_S, World
 from tests.fakes.daemon import VM_ID, Exchange, FakeDaemon, view_error, view_vm
 
+from banger.api.version import API_VERSION
 from banger.cli.exits import OF_KIND
 
 IMAGE = {
@@ -43,7 +44,7 @@ def test_list(world: World, daemon: FakeDaemon) -> None:
     assert world.run("vm", "ps", "-q").stdout.decode() == f"{VM_ID}\n{VM_ID}\n"
     document = json.loads(world.run("vm", "list", "--json").stdout)
     assert document == {"vms": [view_vm("box"), view_vm("otter")]}
-    assert daemon.requests[0].headers["banger-api"] == "1"
+    assert daemon.requests[0].headers["banger-api"] == str(API_VERSION)
 
 
 def test_list_of_nothing(world: World, daemon: FakeDaemon) -> None:

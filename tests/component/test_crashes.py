@@ -5,6 +5,7 @@ The steps are read from the operations themselves, so a new step is swept on the
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +15,11 @@ from tests.component.fake_world import FakeWorld
 from banger.core.layout import Layout
 from banger.core.vm import State, VmSpec
 from banger.daemon.failpoints import POINTS
+from banger.daemon.operations.change import ChangeVm
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.kill import KillVm
+from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.store.records import VmRecord
@@ -26,6 +30,24 @@ SPEC = VmSpec(
 RECORD = VmRecord(id="0" * 36, name="x", state=State.STOPPED, spec=SPEC, ephemeral=False, created_at_s=0)
 NOBODY = cast("Any", None)
 LAYOUT = Layout(config=Path("/c"), state=Path("/s"), cache=Path("/k"), run=Path("/r"))
+
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "stop": ("stop", "box"),
+    "delete": ("delete", "box"),
+    "kill": ("kill", "--signal", "TERM", "box"),
+    "pause": ("pause", "box"),
+    "resume": ("resume", "box"),
+    "set": ("set", "box", "--disk", "2G", "--memory", "256M"),
+}
+EXPECTED: dict[str, set[str]] = {
+    "stop": {"stopped", "running"},
+    "delete": set(),
+    "kill": {"stopped", "running"},
+    "pause": {"running", "paused"},
+    "resume": {"running", "paused"},
+    "set": {"running"},
+}
 
 
 def all_points() -> list[str]:
@@ -45,11 +67,19 @@ def all_points() -> list[str]:
     )
     stop = StopVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
     delete = DeleteVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
+    kill = KillVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
+    pause = PauseVm(journal=NOBODY, supervisor=NOBODY)
+    resume = ResumeVm(journal=NOBODY, supervisor=NOBODY)
+    change = ChangeVm(layout=LAYOUT, journal=NOBODY, networks=NOBODY, lifetimes=NOBODY)
     steps = {
         "create": create.steps(RECORD),
         "start": start.steps(RECORD, None, {}),
         "stop": stop.steps(RECORD, polite=True),
         "delete": delete.steps(RECORD),
+        "kill": kill.steps(RECORD, signal.SIGTERM),
+        "pause": pause.steps(RECORD),
+        "resume": resume.steps(RECORD),
+        "set": change.steps(RECORD, RECORD),
     }
     return [f"{kind}.{step.name}.{point}" for kind, list_ in steps.items() for step in list_ for point in POINTS]
 
@@ -67,16 +97,20 @@ def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str)
     else:
         world.start_daemon()
         world.succeed(*run)
+        if kind == "resume":
+            world.succeed("vm", "pause", "box")
         world.kill_daemon()
         world.start_daemon(failpoints=f"{point}=kill")
-        assert world.banger("vm", kind, "box").returncode == 8
-        expected = {"stop": {"stopped", "running"}, "delete": set()}[kind]
+        assert world.banger("vm", *COMMANDS[kind]).returncode == 8
+        expected = EXPECTED[kind]
     world.wait_for_death()
     world.start_daemon()
     vms = world.vms()
     if expected:
         assert [vm["name"] for vm in vms] == ["box"]
         assert vms[0]["state"] in expected
+        if vms[0]["state"] == "paused":
+            world.succeed("vm", "resume", "box")
         world.succeed("vm", "start", "box")
         assert world.succeed("vm", "exec", "box", "--cwd", "/", "echo", "alive") == b"alive\n"
     else:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from banger.cli.arguments import Parser
+from banger.core.durations import format_period, parse_duration
 from banger.core.errors import BangerError, Invalid
 from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
 from banger.core.sizes import MIB, format_size, parse_size
 
-_FIELDS: Final = ("image", "vcpu", "memory_mib", "disk_bytes", "nat")
+_FIELDS: Final = ("image", "vcpu", "memory_mib", "disk_bytes", "nat", "ttl_s")
+NO_CHANGE: Final[Mapping[str, object]] = MappingProxyType(
+    {"name": None, "vcpu": None, "memory_mib": None, "disk_bytes": None, "nat": None, "ttl_s": None}
+)
 
 
 def declare_machine(parser: Parser) -> None:
@@ -28,6 +33,23 @@ def declare_machine(parser: Parser) -> None:
         help="let it out to the internet, not to this computer (default: {nat})",
     )
     parser.add_argument("--no-nat", dest="nat", action="store_const", const=False, help="give it no network")
+    parser.add_argument(
+        "--ttl", metavar="TIME", type=parse_duration, help="delete it after so long, such as 2h (default: {ttl_s})"
+    )
+
+
+def declare_sizes(parser: Parser) -> None:
+    """The same for a VM that there is: what is not given is None, and stays."""
+    parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors")
+    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G")
+    parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="its own disk, which can only grow")
+    parser.add_argument(
+        "--nat", action="store_const", const=True, help="let it out to the internet, not to this computer"
+    )
+    parser.add_argument("--no-nat", dest="nat", action="store_const", const=False, help="no network any more")
+    parser.add_argument(
+        "--ttl", metavar="TIME", type=parse_duration, help="delete it after so long, such as 2h; 0: never"
+    )
 
 
 def describe_defaults(environment: Mapping[str, str]) -> dict[str, str]:
@@ -48,6 +70,7 @@ def describe_defaults(environment: Mapping[str, str]) -> dict[str, str]:
         "memory_mib": format_size(defaults.memory_mib * MIB),
         "disk_bytes": format_size(defaults.disk_bytes),
         "nat": "yes" if defaults.nat else "no",
+        "ttl_s": "never" if not defaults.ttl_s else format_period(int(defaults.ttl_s)),
     }
     return {field: f"{value}, {defaults.origin(field)}" for field, value in shown.items()}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from banger.api.client import error_from
 from banger.cli import exits
@@ -15,8 +16,11 @@ from banger.cli.render import render_bar, render_json
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from banger.api.messages import TargetsResult
+    from banger.api.messages import TargetsResult, VmView
     from banger.cli.context import Context
+
+
+NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def declare_targets(parser: Parser) -> None:
@@ -67,13 +71,27 @@ def follow(context: Context, options: Namespace, *, path: str, body: object) -> 
 
 
 def run_on_targets(
-    context: Context, options: Namespace, *, verb: str, done: str, more: Mapping[str, object] | None = None
+    context: Context, options: Namespace, *, verb: str, done: str, more: Mapping[str, object] = NOTHING_MORE
+) -> int:
+    """Do `verb` to the VMs that the command line names. The rest is as in `act_on_targets`."""
+    return act_on_targets(context, options, options.vm, verb=verb, done=done, more=more)
+
+
+def act_on_targets(
+    context: Context,
+    options: Namespace,
+    refs: Sequence[str],
+    *,
+    verb: str,
+    done: str,
+    more: Mapping[str, object] = NOTHING_MORE,
+    remark: Callable[[VmView], str] = lambda _vm: "",
 ) -> int:
     """Do it; the exit status is that of the first that went wrong. One that fails does not stop the others.
 
-    `more` is what the request says besides its targets.
+    `more` is what the request says beside the VMs; `remark` is a line for a VM with which it went well.
     """
-    body = {"refs": options.vm, **(more or {})}
+    body = {"refs": list(refs), **more}
     result: TargetsResult = follow(context, options, path=f"/v1/vms/{verb}", body=body)
     if options.json:
         context.write(render_json(result))
@@ -86,8 +104,11 @@ def run_on_targets(
                 text = render_error(error, context.error_style, subject=printable(outcome["ref"]))
                 context.tell(text.removesuffix("\n"))
         elif not options.json and not options.quiet:
-            name = outcome["vm"]["name"] if outcome["vm"] is not None else outcome["ref"]
-            context.write(f"{printable(name)} {done}\n")
-            if outcome["vm"] is not None and getattr(options, "verbose", False):
-                context.tell(context.error_style.dim(render_bar(outcome["vm"]["timings_s"])))
+            vm = outcome["vm"]
+            name = printable(vm["name"] if vm is not None else outcome["ref"])
+            context.write(f"{name} {done}\n")
+            if vm is not None and (text := remark(vm)):
+                context.tell(f"  {text}")
+            if vm is not None and getattr(options, "verbose", False):
+                context.tell(context.error_style.dim(render_bar(vm["timings_s"])))
     return status

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from banger.api import framing
 from banger.api.duplex import AnswerDecoder, Duplex
+from banger.api.version import API_VERSION
 from banger.core.errors import Internal, NotFound, Unavailable
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -84,7 +85,7 @@ def test_the_request_goes_first(pair: tuple[Duplex, socket.socket]) -> None:
     assert not wants_to_send(duplex)
     head, _, body = theirs.recv(65536).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/x HTTP/1.1\r\n")
-    assert b"\r\nbanger-api: 1" in head
+    assert f"\r\nbanger-api: {API_VERSION}".encode() in head
     assert body == chunk(framing.encode_frame(framing.REQUEST, b'{"a": 1}'))
 
 

@@ -68,7 +68,7 @@ def run(context: Context, options: Namespace) -> int:
         "memory_mib": options.memory,
         "disk_bytes": options.disk,
         "nat": options.nat,
-        "ttl_s": None,
+        "ttl_s": options.ttl,
         "ephemeral": options.rm,
         "detach": options.detach,
         "command": options.command,

@@ -54,7 +54,7 @@ class CreateMachine:
             spec=spec,
             ephemeral=False,
             created_at_s=self._clock.now_s(),
-            lifetime=self._lifetimes.begin(asked["ttl_s"]),
+            lifetime=self._lifetimes.begin(self._plan.ttl_s(asked)),
         )
         async with self._supervisor.lock(record.id):
             await self._create(request, record)

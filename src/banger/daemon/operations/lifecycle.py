@@ -55,11 +55,11 @@ class Lifecycle:
             await self._stop(request, await self._again(record))
             return await self._again(record)
 
-    async def restart(self, request: Request, record: VmRecord) -> VmRecord:
+    async def restart(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
         """Stop and start without anybody in between. A stopped VM is started."""
         async with self._supervisor.lock(record.id):
             await self._stop(request, await self._again(record))
-            return await self._start(request, await self._again(record))
+            return await self._start(request, await self._again(record), wait=wait)
 
     async def kill(self, request: Request, record: VmRecord, number: signal.Signals) -> VmRecord:
         async with self._supervisor.lock(record.id):

@@ -70,6 +70,10 @@ class PlanVm:
             ),
         )
 
+    def ttl_s(self, asked: SpecRequest) -> float | None:
+        """How long the VM may live; None and 0 mean for ever."""
+        return self._defaults.ttl_s if asked["ttl_s"] is None else asked["ttl_s"]
+
     def image_environment(self, spec: VmSpec) -> Mapping[str, str]:
         """The environment that a VM's image asks for."""
         return dict(self._images.read(spec.image_digest).environment)

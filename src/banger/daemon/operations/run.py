@@ -94,7 +94,7 @@ class RunVm:
             spec=spec,
             ephemeral=True,
             created_at_s=self._clock.now_s(),
-            lifetime=self._lifetimes.begin(asked["ttl_s"]),
+            lifetime=self._lifetimes.begin(self._plan.ttl_s(asked)),
         )
         kept = False
         try:

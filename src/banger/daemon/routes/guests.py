@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.routing import Route
 
 from banger.api.messages import ConnectRequest, ExecRequest, ExportRequest, SshPlan
+from banger.core.errors import WrongState
+from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 from banger.daemon.streams import StreamExchange
+from banger.store.records import VmRecord
 
 _CHUNK_BYTES: Final = 1 << 18
 
@@ -35,11 +39,13 @@ class GuestRoutes:
 
     async def exec(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExecRequest)
-        return await self._services.guests.exec(await self._services.find(path["ref"]), asked, exchange)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.guests.exec(record, asked, exchange)
 
     async def connect(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ConnectRequest)
-        return await self._services.guests.connect(await self._services.find(path["ref"]), asked, exchange)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.guests.connect(record, asked, exchange)
 
     async def ssh(self, path: PathParameters, _body: bytes) -> SshPlan:
         return await self._services.guests.ssh(await self._services.find(path["ref"]))
@@ -52,5 +58,14 @@ class GuestRoutes:
 
     async def export(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExportRequest)
-        record = await self._services.find(path["ref"])
-        return await self._services.workspaces.export(request, record, asked, exchange)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.workspaces.export(request, record, asked, exchange)
+
+    @asynccontextmanager
+    async def _guest(self, ref: str) -> AsyncIterator[VmRecord]:
+        """A VM whose guest is used as long as the block lasts, so that it is not stale. Raises `WrongState`."""
+        record = await self._services.find(ref)
+        if record.state is State.PAUSED:
+            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+        with self._services.supervisor.using(record.id):
+            yield record

@@ -47,7 +47,7 @@ class VmRoutes:
             Route("/v1/vms/start", requests.progress(self.start), methods=["POST"]),
             Route("/v1/vms/stop", requests.progress(self.each(lifecycle.stop)), methods=["POST"]),
             Route("/v1/vms/create", requests.progress(self.create), methods=["POST"]),
-            Route("/v1/vms/restart", requests.progress(self.each(lifecycle.restart)), methods=["POST"]),
+            Route("/v1/vms/restart", requests.progress(self.restart), methods=["POST"]),
             Route("/v1/vms/pause", requests.progress(self.each(lifecycle.pause)), methods=["POST"]),
             Route("/v1/vms/resume", requests.progress(self.each(lifecycle.resume)), methods=["POST"]),
             Route("/v1/vms/prune", requests.progress(self.each(lifecycle.prune)), methods=["POST"]),
@@ -95,6 +95,11 @@ class VmRoutes:
         asked = decode(body, StartRequest)
         start = partial(self._services.lifecycle.start, wait=asked.get("wait", "agent"))
         return await self.on_targets(request, asked["refs"], start)
+
+    async def restart(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, StartRequest)
+        restart = partial(self._services.lifecycle.restart, wait=asked.get("wait", "agent"))
+        return await self.on_targets(request, asked["refs"], restart)
 
     def each(self, act: Act) -> Callable[[Request, PathParameters, bytes], Awaitable[object]]:
         """A handler that does `act` to every VM that the request names."""
