@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 from tests.component.fake_world import FakeWorld
 
@@ -61,9 +62,55 @@ def test_the_command_line_says_why_no_daemon_starts(fake_world: FakeWorld) -> No
         )
     doctor = fake_world.banger("doctor")
     assert doctor.returncode == 1
-    assert b"log_level: 'loud' is not a log level" in doctor.stdout
+    assert doctor.stdout.decode().splitlines()[:2] == [
+        f"FAIL  configuration file  {file}: log_level: 'loud' is not a log level",
+        "                          fix: write one of debug, info, warning, error",
+    ]
+    assert b"FAIL  daemon" in doctor.stdout
     file.unlink()
     fake_world.start_daemon()
+
+
+def test_the_doctor_looks_at_the_file_again(fake_world: FakeWorld) -> None:
+    def check() -> tuple[str, str, str]:
+        done = fake_world.banger("doctor", "--json")
+        (found,) = [each for each in json.loads(done.stdout)["checks"] if each["id"] == "configuration"]
+        return found["level"], found["text"], found["fix"]
+
+    assert check() == ("pass", "none, which is good", "")
+    file = fake_world.configure("[vm_defaults]\nvcpu = 2\n")
+    assert check() == ("pass", f"{file} has changed: `banger daemon restart` makes it count", "")
+    fake_world.configure("[vm_defaults]\nvcpu = 0\n")
+    assert check() == ("fail", f"{file}: vm_defaults.vcpu: 0 is not possible", "write a whole number from 1 to 256")
+    fake_world.configure("[vm_defaults]\nvcpu = 2\n")
+    fake_world.restart_daemon()
+    assert check() == ("pass", str(file), "")
+
+
+def test_an_ssh_key_of_the_users(fake_world: FakeWorld) -> None:
+    key = fake_world.root / "keys" / "my.key"
+    key.parent.mkdir()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    file = fake_world.configure('ssh_key_path = "~/keys/my.key"\n')
+    fake_world.restart_daemon()
+    fake_world.succeed(*RUN, "--name", "box")
+    initramfs = fake_world.run_directory / "vms" / fake_world.json("vm", "show", "box")["id"] / "initramfs"
+    assert key.with_name("my.key.pub").read_bytes() in initramfs.read_bytes()
+    assert fake_world.banger("config", "check").returncode == 0
+    key.with_name("my.key.pub").unlink()
+    done = fake_world.banger("config", "check")
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        f"banger: {file}: ssh_key_path: there is no file {key}.pub\n  hint: ssh-keygen -y -f {key} > {key}.pub\n"
+    )
+
+
+def test_time_to_live_and_what_is_said_against_it(fake_world: FakeWorld) -> None:
+    fake_world.configure('[vm_defaults]\nttl = "2h"\n')
+    fake_world.restart_daemon()
+    fake_world.succeed(*RUN, "--name", "box")
+    left_s = fake_world.json("vm", "show", "box")["ttl_left_s"]
+    assert 0 < left_s <= 7200
 
 
 def test_how_much_is_logged(fake_world: FakeWorld) -> None:

@@ -54,6 +54,9 @@ COMMANDS: Final = (
     Command("image pull", "image_pull", "make an image, and the kernel for it, ready for use"),
     Command("image import", "image_import", "make an image of a root file system archive"),
     Command("kernel list", "kernel_list", "list the kernels that are here"),
+    Command("config show", "config_show", "show every setting and where its value comes from"),
+    Command("config check", "config_check", "say whether the configuration file is good"),
+    Command("config path", "config_path", "print where the configuration file is"),
     Command("doctor", "doctor", "say what this computer can do, and what to do about the rest"),
     Command("daemon status", "daemon_status", "say whether the daemon runs, and where its log is"),
     Command("daemon stop", "daemon_stop", "end the daemon; VMs go on running"),
@@ -110,6 +113,18 @@ GROUPS: Final = (
         page=(("What is here:", ""), ("banger kernel list", "names, releases and sizes")),
     ),
     Group(
+        "config",
+        "what you may set once",
+        purpose="Defaults for new VMs, files that go into each of them, and more, in one file that nobody needs.",
+        page=(
+            ("What is in force:", ""),
+            ("banger config show", "every setting, and who said it"),
+            ("After a change:", ""),
+            ("banger config check", "is it good?"),
+            ("banger daemon restart", "make it count"),
+        ),
+    ),
+    Group(
         "daemon",
         "the background process that looks after VMs",
         purpose="Each user has one daemon. Commands start it when they need it; VMs survive its end.",
@@ -122,7 +137,7 @@ GROUPS: Final = (
 )
 
 # Top-level words in the order in which help shows them.
-TOP: Final = ("vm", "image", "kernel", "doctor", "daemon", "version")
+TOP: Final = ("vm", "image", "kernel", "config", "doctor", "daemon", "version")
 
 
 def find_command(words: tuple[str, ...]) -> Command | None:

@@ -274,7 +274,12 @@ def compose(
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         doctor=Doctor(
-            layout=layout, images=parts.images, kernels=parts.kernels, chooser=parts.chooser, defaults=parts.defaults
+            layout=layout,
+            images=parts.images,
+            kernels=parts.kernels,
+            chooser=parts.chooser,
+            configuration=parts.configuration,
+            defaults=parts.defaults,
         ),
         stop_daemon=ending.set,
         started_at_s=time.time(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +45,7 @@ def ask_daemon(context: Context) -> list[CheckView]:
                     return checks
                 progress.event(message)
     except BangerError as error:
-        return [_daemon_check(context, error)]
+        return _unreachable(context, error)
     raise AssertionError("`follow` ends with a result or an error")
 
 
@@ -66,6 +67,32 @@ def render_checks(checks: list[CheckView], style: Style) -> str:
     totals: dict[str, Any] = {level: sum(check["level"] == level for check in checks) for level in _LABELS}
     lines.append(f"\n{totals['pass']} passed, {count(totals['warn'], 'warning')}, {totals['fail']} failed")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _unreachable(context: Context, error: BangerError) -> list[CheckView]:
+    """What can be said without the daemon: that a mistake in the configuration file keeps it from starting."""
+    from banger.core.config.reading import find_home, read_configuration
+
+    try:
+        read_configuration(context.layout.config_file, home=find_home(context.environment, uid=os.getuid()))
+    except BangerError as mistake:
+        return [
+            {
+                "id": "configuration",
+                "title": "configuration file",
+                "level": "fail",
+                "text": mistake.summary,
+                "fix": mistake.hint,
+            },
+            {
+                "id": "daemon",
+                "title": "daemon",
+                "level": "fail",
+                "text": "it does not start with that, and it makes all the other checks",
+                "fix": "mend the configuration file and run `banger doctor` again",
+            },
+        ]
+    return [_daemon_check(context, error)]
 
 
 def _daemon_check(context: Context, error: BangerError) -> CheckView:

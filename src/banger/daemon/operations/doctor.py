@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from banger.api.messages import CheckView, DoctorResult
 from banger.core.config.defaults import Defaults
+from banger.core.config.parsing import Configuration
+from banger.core.config.reading import find_home, read_configuration
 from banger.core.errors import Unavailable
 from banger.core.layout import Layout
 from banger.daemon.collaborators import Chooser, Images, Kernels
@@ -16,12 +21,20 @@ class Doctor:
     """Read-only."""
 
     def __init__(
-        self, *, layout: Layout, images: Images, kernels: Kernels, chooser: Chooser, defaults: Defaults
+        self,
+        *,
+        layout: Layout,
+        images: Images,
+        kernels: Kernels,
+        chooser: Chooser,
+        configuration: Configuration,
+        defaults: Defaults,
     ) -> None:
         self._layout = layout
         self._images = images
         self._kernels = kernels
         self._chooser = chooser
+        self._configuration = configuration
         self._defaults = defaults
 
     async def __call__(self) -> DoctorResult:
@@ -33,6 +46,7 @@ class Doctor:
             agents=agent_directory(),
         )
         questions = (
+            Question(id="configuration", title="configuration file", ask=self._ask_configuration),
             Question(id="kernel_store", title="default kernel", ask=self._ask_kernel, otherwise=Outcome.WARN),
             Question(id="image_store", title="default image", ask=self._ask_image, otherwise=Outcome.WARN),
             Question(id="vmm", title="a guest really runs", ask=self._ask_vmm, otherwise=Outcome.WARN),
@@ -49,6 +63,14 @@ class Doctor:
             for result in results
         ]
         return {"checks": checks}
+
+    async def _ask_configuration(self) -> str:
+        """Read it again: it is the next start that a mistake would keep from happening."""
+        file = self._layout.config_file
+        home = find_home(os.environ, uid=os.getuid())
+        if await asyncio.to_thread(read_configuration, file, home=home) != self._configuration:
+            return f"{file} has changed: `banger daemon restart` makes it count"
+        return str(file) if file.exists() else "none, which is good"
 
     async def _ask_kernel(self) -> str:
         kernel = self._kernels.find(self._defaults.kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -211,3 +212,12 @@ def toml(value: object) -> str:
     if value is None:
         raise TypeError
     return json.dumps(value) if not isinstance(value, float) else repr(value)
+
+
+def test_the_documented_example_is_good() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "configuration.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    said = parse(example)
+    assert None not in said
+    assert said.file_sync is not None
+    assert len(said.file_sync) == 2

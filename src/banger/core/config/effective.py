@@ -1,0 +1,69 @@
+"""Everything that can be set, as it is in force, and who said it. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from banger.core.config.defaults import Defaults, Origin
+from banger.core.config.file_sync import FileSync
+from banger.core.config.parsing import Configuration
+from banger.core.durations import format_period
+from banger.core.sizes import MIB, format_size
+
+
+class Setting(NamedTuple):
+    """A key of the file, its value as JSON has it, as people read it, and who said it."""
+
+    key: str
+    value: object
+    text: str
+    origin: Origin
+
+
+def list_settings(
+    configuration: Configuration, defaults: Defaults, *, log_level: tuple[str, Origin], own_key: str
+) -> tuple[Setting, ...]:
+    """All settings in the order of the documentation. `own_key` is the ssh key that banger makes for itself."""
+    key_origin: Origin = "built-in" if configuration.ssh_key_path is None else "config"
+    key = configuration.ssh_key_path or own_key
+    stale_s, ttl_s = defaults.auto_stop_stale_after_s, defaults.ttl_s
+
+    def default(key: str, field: str, value: object, text: str) -> Setting:
+        return Setting(key, value, text, defaults.origin(field))
+
+    return (
+        Setting("log_level", log_level[0], log_level[0], log_level[1]),
+        Setting("ssh_key_path", key, key, key_origin),
+        default("default_image", "image", defaults.image, defaults.image),
+        default("default_kernel", "kernel", defaults.kernel, defaults.kernel),
+        default("auto_stop_stale_after", "auto_stop_stale_after_s", _duration(stale_s), _or_never(stale_s)),
+        default("vm_defaults.vcpu", "vcpu", defaults.vcpu, str(defaults.vcpu)),
+        default("vm_defaults.memory", "memory_mib", defaults.memory_mib, format_size(defaults.memory_mib * MIB)),
+        default("vm_defaults.disk", "disk_bytes", defaults.disk_bytes // MIB, format_size(defaults.disk_bytes)),
+        default("vm_defaults.nat", "nat", defaults.nat, "yes" if defaults.nat else "no"),
+        default("vm_defaults.ttl", "ttl_s", _duration(ttl_s), _or_never(ttl_s)),
+        Setting(
+            "file_sync",
+            [_entry(entry) for entry in configuration.file_sync or ()],
+            "\n".join(map(_entry_text, configuration.file_sync or ())),
+            "built-in" if configuration.file_sync is None else "config",
+        ),
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    return format_period(int(seconds or 0))
+
+
+def _or_never(seconds: float | None) -> str:
+    return _duration(seconds) if seconds else "never"
+
+
+def _entry(entry: FileSync) -> dict[str, str | None]:
+    mode = None if entry.mode is None else f"{entry.mode:04o}"
+    return {"host": entry.shown_host, "guest": entry.shown_guest, "mode": mode}
+
+
+def _entry_text(entry: FileSync) -> str:
+    mode = "" if entry.mode is None else f" ({entry.mode:04o})"
+    return f"{entry.shown_host} to {entry.shown_guest}{mode}"
