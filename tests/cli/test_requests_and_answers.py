@@ -220,3 +220,54 @@ def test_a_socket_that_is_too_deep_for_its_address_works(world: World, tmp_path:
     with FakeDaemon(home / "run" / "daemon.sock") as deep:
         deep.answers("GET", "/v1/vms", {"vms": []})
         assert world.run("vm", "list", environment=environment).returncode == 0
+
+
+def test_observations_of_several(world: World, daemon: FakeDaemon) -> None:
+    gone = {"ref": "gone", "name": None, "error": view_error("wrong_state", "it is not running", hint="start it")}
+    port = {
+        "protocol": "tcp",
+        "address": "0.0.0.0",
+        "port": 80,
+        "pid": 7,
+        "process": "a\x1bb",
+        "url": "http://127.0.0.1/",
+    }
+    failing = {"name": "ssh", "state": "fail", "elapsed_s": 0.5, "hint": "wait"}
+    for what, seen in (("ports", {"ports": [port]}), ("health", {"checks": [failing]})):
+        outcomes = [{"ref": "box", "name": "box", "error": None, **seen}, gone]
+        daemon.answers("POST", f"/v1/vms/{what}", {"outcomes": outcomes})
+        done = world.run("vm", what, "box", "gone")
+        assert done.returncode == OF_KIND["wrong_state"]
+        assert done.stderr == b"banger: gone: it is not running (op-0123456789)\n  hint: start it\n"
+        assert json.loads(world.run("vm", what, "box", "gone", "--json").stdout) == {"outcomes": outcomes}
+        daemon.answers("POST", f"/v1/vms/{what}", {"outcomes": outcomes[:1]})
+        assert world.run("vm", what, "box").returncode == (1 if what == "health" else 0)
+        assert daemon.requests[-1].body == {"refs": ["box"]}
+    daemon.answers(
+        "POST", "/v1/vms/ports", {"outcomes": [{"ref": "box", "name": "box", "error": None, "ports": [port]}]}
+    )
+    lines = world.run("vm", "ports", "box").stdout.decode().splitlines()
+    assert lines[1].split() == ["box", "tcp", "0.0.0.0", "80", "a\\x1bb", "(7)", "http://127.0.0.1/"]
+
+
+def test_stats_table(world: World, daemon: FakeDaemon) -> None:
+    stats = {
+        "state": "running", "cpu_s": 2.0, "rss_bytes": 300 << 20, "network_rss_bytes": None, "disk_bytes": 8 << 30,
+        "disk_used_bytes": 1 << 20, "guest": None, "problem": "the guest does not answer",
+    }  # fmt: skip
+    daemon.answers("POST", "/v1/vms/stats", {"outcomes": [{"ref": "b", "name": "b", "error": None, "stats": stats}]})
+    done = world.run("vm", "stats")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[1:] == [
+        "b     running  2.0 s  300 MiB  -    1 MiB of 8 GiB  -     -       -     -      -",
+        "b: the guest does not answer",
+    ]
+    assert daemon.requests[0].body == {"refs": []}
+
+
+def test_ping(world: World, daemon: FakeDaemon) -> None:
+    daemon.answers("POST", "/v1/vms/box/ping", {"name": "box", "round_trip_s": 0.0125})
+    assert world.run("vm", "ping", "box", "-c", "2").stdout.decode() == (
+        "box answered in 12.50 ms\nbox answered in 12.50 ms\n2 answers, min/mean/max 12.50 ms/12.50 ms/12.50 ms\n"
+    )
+    assert world.run("vm", "ping", "box", "-c", "0").returncode == 2

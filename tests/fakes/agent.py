@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -82,8 +82,10 @@ class FakeAgent:
         phase: str = "running",
         boot_id: str = "00000000-0000-4000-8000-000000000000",
         on_shutdown: Callable[[int], None] = lambda _mode: None,
+        ports: Sequence[int] = (),
     ) -> None:
         self.root = root
+        self.ports = ports
         self.scripts = dict(scripts or {})
         self.vice = vice
         self.phase = phase
@@ -153,7 +155,7 @@ class FakeAgent:
             await stream.end(field(1, 0))
         else:
             serve = {2: lambda: programs.put(stream, self.root), 3: lambda: programs.get(stream, self.root)}
-            serve |= {4: lambda: programs.connect(stream), 5: lambda: programs.info(stream)}
+            serve |= {4: lambda: programs.connect(stream), 5: lambda: programs.info(stream, ports=self.ports)}
             await serve[kind]()
 
     async def _misbehave(self, stream: GuestStream, vice: Vice) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -258,7 +258,8 @@ async def connect(stream: GuestStream) -> None:
         writer.close()
 
 
-async def info(stream: GuestStream) -> None:
+async def info(stream: GuestStream, *, ports: Sequence[int] = ()) -> None:
+    """`ports` are what listens on 127.0.0.1 besides the port 8080."""
     await stream.end(
         field(20, "0.50 0.25 0.10 1/50 123\n"),
         field(21, "MemTotal:        1000000 kB\nMemFree: 1 kB\nMemAvailable:     600000 kB\n"),
@@ -267,7 +268,8 @@ async def info(stream: GuestStream) -> None:
             23,
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
             "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0\n"
-            "   1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 778 1 0\n",
+            "   1: 0100007F:1F90 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 778 1 0\n"
+            + "".join(f" 9: 0100007F:{port:04X} 00000000:0000 0A 0:0 00:0 0 0 0 {port} 1 0\n" for port in ports),
         ),
         field(27, "777 42 server"),
         field(28, 7),

@@ -42,6 +42,7 @@ from banger.daemon.operations.doctor import Doctor
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
+from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.readiness import AwaitGuest
@@ -200,6 +201,7 @@ def compose(
     journal = Journal(database=database, clock=parts.clock, failpoints=parts.failpoints)
     teardown = Teardown(layout=layout, supervisor=supervisor)
     create = CreateVm(layout=layout, journal=journal, teardown=teardown, disks=parts.disks)
+    await_guest = AwaitGuest(layout=layout, networks=parts.networks)
     start = StartVm(
         layout=layout,
         journal=journal,
@@ -210,7 +212,7 @@ def compose(
         chooser=parts.chooser,
         networks=parts.networks,
         boot_files=parts.boot_files,
-        await_guest=AwaitGuest(layout=layout, networks=parts.networks),
+        await_guest=await_guest,
         clock=parts.clock,
     )
     stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)
@@ -271,6 +273,7 @@ def compose(
         create=create_machine,
         lifecycle=lifecycle,
         guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
+        observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=await_guest),
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         doctor=Doctor(

@@ -11,6 +11,7 @@ from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.lifecycle import Lifecycle
+from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.supervisor import Supervisor
@@ -29,6 +30,7 @@ class Services:
     create: CreateMachine
     lifecycle: Lifecycle
     guests: Guests
+    observe: Observe
     workspaces: Workspaces
     catalogue: Catalogue
     doctor: Callable[[], Awaitable[DoctorResult]]

@@ -192,9 +192,9 @@ class Channel(asyncio.Protocol):
             await stream.started()
             yield stream
 
-    async def info(self) -> GuestInfo:
+    async def info(self, *, deadline_s: float = ANSWER_DEADLINE_S) -> GuestInfo:
         """What the guest says about itself."""
-        return parse_info(await self._ask(encode_fields([(1, bytes([KIND_INFO]))])))
+        return parse_info(await self._ask(encode_fields([(1, bytes([KIND_INFO]))]), deadline_s=deadline_s))
 
     async def sync(self) -> None:
         """Have the guest write everything to its disk."""

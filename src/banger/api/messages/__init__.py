@@ -23,6 +23,14 @@ from banger.api.messages.events import (
 )
 from banger.api.messages.guests import ConnectRequest, SshPlan
 from banger.api.messages.host import CheckView, DoctorResult, Ping
+from banger.api.messages.observations import (
+    GuestStats,
+    Observation,
+    ObservationsRequest,
+    PingResult,
+    PortView,
+    VmStats,
+)
 from banger.api.messages.stores import (
     ImageView,
     ImportRequest,
@@ -63,12 +71,17 @@ __all__ = [
     "ExportRequest",
     "ExportResult",
     "ExportedFile",
+    "GuestStats",
     "ImageView",
     "ImportRequest",
     "KernelView",
     "KillRequest",
     "NoticeEvent",
+    "Observation",
+    "ObservationsRequest",
     "Ping",
+    "PingResult",
+    "PortView",
     "PtySize",
     "PullRequest",
     "ReadinessView",
@@ -83,6 +96,7 @@ __all__ = [
     "VmDetail",
     "VmEvent",
     "VmState",
+    "VmStats",
     "VmTargets",
     "VmView",
     "WorkspaceView",

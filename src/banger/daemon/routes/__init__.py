@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.guests import GuestRoutes
 from banger.daemon.routes.host import HostRoutes
+from banger.daemon.routes.observations import ObservationRoutes
 from banger.daemon.routes.stores import StoreRoutes
 from banger.daemon.routes.vms import VmRoutes
 from banger.daemon.services import Services
@@ -17,6 +18,7 @@ def build_application(services: Services, requests: Requests) -> Starlette:
     return Starlette(
         routes=[
             *HostRoutes(services).routes(requests),
+            *ObservationRoutes(services).routes(requests),
             *VmRoutes(services).routes(requests),
             *GuestRoutes(services).routes(requests),
             *StoreRoutes(services).routes(requests),

@@ -27,8 +27,9 @@ from banger.daemon.operations.kill import parse_signal
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 from banger.daemon.streams import StreamExchange
+from banger.daemon.targets import resolve_targets
 from banger.daemon.views import view_detail, view_vm
-from banger.store.records import VmRecord, resolve_vm
+from banger.store.records import VmRecord
 
 Act = Callable[[Request, VmRecord], Awaitable[VmRecord | None]]
 
@@ -110,21 +111,8 @@ class VmRoutes:
         return handle
 
     async def on_targets(self, request: Request, refs: Sequence[str], act: Act) -> TargetsResult:
-        """Resolve all targets from one snapshot, act on them at once, report in the order given.
-
-        Two words for the same VM are one request about it, and one line of the answer.
-        """
-        if not refs:
-            raise Invalid("no VM was named", hint="`banger vm list` shows the VMs there are")
-        records = await self._services.records()
-        found: dict[str, tuple[str, VmRecord | BangerError]] = {}
-        for ref in refs:
-            try:
-                record = resolve_vm(records, ref)
-            except BangerError as error:
-                found.setdefault(ref, (ref, error))
-            else:
-                found.setdefault(record.id, (ref, record))
+        """Resolve all targets from one snapshot, act on them at once, report in the order given."""
+        targets = resolve_targets(await self._services.records(), refs)
 
         async def one(ref: str, target: VmRecord | BangerError) -> TargetOutcome:
             try:
@@ -136,5 +124,5 @@ class VmRoutes:
             return {"ref": ref, "vm": view_vm(after, self._services.supervisor) if after else None, "error": None}
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(ref, target)) for ref, target in found.values()]
+            tasks = [group.create_task(one(ref, target)) for ref, target in targets]
         return {"outcomes": [task.result() for task in tasks]}

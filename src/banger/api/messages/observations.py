@@ -1,0 +1,72 @@
+"""What is seen of VMs without changing them."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from banger.api.messages.errors import ErrorView
+from banger.api.messages.vms import ReadinessView, VmState
+
+
+class PortView(TypedDict):
+    """A socket that listens in a guest. `url` where a web server answers, as programs in the guest call it."""
+
+    protocol: Literal["tcp", "udp"]
+    address: str
+    port: int
+    pid: int | None
+    process: str
+    url: str | None
+
+
+class GuestStats(TypedDict):
+    """What a guest says of itself."""
+
+    load: list[float]
+    uptime_s: float
+    memory_total_bytes: int
+    memory_available_bytes: int
+    root_total_bytes: int
+    root_free_bytes: int
+    processes: int
+    kernel: str
+
+
+class VmStats(TypedDict):
+    """What a VM costs this computer: processor time and memory of its VMM, memory of its network, disk.
+
+    null for what does not run. `guest` null with a `problem` for a guest that does not answer.
+    """
+
+    state: VmState
+    cpu_s: float | None
+    rss_bytes: int | None
+    network_rss_bytes: int | None
+    disk_bytes: int
+    disk_used_bytes: int
+    guest: GuestStats | None
+    problem: str
+
+
+class ObservationsRequest(TypedDict):
+    """Body of `POST /v1/vms/health|stats|ports` (plain): which VMs; for `stats` none means all."""
+
+    refs: list[str]
+
+
+class Observation(TypedDict):
+    """What was seen of one target, in the order given; `checks`, `stats` or `ports` by what was asked."""
+
+    ref: str
+    name: str | None
+    error: ErrorView | None
+    checks: NotRequired[list[ReadinessView]]
+    stats: NotRequired[VmStats]
+    ports: NotRequired[list[PortView]]
+
+
+class PingResult(TypedDict):
+    """Answer of `POST /v1/vms/{ref}/ping` (plain): how long the agent took to answer."""
+
+    name: str
+    round_trip_s: float

@@ -1,0 +1,157 @@
+"""Looking at VMs without changing them: are they well, how quick do they answer, what do they cost, what listens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from banger.api.messages import GuestStats, PortView, VmStats
+from banger.core.errors import BangerError, WrongState
+from banger.core.layout import Layout
+from banger.core.usage import read_usage
+from banger.core.vm import State
+from banger.daemon.collaborators import Images
+from banger.daemon.operations.ports import list_ports
+from banger.daemon.operations.readiness import AwaitGuest, ssh_listens
+from banger.daemon.operations.teardown import read_identity_file
+from banger.daemon.supervisor import Supervisor
+from banger.guest import readiness
+from banger.guest.channel import Channel
+from banger.guest.info import GuestInfo
+from banger.guest.readiness import Check, CheckOutcome, Outcome
+from banger.store.records import VmRecord
+
+ANSWER_DEADLINE_S: Final = 10.0
+
+
+class Observe:
+    """Read-only. A guest that does not answer costs `ANSWER_DEADLINE_S`, and nobody else anything."""
+
+    def __init__(self, *, layout: Layout, supervisor: Supervisor, images: Images, await_guest: AwaitGuest) -> None:
+        self._layout = layout
+        self._supervisor = supervisor
+        self._images = images
+        self._await_guest = await_guest
+
+    async def health(self, record: VmRecord) -> list[CheckOutcome]:
+        """The checks of readiness, made now. Raises `WrongState` for a VM that does not run."""
+        self._check_running(record)
+        began_s = time.monotonic()
+        try:
+            channel = self._supervisor.channel(record.id, record.name)
+            await channel.ping(deadline_s=ANSWER_DEADLINE_S)
+            info = await _ask_info(channel)
+        except BangerError:
+            # Who does not answer cannot be asked for the rest.
+            silent = _outcome(readiness.AGENT, began_s, good=False)
+            return [silent if check is readiness.AGENT else _skipped(check) for check in readiness.CHECKS]
+        outcomes = [
+            _outcome(readiness.KERNEL, began_s, good=True),
+            _outcome(readiness.AGENT, began_s, good=True),
+            _outcome(readiness.DISKS, began_s, good=self._has_disks(channel, info)),
+        ]
+        for check, wanted in ((readiness.NETWORK, record.spec.nat), (readiness.SSH, self._may_have_ssh(record))):
+            if not wanted:
+                outcomes.append(_skipped(check))
+                continue
+            began_s = time.monotonic()
+            ask = self._await_guest.network_is_up if check is readiness.NETWORK else ssh_listens
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE_S):
+                    good = await ask(channel)
+            except (TimeoutError, BangerError):
+                good = False
+            outcomes.append(_outcome(check, began_s, good=good))
+        return outcomes
+
+    async def ping(self, record: VmRecord) -> float:
+        """Seconds until the agent answered. Raises `WrongState`, `TimedOut`."""
+        self._check_running(record)
+        channel = self._supervisor.channel(record.id, record.name)
+        began_s = time.monotonic()
+        await channel.ping(deadline_s=ANSWER_DEADLINE_S)
+        return time.monotonic() - began_s
+
+    async def ports(self, record: VmRecord) -> list[PortView]:
+        """What listens in a running guest. Raises `WrongState`, `TimedOut`."""
+        self._check_running(record)
+        return await list_ports(self._supervisor.channel(record.id, record.name))
+
+    async def stats(self, record: VmRecord) -> VmStats:
+        """What a VM costs, and what its guest says of itself; a guest that does not answer is a `problem`."""
+        files = self._layout.vm(record.id)
+        live = self._supervisor.find(record.id)
+        vmm = read_usage(live.machine.identity) if live is not None else None
+        relay_identity = read_identity_file(files.network_process) if live is not None else None
+        relay = read_usage(relay_identity) if relay_identity is not None else None
+        guest: GuestStats | None = None
+        problem = ""
+        if live is not None:
+            try:
+                self._check_running(record)
+                guest = view_guest(await _ask_info(self._supervisor.channel(record.id, record.name)))
+            except BangerError as error:
+                problem = error.summary
+        try:
+            disk_used_bytes = files.data_disk.stat().st_blocks * 512
+        except OSError:
+            disk_used_bytes = 0
+        return {
+            "state": record.state.value,
+            "cpu_s": round(vmm.cpu_s, 2) if vmm is not None else None,
+            "rss_bytes": vmm.rss_bytes if vmm is not None else None,
+            "network_rss_bytes": relay.rss_bytes if relay is not None else None,
+            "disk_bytes": record.spec.disk_bytes,
+            "disk_used_bytes": disk_used_bytes,
+            "guest": guest,
+            "problem": problem,
+        }
+
+    def _check_running(self, record: VmRecord) -> None:
+        if record.state is State.PAUSED:
+            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+        if self._supervisor.find(record.id) is None:
+            self._supervisor.channel(record.id, record.name)  # raises, in its own words
+
+    def _may_have_ssh(self, record: VmRecord) -> bool:
+        """Without an init of the image nobody starts a server by himself."""
+        try:
+            return self._images.read(record.spec.image_digest).init is not None
+        except BangerError:
+            return True
+
+    @staticmethod
+    def _has_disks(channel: Channel, info: GuestInfo) -> bool:
+        return channel.hello.phase == readiness.READY_PHASE and info.root_total_bytes > 0
+
+
+def view_guest(info: GuestInfo) -> GuestStats:
+    """What a guest says of itself, as clients see it."""
+    return {
+        "load": list(info.load),
+        "uptime_s": info.uptime_s,
+        "memory_total_bytes": info.memory_total_bytes,
+        "memory_available_bytes": info.memory_available_bytes,
+        "root_total_bytes": info.root_total_bytes,
+        "root_free_bytes": info.root_free_bytes,
+        "processes": info.process_count,
+        "kernel": info.kernel,
+    }
+
+
+async def _ask_info(channel: Channel) -> GuestInfo:
+    return await channel.info(deadline_s=ANSWER_DEADLINE_S)
+
+
+def _outcome(check: Check, began_s: float, *, good: bool) -> CheckOutcome:
+    return CheckOutcome(
+        name=check.name,
+        outcome=Outcome.PASS if good else Outcome.FAIL,
+        elapsed_s=time.monotonic() - began_s,
+        hint="" if good else check.hint,
+    )
+
+
+def _skipped(check: Check) -> CheckOutcome:
+    return CheckOutcome(name=check.name, outcome=Outcome.SKIPPED)
