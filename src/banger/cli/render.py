@@ -92,12 +92,14 @@ def format_time(then_s: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`0.42 s`, `5.1 s`, `2 min 5 s`."""
+    """`0.42 s`, `5.1 s`, `2 min 5 s`, `3 h 12 min`."""
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+    return f"{int(seconds) // 3600} h {int(seconds) // 60 % 60} min"
 
 
 def render_bar(timings_s: Mapping[str, float]) -> str:

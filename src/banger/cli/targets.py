@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 NOTHING_MORE: Final[Mapping[str, object]] = MappingProxyType({})
+NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def declare_targets(parser: Parser) -> None:
@@ -86,10 +87,12 @@ def act_on_targets(
     done: str,
     more: Mapping[str, object] = NOTHING_MORE,
     remark: Callable[[VmView], str] = lambda _vm: "",
+    names: Mapping[str, str] = NO_NAMES,
 ) -> int:
     """Do it; the exit status is that of the first that went wrong. One that fails does not stop the others.
 
-    `more` is what the request says beside the VMs; `remark` is a line for a VM with which it went well.
+    `more` is what the request says beside the VMs; `remark` is a line for a VM with which it went well; `names` is what
+    to call those that were referred to by their ids.
     """
     body = {"refs": list(refs), **more}
     result: TargetsResult = follow(context, options, path=f"/v1/vms/{verb}", body=body)
@@ -97,16 +100,16 @@ def act_on_targets(
         context.write(render_json(result))
     status = exits.DONE
     for outcome in result["outcomes"]:
+        called = printable(names.get(outcome["ref"], outcome["ref"]))
         if outcome["error"] is not None:
             error = error_from(dict(outcome["error"]))
             status = status or exits.OF_KIND[error.kind]
             if not options.json:
-                text = render_error(error, context.error_style, subject=printable(outcome["ref"]))
+                text = render_error(error, context.error_style, subject=called)
                 context.tell(text.removesuffix("\n"))
         elif not options.json and not options.quiet:
             vm = outcome["vm"]
-            name = printable(vm["name"] if vm is not None else outcome["ref"])
-            context.write(f"{name} {done}\n")
+            context.write(f"{printable(vm['name']) if vm is not None else called} {done}\n")
             if vm is not None and (text := remark(vm)):
                 context.tell(f"  {text}")
             if vm is not None and getattr(options, "verbose", False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import TypedDict
 
 from banger.api.messages.vms import SpecRequest, VmView
 
@@ -18,7 +18,7 @@ class RunRequest(SpecRequest):
     """First frame of `POST /v1/vms/run` (stream): make a VM, put the repository in, run or attach.
 
     `path` null means: no workspace. `command` null means: an interactive login shell (needs `pty`), or nothing at all
-    when `detach` is set. `wait`: how ready the VM has to be, the agent by default.
+    when `detach` is set.
     """
 
     path: str | None
@@ -28,7 +28,6 @@ class RunRequest(SpecRequest):
     pty: PtySize | None
     stdin: bool
     environment: dict[str, str]
-    wait: NotRequired[Literal["agent", "ssh"]]
 
 
 class ExecRequest(TypedDict):

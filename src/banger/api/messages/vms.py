@@ -99,7 +99,10 @@ class ChangeRequest(VmTargets):
 
 
 class SpecRequest(TypedDict):
-    """What a new VM is to be; null means the default, also of `nat`. `ttl_s` 0 means for ever."""
+    """What a new VM is to be; null means the default, also of `nat`. `ttl_s` 0 means for ever.
+
+    `wait`: how ready it has to be, the agent by default.
+    """
 
     name: str | None
     image: str | None
@@ -108,6 +111,7 @@ class SpecRequest(TypedDict):
     disk_bytes: int | None
     nat: bool | None
     ttl_s: float | None
+    wait: NotRequired[Literal["agent", "ssh"]]
 
 
 class CreateRequest(SpecRequest):

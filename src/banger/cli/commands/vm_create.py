@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
 from banger.cli.machine import declare_machine
-from banger.cli.render import render_json
-from banger.cli.targets import add_quiet, follow
+from banger.cli.render import render_bar, render_json
+from banger.cli.targets import add_quiet, add_verbose, add_wait, follow, waiting
 from banger.core.names import parse_vm_name
 from banger.core.untrusted import printable
 
@@ -35,6 +35,8 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--no-start", action="store_true", help="only make it")
     add_json(parser)
     add_quiet(parser)
+    add_verbose(parser)
+    add_wait(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
@@ -48,6 +50,8 @@ def run(context: Context, options: Namespace) -> int:
         "ttl_s": options.ttl,
         "start": not options.no_start,
     }
-    vm: VmView = follow(context, options, path="/v1/vms/create", body=body)
+    vm: VmView = follow(context, options, path="/v1/vms/create", body={**body, **waiting(options)})
     context.write(render_json(vm) if options.json else f"{printable(vm['name'])}\n")
+    if options.verbose and not options.json and not options.no_start:
+        context.tell(context.error_style.dim(render_bar(vm["timings_s"])))
     return 0

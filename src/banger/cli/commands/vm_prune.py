@@ -45,7 +45,8 @@ def run(context: Context, options: Namespace) -> int:
     if not options.force and not confirm(context, doomed):
         context.tell("Nothing was deleted.")
         return 1
-    return act_on_targets(context, options, [vm["id"] for vm in doomed], verb="prune", done="deleted")
+    names = {vm["id"]: vm["name"] for vm in doomed}
+    return act_on_targets(context, options, list(names), verb="prune", done="deleted", names=names)
 
 
 def confirm(context: Context, doomed: list[VmView]) -> bool:

@@ -51,6 +51,8 @@ def render_vm(vm: VmDetail, style: Style) -> str:
         ("disk", format_size(vm["disk_bytes"]) + said("disk_bytes") + used),
         ("network", ("outbound" if vm["nat"] else "none") + said("nat")),
         ("workspaces", "\n".join(map(_workspace, vm["workspaces"]))),
+        ("after restart", ", ".join(vm["restart_needed"])),
+        ("deleted in", format_duration(vm["ttl_left_s"]) if vm["ttl_left_s"] is not None else ""),
         ("created", format_time(vm["created_at_s"])),
         ("started", format_time(vm["started_at_s"]) if vm["started_at_s"] is not None else ""),
         ("accelerator", vm["accelerator"]),

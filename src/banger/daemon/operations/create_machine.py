@@ -60,5 +60,5 @@ class CreateMachine:
             await self._create(request, record)
             record = replace(record, state=State.STOPPED)
             if asked["start"]:
-                record = await self._start(request, record)
+                record = await self._start(request, record, wait=asked.get("wait", "agent"))
         return view_vm(record, self._supervisor)

@@ -111,7 +111,8 @@ class RunVm:
             request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
             result: ExitResult = {"status": 0, "signal": None, "vm": None}
             if not asked["detach"]:
-                result = await self._run_command(asked, environment, record, exchange)
+                with self._supervisor.using(record.id):
+                    result = await self._run_command(asked, environment, record, exchange)
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)
             return result
