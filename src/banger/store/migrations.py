@@ -1,8 +1,15 @@
-"""The schema, as an ordered list of steps that are never edited once released."""
+"""The schema, as an ordered list of steps that are never edited once released, and taking them."""
 
 from __future__ import annotations
 
+import os
+import sqlite3
+from pathlib import Path
 from typing import Final
+
+from banger.core.files import sync_directory
+
+COPIES_KEPT: Final = 3
 
 MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
     (
@@ -60,3 +67,55 @@ MIGRATIONS: Final[tuple[tuple[str, str], ...]] = (
         """,
     ),
 )
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that the file lacks, each in its own transaction; `user_version` counts them.
+
+    Before the first of them a copy is made as `NAME.before-schema-N`, of which the last few are kept.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if 0 < version < len(MIGRATIONS):
+        copy_before(connection, path, version + 1)
+    apply_migrations(connection, version)
+
+
+def apply_migrations(connection: sqlite3.Connection, version: int) -> None:
+    """Take all steps after `version`."""
+    for number, (_, script) in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def copy_before(connection: sqlite3.Connection, path: Path, number: int) -> None:
+    """Copy the database as it is before migration `number`; an older copy with that name is replaced when it is whole.
+
+    Raises `OSError` or `sqlite3.Error`; the database is untouched then.
+    """
+    unfinished = path.with_name(f".{path.name}.copy")
+    unfinished.unlink(missing_ok=True)
+    # SQLite writes into an empty file of ours, which keeps its private mode (lang_vacuum.html).
+    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        connection.execute("VACUUM INTO ?", (str(unfinished),))
+        os.fsync(descriptor)
+        unfinished.rename(_copy(path, number))
+        sync_directory(path.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    for old in range(1, number - COPIES_KEPT + 1):
+        _copy(path, old).unlink(missing_ok=True)
+
+
+def _copy(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.before-schema-{number}")

@@ -6,10 +6,15 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Final, TypeVar
 
 from banger.core.errors import AlreadyExists, NotFound
+from banger.core.strict import parse_object, read_dataclass
 from banger.core.untrusted import printable
 from banger.core.vm import State, VmSpec
+
+RUNNING_KINDS: Final = frozenset(("start", "stop", "kill", "pause", "resume"))
+Member = TypeVar("Member", str, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +180,7 @@ def list_vms(connection: sqlite3.Connection) -> list[VmRecord]:
             accelerator=row["accelerator"],
             boot_id=row["boot_id"],
             problem=row["problem"],
-            timings_s=json.loads(row["timings"]),
+            timings_s=_read_members(row["timings"], float),
             workspaces=tuple(workspaces.get(row["id"], ())),
             running_spec=decode_spec(row["running_spec"]) if row["running_spec"] is not None else None,
             lifetime=_read_lifetime(row),
@@ -241,6 +246,24 @@ def end_operation(
     )
 
 
+def supersede(connection: sqlite3.Connection, operation_id: str) -> None:
+    """Forget open operations on the same VM that this one, which ends now, has the last word over.
+
+    They are what earlier tries left when they failed; settling them later would undo what has now succeeded. An
+    operation has the last word over its own kind, over others that decide whether a VM runs if it does, and a `delete`
+    over all.
+    """
+    row = connection.execute("SELECT vm_id, kind FROM operation WHERE id = ?", (operation_id,)).fetchone()
+    if row is None:
+        return
+    vm_id, kind = row
+    for other in connection.execute(
+        "SELECT id, kind FROM operation WHERE state = 'open' AND vm_id = ? AND id <> ?", (vm_id, operation_id)
+    ).fetchall():
+        if kind in (other["kind"], "delete") or {kind, other["kind"]} <= RUNNING_KINDS:
+            connection.execute("DELETE FROM operation WHERE id = ?", (other["id"],))
+
+
 def put_step(connection: sqlite3.Connection, operation_id: str, *, seq: int, name: str, state: str) -> None:
     """Write a step's `intent`, `done` or `undone`."""
     connection.execute(
@@ -257,7 +280,7 @@ def list_open_operations(connection: sqlite3.Connection) -> list[OpenOperation]:
             id=row["id"],
             kind=row["kind"],
             vm_id=row["vm_id"],
-            arguments=json.loads(row["arguments"]),
+            arguments=_read_members(row["arguments"], str),
             steps=tuple(
                 step["name"]
                 for step in connection.execute(
@@ -275,11 +298,19 @@ def _read_lifetime(row: sqlite3.Row) -> Lifetime | None:
     return Lifetime(left_s=row["ttl_left_s"], marked_s=row["ttl_marked_s"], boot_id=row["ttl_boot_id"])
 
 
+def _read_members(text: str, kind: type[Member]) -> Mapping[str, Member]:
+    """A JSON object whose members are all of one kind. Raises `ValueError`."""
+    members = parse_object(text)
+    if not all(type(value) is kind for value in members.values()):
+        raise ValueError(f"a member is not of kind {kind.__name__}")
+    return members
+
+
 def encode_spec(spec: VmSpec) -> str:
     """The spec as the JSON that the row and the manifest hold."""
     return json.dumps(asdict(spec), sort_keys=True)
 
 
 def decode_spec(text: str) -> VmSpec:
-    """Read what `encode_spec` wrote."""
-    return VmSpec(**json.loads(text))
+    """Read what `encode_spec` wrote. Raises `ValueError` for anything else."""
+    return read_dataclass(VmSpec, parse_object(text))
