@@ -16,8 +16,8 @@ from typing import Any, Final
 from banger.api import framing
 from banger.api.messages import API_VERSION, VERSION_HEADER, ErrorView, Event
 from banger.core.clock import Ids
-from banger.core.errors import BangerError, Failed, Internal, Invalid, Unavailable, Unsupported
-from banger.core.untrusted import printable
+from banger.core.errors import BangerError, Internal, Invalid, Unavailable, Unsupported
+from banger.core.faults import translate_os_error
 from banger.daemon.context import Request, operation_id
 from banger.daemon.streams import HungUp, Receive, Send, StreamExchange, encode_last
 
@@ -290,7 +290,7 @@ def error_view(error: BaseException, operation: str) -> ErrorView:
         told = Unavailable("the request was cancelled because the daemon is ending", hint="run the command again")
     elif isinstance(error, OSError):
         log.error("%s failed", operation, exc_info=error)
-        told = Failed(printable(error.strerror or str(error)), hint="the daemon's log tells more")
+        told = translate_os_error(error)
     else:
         log.critical("%s failed in a way nobody foresaw", operation, exc_info=error)
         told = Internal("something went wrong inside banger", hint=f"look for {operation} in the daemon's log")

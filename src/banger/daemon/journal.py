@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from banger.core.clock import Clock
-from banger.core.errors import BangerError, Failed
+from banger.core.errors import BangerError
+from banger.core.faults import translate_os_error
 from banger.daemon.failpoints import Failpoints
 from banger.store.connection import Database
-from banger.store.records import OpenOperation, VmRecord, end_operation, insert_operation, put_step
+from banger.store.records import OpenOperation, VmRecord, end_operation, insert_operation, put_step, supersede
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ async def nothing() -> None:
 
 
 Write = Callable[[sqlite3.Connection], None]
+Mark = Callable[[str, int, Step, str], Awaitable[None]]
 
 
 class Journal:
@@ -91,11 +93,13 @@ class Journal:
                 raise
             try:
                 for seq, step in enumerate(steps):
-                    await self._take(kind, operation_id, seq, step, begun)
+                    await self._take(kind, operation_id, seq, step, begun, mark=self._mark)
                 await shielded(self._close(operation_id, "done", finish))
             except BaseException as error:
                 log.info("%s %s of %s is taken back: %r", operation_id, kind, vm_id, error)
-                await shielded(self.undo(operation_id, begun, undone, reason=describe(error)))
+                await shielded(self._take_back(operation_id, begun, undone, reason=describe(error)))
+                if isinstance(error, OSError):
+                    raise translate_os_error(error) from error
                 raise
 
     async def roll_forward(
@@ -115,15 +119,15 @@ class Journal:
 
     async def finish_forward(self, *, kind: str, operation_id: str, steps: Sequence[Step], finish: Write) -> None:
         """The part of `roll_forward` that a later daemon repeats for an operation that is already open."""
-        failures: list[Exception] = []
+        failures: list[BangerError] = []
         for seq, step in enumerate(steps):
             try:
-                await self._take(kind, operation_id, seq, step, [])
+                await self._take(kind, operation_id, seq, step, [], mark=self._note)
             except (BangerError, OSError) as error:
-                log.warning("%s %s: step %s failed: %s", operation_id, kind, step.name, error)
-                failures.append(error)
+                log.warning("%s %s: step %s failed: %r", operation_id, kind, step.name, error)
+                failures.append(translate_os_error(error) if isinstance(error, OSError) else error)
         if failures:
-            raise _translated(failures[0])
+            raise failures[0]
         await self._close(operation_id, "done", finish)
 
     async def undo(self, operation_id: str, steps: Sequence[Step], undone: Write, *, reason: str) -> None:
@@ -147,16 +151,23 @@ class Journal:
         finally:
             self.under_way.discard(operation_id)
 
-    async def _take(self, kind: str, operation_id: str, seq: int, step: Step, begun: list[Step]) -> None:
+    async def _take_back(self, operation_id: str, steps: Sequence[Step], undone: Write, *, reason: str) -> None:
+        """`undo` whose own failure does not hide why it was necessary; what stays open is settled later."""
+        try:
+            await self.undo(operation_id, steps, undone, reason=reason)
+        except BangerError as error:
+            log.error("%s stays open: %s", operation_id, error.summary)
+
+    async def _take(self, kind: str, operation_id: str, seq: int, step: Step, begun: list[Step], *, mark: Mark) -> None:
         """One step with its marks in the journal and its four failpoints."""
         name = f"{kind}.{step.name}"
         await self._failpoints.reach(f"{name}.before_intent")
         begun.append(step)
-        await self._mark(operation_id, seq, step, "intent")
+        await mark(operation_id, seq, step, "intent")
         await self._failpoints.reach(f"{name}.after_intent")
         await step.act()
         await self._failpoints.reach(f"{name}.after_act")
-        await self._mark(operation_id, seq, step, "done")
+        await mark(operation_id, seq, step, "done")
         await self._failpoints.reach(f"{name}.after_done")
 
     async def _open(
@@ -179,6 +190,7 @@ class Journal:
     async def _close(self, operation_id: str, state: str, write_rows: Write, *, error: str = "") -> None:
         def write(connection: sqlite3.Connection) -> None:
             write_rows(connection)
+            supersede(connection, operation_id)
             end_operation(connection, operation_id, state=state, ended_at_s=self._clock.now_s(), error=error)
 
         await self._database.call(write)
@@ -189,16 +201,22 @@ class Journal:
             lambda connection: put_step(connection, operation_id, seq=seq, name=step.name, state=state)
         )
 
+    async def _note(self, operation_id: str, seq: int, step: Step, state: str) -> None:
+        """`_mark` where nothing depends on it: all steps of what rolls forward are done again by whoever finishes it.
+
+        A disk that is too full for a note must not keep anybody from deleting what fills it.
+        """
+        try:
+            await self._mark(operation_id, seq, step, state)
+        except BangerError as error:
+            log.warning("%s: %s of %s is not written down: %s", operation_id, state, step.name, error.summary)
+
 
 def describe(error: BaseException) -> str:
     """One line for the journal."""
     if isinstance(error, BangerError):
         return error.summary
     return type(error).__name__ + (f": {error}" if str(error) else "")
-
-
-def _translated(error: Exception) -> BangerError:
-    return error if isinstance(error, BangerError) else Failed(describe(error))
 
 
 async def shielded(work: Awaitable[None]) -> None:

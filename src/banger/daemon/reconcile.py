@@ -137,7 +137,10 @@ class Reconcile:
         return 0 < self._stale_after_s <= self._supervisor.unused_s(record.id)
 
     async def _settle(self, operation: OpenOperation) -> None:
-        """Finish or take back one operation."""
+        """Finish or take back one operation, unless it has ended meanwhile: what succeeded is not to be taken back."""
+        still = {other.id for other in await self._database.call(list_open_operations)}
+        if operation.id not in still - self._journal.under_way:
+            return
         record = next((row for row in await self._database.call(list_vms) if row.id == operation.vm_id), None)
         handler = self._operations.get(operation.kind)
         log.info("settling %s (%s of %s)", operation.id, operation.kind, operation.vm_id)
