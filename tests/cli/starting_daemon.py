@@ -46,7 +46,14 @@ def main() -> None:
 
     with FakeDaemon(layout.daemon_socket) as daemon:
         daemon.answers("GET", "/v1/vms", {"vms": []})
-        ping = {"version": "1.2.3", "api_version": 1, "pid": os.getpid(), "started_at_s": 0.0, "vms_running": 0}
+        ping = {
+            "version": "1.2.3",
+            "api_version": 1,
+            "pid": os.getpid(),
+            "started_at_s": 0.0,
+            "vms_running": 0,
+            "notice": "",
+        }
         daemon.answers("GET", "/v1/ping", ping)
         if behaviour == "old":
             error = {"kind": "unsupported", "summary": "another version", "hint": "", "operation": ""}

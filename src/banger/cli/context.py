@@ -55,7 +55,13 @@ class Context:
         """A connection to the daemon, which is started if there is none."""
         with suppress(OSError):  # whatever it was, `Daemon` knows what to do about it
             return connect_unix(find_roots(self.environment, uid=os.getuid()).daemon_socket)
-        return self.daemon.connect()
+        daemon = self.daemon
+        connected = daemon.connect()
+        if daemon.notice:
+            from banger.core.untrusted import printable
+
+            self.tell(f"banger: {printable(daemon.notice)}")
+        return connected
 
     def open(self) -> Connection:
         """The same for one request."""

@@ -32,6 +32,7 @@ class Daemon:
         self._layout = layout
         self._environment = environment
         self._argv = argv
+        self.notice = ""  # what a daemon that was started here had to say
 
     def connect(self) -> socket.socket:
         """Connect, starting the daemon first if nobody listens. Raises `Unavailable`, `TimedOut`, or its own reason."""
@@ -154,7 +155,8 @@ class Daemon:
         if line == b"ready":
             process.returncode = 0  # it outlives us on purpose; nobody shall warn about that
             return
-        self._raise_reason(line)
+        self.notice = self._read_notice(line)
+        process.returncode = 0
 
     def _spawn(self, ready: int) -> Popen[bytes]:
         import subprocess
@@ -199,11 +201,14 @@ class Daemon:
             line += data
         return line.partition(b"\n")[0]
 
-    def _raise_reason(self, line: bytes) -> None:
+    def _read_notice(self, line: bytes) -> str:
+        """What it said beside being ready. Raises the reason why it is not."""
         import json
 
         try:
             reason = json.loads(line)
+            if "kind" not in reason:
+                return str(reason["notice"])
             raise error_of_kind(str(reason["kind"]), str(reason["summary"]), hint=str(reason.get("hint") or ""))
         except (ValueError, KeyError, TypeError):
             raise self._unavailable("the daemon ended before it was ready") from None

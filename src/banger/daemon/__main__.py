@@ -1,6 +1,7 @@
 """`python -m banger.daemon`: one daemon per user and set of directories.
 
-Whoever starts it passes a pipe as `BANGER_READY_FD`; one line on it says `ready`, or what went wrong as JSON.
+Whoever starts it passes a pipe as `BANGER_READY_FD`; one line on it says `ready`, or in JSON what went
+wrong or what else there is to say.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 from banger.core.config.parsing import Configuration
 from banger.core.config.reading import find_home, read_configuration, read_log_level
 from banger.core.errors import BangerError, Unavailable
+from banger.core.faults import translate_os_error
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
 from banger.core.sockets import connect_unix
@@ -38,6 +40,10 @@ class Readiness:
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+
+    def tell_ready(self, notice: str) -> None:
+        """We answer now, and `notice` is for the user."""
+        self.tell(json.dumps({"notice": notice}) if notice else "ready")
 
     def tell(self, line: str) -> None:
         if self._descriptor is not None:
@@ -94,7 +100,7 @@ def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collabo
             configuration = read_configuration(layout.config_file, home=find_home(os.environ, uid=os.getuid()))
             set_log_level(read_log_level(configuration, os.environ)[0])
             parts = gather(layout, configuration)
-            asyncio.run(serve(layout, parts, on_ready=lambda: readiness.tell("ready")))
+            asyncio.run(serve(layout, parts, on_ready=readiness.tell_ready))
         finally:
             os.close(lock)
     except BangerError as error:
@@ -102,7 +108,9 @@ def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collabo
         log.error("the daemon ends: %s", error.summary)
         return 1
     except OSError as error:
-        readiness.tell(json.dumps({"kind": "failed", "summary": f"the daemon cannot start: {error}", "hint": ""}))
+        told = translate_os_error(error)
+        summary = f"the daemon cannot start: {told.summary}"
+        readiness.tell(json.dumps({"kind": told.kind, "summary": summary, "hint": told.hint}))
         log.exception("the daemon ends")
         return 1
     log.info("the daemon ends")

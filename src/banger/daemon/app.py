@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +51,7 @@ from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
+from banger.daemon.recovery import open_database
 from banger.daemon.routes import build_application
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
@@ -128,10 +128,12 @@ def choose_user_key(layout: Layout, configuration: Configuration) -> Path:
     return layout.user_key if configuration.ssh_key_path is None else Path(configuration.ssh_key_path)
 
 
-async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], None]) -> None:
-    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running."""
-    database = Database(layout.database)
-    await database.open()
+async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str], None]) -> None:
+    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running.
+
+    `on_ready` gets what the user has to know about a database that had to be made again; nearly always nothing.
+    """
+    database, recovery = await open_database(layout)
     if parts.user_key == layout.user_key:
         await ensure_user_key(layout.user_key)
     supervisor = Supervisor()
@@ -139,13 +141,13 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[], 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    services, reconcile = compose(layout, parts, database, supervisor, ending)
+    services, reconcile = compose(layout, parts, database, supervisor, ending, notice=recovery.notice)
     supervisor.when_ended(lambda vm_id, reason: services.lifecycle.after_end(vm_id, parts.ids.operation_id(), reason))
     watching: asyncio.Task[None] | None = None
     try:
         await reconcile()
         watching = asyncio.create_task(reconcile.for_ever())
-        await _answer(layout, services, Requests(parts.ids), ending, on_ready)
+        await _answer(layout, services, Requests(parts.ids), ending, lambda: on_ready(recovery.notice))
     finally:
         if watching is not None:
             watching.cancel()
@@ -195,7 +197,13 @@ class _Server(uvicorn.Server):
 
 
 def compose(
-    layout: Layout, parts: Collaborators, database: Database, supervisor: Supervisor, ending: asyncio.Event
+    layout: Layout,
+    parts: Collaborators,
+    database: Database,
+    supervisor: Supervisor,
+    ending: asyncio.Event,
+    *,
+    notice: str,
 ) -> tuple[Services, Reconcile]:
     """Put the use cases together."""
     journal = Journal(database=database, clock=parts.clock, failpoints=parts.failpoints)
@@ -285,7 +293,8 @@ def compose(
             defaults=parts.defaults,
         ),
         stop_daemon=ending.set,
-        started_at_s=time.time(),
+        started_at_s=parts.clock.now_s(),
+        notice=notice,
     )
     reconcile = Reconcile(
         layout=layout,

@@ -36,6 +36,7 @@ class Services:
     doctor: Callable[[], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]
     started_at_s: float
+    notice: str
 
     async def records(self) -> Sequence[VmRecord]:
         """All VMs as they are remembered now."""

@@ -6,13 +6,14 @@ from typing import Literal, TypedDict
 
 
 class Ping(TypedDict):
-    """Answer of `GET /v1/ping`."""
+    """Answer of `GET /v1/ping`. `notice` is what happened when the daemon started and the user has to know."""
 
     version: str
     api_version: int
     pid: int
     started_at_s: float
     vms_running: int
+    notice: str
 
 
 class CheckView(TypedDict):

@@ -43,5 +43,7 @@ def run(context: Context, options: Namespace) -> int:
                 ("started", format_time(ping["started_at_s"])),
                 ("VMs running", str(ping["vms_running"])),
             ]
+            if ping["notice"]:
+                fields.append(("notice", ping["notice"]))
         context.write(render_fields([*fields, *files.items()], context.style))
     return exits.DONE if ping else exits.NOT_RUNNING

@@ -13,6 +13,7 @@ from banger.core.errors import BangerError, Failed
 from banger.core.files import remove_directory, write_durably
 from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, read_identity
+from banger.core.strict import parse_object, read_dataclass
 from banger.daemon.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ def write_identity(path: Path, identity: ProcessIdentity) -> None:
 def read_identity_file(path: Path) -> ProcessIdentity | None:
     """Who it was, or None when nothing usable was written."""
     try:
-        return ProcessIdentity(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return read_dataclass(ProcessIdentity, parse_object(path.read_bytes()))
+    except (OSError, ValueError):
         return None
 
 

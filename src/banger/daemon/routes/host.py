@@ -34,6 +34,7 @@ class HostRoutes:
             "pid": os.getpid(),
             "started_at_s": self._services.started_at_s,
             "vms_running": len(self._services.supervisor.running()),
+            "notice": self._services.notice,
         }
 
     async def stop_daemon(self, _path: PathParameters, _body: bytes) -> object:
