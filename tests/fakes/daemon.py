@@ -43,6 +43,8 @@ def view_vm(name: str = "box", **changes: Any) -> dict[str, Any]:
         ],
         "accelerator": "tcg",
         "pid": 4711,
+        "restart_needed": [],
+        "ttl_left_s": None,
         "timings_s": {"kernel": 0.9, "disks": 0.1, "agent": 0.2, "start": 1.4},
         "checks": [{"name": "kernel", "state": "pass", "elapsed_s": 0.9, "hint": ""}],
     }
