@@ -171,26 +171,38 @@ static int copy_file(int from_directory, int to_directory, const char *name, mod
     char bytes[4096];
     int source = openat(from_directory, name, O_RDONLY | O_CLOEXEC);
     unlinkat(to_directory, name, 0);
-    int target = openat(to_directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    int result = source < 0 || target < 0 ? -1 : 0;
+    int target = source < 0 ? -1 : openat(to_directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    int result = target < 0 ? -1 : 0, reason = errno;
     for (ssize_t length; result == 0 && (length = read(source, bytes, sizeof bytes)) > 0;)
-        if (write(target, bytes, (size_t)length) != length)
+        if (write(target, bytes, (size_t)length) != length) {
             result = -1;
+            reason = errno ? errno : ENOSPC;
+        }
     if (target >= 0) {
         fchmod(target, mode);
         close(target);
     }
     if (source >= 0)
         close(source);
+    errno = reason;
     return result;
 }
 
+static void leave_out(const char *name) {
+    dprintf(1, "banger-agent: seed: %s is left out: %s\n", name, strerror(errno));
+}
+
 /* Directories of the image keep their modes; those that are made get the seed's. Links in the image are not followed:
- * an image whose /etc is a link gets no files there. */
-static int copy_tree(int source, int target) {
+ * an image whose /etc is a link gets no files there. What cannot be written is left out: a guest without its ssh key
+ * still boots, and says why on its console. */
+static void copy_tree(int source, int target) {
     DIR *listing = fdopendir(source);
-    int result = listing == NULL ? -1 : 0;
-    for (struct dirent *entry; result == 0 && (entry = readdir(listing)) != NULL;) {
+    if (listing == NULL) {
+        leave_out("a directory");
+        close(source);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
         struct stat status;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
             fstatat(dirfd(listing), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -198,22 +210,25 @@ static int copy_tree(int source, int target) {
         if (S_ISDIR(status.st_mode)) {
             mkdirat(target, entry->d_name, status.st_mode & 0777);
             int below = openat(target, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            int from = openat(dirfd(listing), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            result = below < 0 || from < 0 ? -1 : copy_tree(from, below);
+            int from = below < 0 ? -1 : openat(dirfd(listing), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            if (from < 0)
+                leave_out(entry->d_name);
+            else
+                copy_tree(from, below);
             if (below >= 0)
                 close(below);
-        } else if (S_ISREG(status.st_mode)) {
-            result = copy_file(dirfd(listing), target, entry->d_name, status.st_mode & 0777);
+        } else if (S_ISREG(status.st_mode) &&
+                   copy_file(dirfd(listing), target, entry->d_name, status.st_mode & 0777) != 0) {
+            leave_out(entry->d_name);
         }
     }
-    if (listing != NULL)
-        closedir(listing);
-    return result;
+    closedir(listing);
 }
 
 int seed_copy_files(const char *source, int root) {
     int fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : -1;
-    return copy_tree(fd, root);
+    copy_tree(fd, root);
+    return 0;
 }

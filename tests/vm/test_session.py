@@ -168,14 +168,15 @@ def test_no_network_without_nat(world: World) -> None:
 
 def test_an_image_without_init_sshd_or_git(world: World, tmp_path: Path, repository: Path) -> None:
     root = tmp_path / "rootfs"
-    for directory in ("bin", "etc", "usr"):
+    for directory in ("bin", "conf", "usr"):
         (root / directory).mkdir(parents=True)
+    (root / "etc").symlink_to("conf")  # a seed that followed links would write where an image says
     busybox = next(path for path in (Path("/usr/bin/busybox"), Path("/bin/busybox")) if path.exists())
     (root / "bin/busybox").write_bytes(busybox.read_bytes())
     (root / "bin/busybox").chmod(0o755)
     for applet in ("sh", "ls", "cat", "uname", "id", "init"):
         (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "conf/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     archive = tmp_path / "busybox.tar"
     subprocess.run(["tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "."], check=True)
     cache = tmp_path / "images"
@@ -196,12 +197,16 @@ def test_an_image_without_init_sshd_or_git(world: World, tmp_path: Path, reposit
             "--",
             "sh",
             "-c",
-            "cat run.sh; cat /proc/1/comm; exit 5",
+            "cat run.sh; ls -a /etc/ssh /root/.ssh; cat /etc/hostname; echo $HOME $USER; exit 5",
             cwd=repository,
         )
         assert done.returncode == 5, (done.stderr, own.log_tail())
         assert done.stdout.startswith(b"#!/bin/sh\necho ran\n")
+        assert b"authorized_keys" in done.stdout
+        assert done.stdout.endswith(b"\n/root root\n")
+        assert b"/etc/ssh: No such file" in done.stderr
         own.succeed("vm", "run", "-d", "--name", "bb", "--image", "busybox", cwd=repository)
+        assert b"seed: etc is left out" in own.succeed("vm", "logs", "bb")
         export = own.banger("vm", "workspace", "export", "bb")
         assert export.returncode == 7
         assert b"git" in export.stderr
