@@ -97,6 +97,7 @@ struct session {
     int fd;
     bool synchronised;
     bool hung_up;
+    bool failed; /* there was no memory for a frame */
     struct buffer in, out;
     struct stream *streams;
     size_t stream_count;

@@ -24,9 +24,29 @@ struct get {
     uint64_t left;
     bool tree_ended;
     struct buffer waiting; /* encoded, not sent yet */
+    const char *failure;   /* why the tree cannot be read whole: half a tree is never passed off as one */
+    int error;
 };
 
 static const struct stream_kind_ops ops;
+
+static void fail(struct get *get, const char *what, int error) {
+    if (get->failure == NULL) {
+        get->failure = what;
+        get->error = error;
+    }
+}
+
+static void add(struct get *get, const void *bytes, size_t length) {
+    if (!buffer_add(&get->waiting, bytes, length))
+        fail(get, "no memory", ENOMEM);
+}
+
+/* What went away or became something else while we looked is left out; anything else fails. */
+static void leave_out(struct get *get, const char *what) {
+    if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENXIO)
+        fail(get, what, errno);
+}
 
 static void add_record(struct get *get, char kind, const struct stat *status, uint64_t size) {
     uint8_t head[RECORD_SIZE] = {(uint8_t)kind};
@@ -38,13 +58,19 @@ static void add_record(struct get *get, char kind, const struct stat *status, ui
     put32(head + 21, (uint32_t)status->st_mtim.tv_nsec);
     put64(head + 25, size);
     put32(head + 33, (uint32_t)length);
-    buffer_add(&get->waiting, head, sizeof head);
-    buffer_add(&get->waiting, get->path, length);
+    add(get, head, sizeof head);
+    add(get, get->path, length);
 }
 
 static void enter(struct get *get, int fd) {
-    DIR *listing = get->depth < DEPTH_LIMIT ? fdopendir(fd) : NULL;
+    if (get->depth == DEPTH_LIMIT) {
+        fail(get, "its directories are nested too deeply", ENAMETOOLONG);
+        close(fd);
+        return;
+    }
+    DIR *listing = fdopendir(fd);
     if (listing == NULL) {
+        fail(get, "a directory cannot be read", errno);
         close(fd);
         return;
     }
@@ -53,20 +79,25 @@ static void enter(struct get *get, int fd) {
 
 static void visit(struct get *get, int directory, const char *name) {
     struct stat status;
-    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        leave_out(get, "an entry cannot be read");
         return;
+    }
     if (S_ISLNK(status.st_mode)) {
         char target[PATH_SIZE];
         ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
         if (length > 0) {
             add_record(get, 'l', &status, (uint64_t)length);
-            buffer_add(&get->waiting, target, (size_t)length);
+            add(get, target, (size_t)length);
         }
     } else if (S_ISREG(status.st_mode)) {
         int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-            if (fd >= 0)
-                close(fd);
+        if (fd < 0) {
+            leave_out(get, "a file cannot be read");
+            return;
+        }
+        if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+            close(fd);
             return;
         }
         add_record(get, 'f', &status, (uint64_t)status.st_size);
@@ -77,6 +108,8 @@ static void visit(struct get *get, int directory, const char *name) {
         int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0)
             enter(get, fd);
+        else
+            leave_out(get, "a directory cannot be read");
     } /* devices, sockets and pipes stay in the guest */
 }
 
@@ -90,10 +123,16 @@ static void advance(struct get *get) {
         }
         size_t size = get->left < FRAME_LIMIT ? (size_t)get->left : FRAME_LIMIT;
         uint8_t *room = buffer_room(&get->waiting, size);
-        if (room == NULL)
+        if (room == NULL) {
+            fail(get, "no memory", ENOMEM);
             return;
+        }
         ssize_t length = read(get->file, room, size);
-        if (length <= 0) { /* it shrank while we read: the size was promised, so zeros follow */
+        if (length < 0) {
+            fail(get, "a file cannot be read", errno);
+            return;
+        }
+        if (length == 0) { /* it shrank while we read: the size was promised, so zeros follow */
             memset(room, 0, size);
             length = (ssize_t)size;
         }
@@ -102,7 +141,7 @@ static void advance(struct get *get) {
         return;
     }
     if (get->depth == 0) {
-        buffer_add(&get->waiting, ".", 1);
+        add(get, ".", 1);
         get->tree_ended = true;
         return;
     }
@@ -116,9 +155,12 @@ static void advance(struct get *get) {
     }
     size_t length = strlen(entry->d_name);
     size_t separator = level->path_length > 0;
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-        level->path_length + separator + length >= sizeof get->path)
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
         return;
+    if (level->path_length + separator + length >= sizeof get->path) {
+        fail(get, "a path in it is too long", ENAMETOOLONG);
+        return;
+    }
     if (separator)
         get->path[level->path_length] = '/';
     memcpy(get->path + level->path_length + separator, entry->d_name, length + 1);
@@ -169,8 +211,12 @@ static void serve(struct stream *stream, struct polls *polls) {
     size_t room = stream_room(stream, 0);
     if (room == 0)
         return;
-    while (get->waiting.length < room && !get->tree_ended)
+    while (get->waiting.length < room && !get->tree_ended && get->failure == NULL)
         advance(get);
+    if (get->failure != NULL) {
+        stream_end_errno(stream, get->failure, get->error);
+        return;
+    }
     size_t length = get->waiting.length < room ? get->waiting.length : room;
     stream_send(stream, 0, buffer_head(&get->waiting), length);
     buffer_drop(&get->waiting, length);

@@ -33,8 +33,10 @@ void polls_within(struct polls *polls, int timeout_ms) {
 static bool send_frame(struct session *session, uint8_t type, uint8_t flags, uint32_t id, const void *payload,
                        size_t length) {
     uint8_t *room = buffer_room(&session->out, HEADER_SIZE + length);
-    if (room == NULL)
+    if (room == NULL) {
+        session->failed = true; /* a stream with a hole in it is worse than none */
         return false;
+    }
     room[0] = type;
     room[1] = flags;
     put16(room + 2, (uint16_t)(0xb35a ^ type ^ flags << 8));
@@ -160,7 +162,7 @@ void session_drop_streams(struct session *session) {
 }
 
 static void lose_session(struct session *session) {
-    session->synchronised = false;
+    session->synchronised = session->failed = false;
     session_drop_streams(session);
     buffer_drop(&session->out, session->out.length);
 }
@@ -433,6 +435,7 @@ void session_run(struct session *session) {
             serve_streams(session, &polls);
         if (alive && session->out.length > 0)
             alive = write_output(session);
+        alive = alive && !session->failed;
         if (!alive || (ready & (POLLHUP | POLLIN)) == POLLHUP) {
             if (pid1_mode < 0)
                 return; /* the other end is gone for good */
