@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -23,15 +24,23 @@ struct request {
     char *environment[ARGUMENT_LIMIT + 1];
     size_t argument_count, environment_count;
     char directory[PATH_SIZE];
+    char user[128];
     uid_t uid;
     gid_t gid;
-    char user_name[64];
+    char user_name[64], home[PATH_SIZE];
     bool pty, input;
     struct winsize size;
 };
 
+/* What a child that could not become the program says on its way out. */
+struct report {
+    enum stage { STARTING, USER, DIRECTORY } stage;
+    int error;
+};
+
 struct program {
     pid_t pid;
+    int report, report_poll; /* closes when the program has begun; the agent waits for no child */
     int input;     /* write end of stdin, or the terminal */
     int output[2]; /* read ends; with a terminal only the first */
     int input_poll, output_poll[2];
@@ -43,30 +52,24 @@ struct program {
 
 static const struct stream_kind_ops ops;
 
-/* `name`, `uid` or `uid:gid`, looked up in the guest's own files. */
-static bool find_user(struct request *request, const char *text) {
+/* `name`, `uid` or `uid:gid`, looked up in the guest's own files. Root and numbers need no entry there. */
+static bool find_user(struct request *request) {
+    const char *text = request->user[0] ? request->user : "0";
     char *end;
     unsigned long uid = strtoul(text, &end, 10);
-    if (end != text && (*end == 0 || *end == ':')) {
-        struct passwd *entry = getpwuid((uid_t)uid);
-        request->uid = (uid_t)uid;
-        request->gid = entry ? entry->pw_gid : (gid_t)uid;
-        if (entry != NULL && strlen(entry->pw_name) < sizeof request->user_name)
-            strcpy(request->user_name, entry->pw_name);
-        if (*end == ':') {
-            char *start = end + 1;
-            request->gid = (gid_t)strtoul(start, &end, 10);
-            return end != start && *end == 0;
-        }
-        return true;
-    }
-    struct passwd *entry = getpwnam(text);
-    if (entry == NULL || strlen(entry->pw_name) >= sizeof request->user_name)
+    bool numeric = end != text && (*end == 0 || *end == ':');
+    struct passwd *entry = numeric ? getpwuid((uid_t)uid) : getpwnam(text);
+    if (entry == NULL && !numeric)
         return false;
-    request->uid = entry->pw_uid;
-    request->gid = entry->pw_gid;
-    strcpy(request->user_name, entry->pw_name);
-    return true;
+    request->uid = entry ? entry->pw_uid : (uid_t)uid;
+    request->gid = entry ? entry->pw_gid : (gid_t)uid;
+    snprintf(request->user_name, sizeof request->user_name, "%s", entry ? entry->pw_name : uid == 0 ? "root" : "");
+    snprintf(request->home, sizeof request->home, "%s", entry ? entry->pw_dir : uid == 0 ? "/root" : "/");
+    if (!numeric || *end == 0)
+        return entry == NULL || strlen(entry->pw_name) < sizeof request->user_name;
+    char *start = end + 1;
+    request->gid = (gid_t)strtoul(start, &end, 10);
+    return end != start && *end == 0;
 }
 
 static bool add_string(char **list, size_t *count, const struct field *field) {
@@ -80,7 +83,6 @@ static bool add_string(char **list, size_t *count, const struct field *field) {
 static const char *read_request(struct request *request, struct fields fields) {
     struct field field;
     uint64_t number;
-    char user[128];
     request->size = (struct winsize){.ws_row = 24, .ws_col = 80};
     strcpy(request->directory, "/");
     while (fields_next(&fields, &field)) {
@@ -98,8 +100,8 @@ static const char *read_request(struct request *request, struct fields fields) {
                 return "the directory is malformed";
             break;
         case 13:
-            if (!field_text(&field, user, sizeof user) || !find_user(request, user))
-                return "there is no such user in the guest";
+            if (!field_text(&field, request->user, sizeof request->user))
+                return "the user is malformed";
             break;
         case 14:
             if (!field_number(&field, &number))
@@ -161,11 +163,18 @@ static int execute(const struct request *request) {
     return failure;
 }
 
-/* In the child; only returns errno of what failed. */
-static int become(const struct request *request, const int descriptors[3], bool pty) {
+static void set_variable(struct request *request, const char *name, const char *value) {
+    char *text;
+    if (value[0] != 0 && find_variable(request, name) == NULL && request->environment_count < ARGUMENT_LIMIT &&
+        asprintf(&text, "%s=%s", name, value) > 0)
+        request->environment[request->environment_count++] = text;
+}
+
+/* In the child; only returns errno of what failed, with the stage that it got to. */
+static int become(struct request *request, const int descriptors[3], enum stage *stage) {
     if (setsid() < 0)
         return errno;
-    if (pty && ioctl(descriptors[0], TIOCSCTTY, 0) != 0)
+    if (request->pty && ioctl(descriptors[0], TIOCSCTTY, 0) != 0)
         return errno;
     for (int i = 0; i < 3; i++)
         if (dup2(descriptors[i], i) < 0)
@@ -182,6 +191,13 @@ static int become(const struct request *request, const int descriptors[3], bool 
         (void)ignored;
         close(score);
     }
+    *stage = USER;
+    if (!find_user(request))
+        return EINVAL;
+    *stage = STARTING;
+    set_variable(request, "HOME", request->home);
+    set_variable(request, "USER", request->user_name);
+    set_variable(request, "LOGNAME", request->user_name);
     if (request->uid != 0 || request->gid != 0) {
         bool named = request->user_name[0] != 0;
         if ((named ? initgroups(request->user_name, request->gid) : setgroups(0, NULL)) != 0 && geteuid() == 0)
@@ -189,8 +205,10 @@ static int become(const struct request *request, const int descriptors[3], bool 
         if (setgid(request->gid) != 0 || setuid(request->uid) != 0)
             return errno;
     }
+    *stage = DIRECTORY;
     if (chdir(request->directory) != 0)
         return errno;
+    *stage = STARTING;
     return execute(request);
 }
 
@@ -264,38 +282,30 @@ static bool open_ends(const struct request *request, struct ends *ends) {
     return true;
 }
 
-/* The child's pid, or -1 with `*failure` saying why the program could not be started. */
-static pid_t spawn(const struct request *request, const struct ends *ends, int *failure) {
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) != 0) {
-        *failure = errno;
+/* The child's pid, with `*report` to be read from; -1 and errno. */
+static pid_t spawn(struct request *request, const struct ends *ends, int *report) {
+    int pair[2];
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) != 0)
         return -1;
-    }
     pid_t pid = fork();
     if (pid == 0) {
         /* The child's ends may be 0, 1 or 2 themselves: move them out of the way first. */
         int descriptors[3];
         for (int i = 0; i < 3; i++)
             descriptors[i] = fcntl(ends->child[i], F_DUPFD_CLOEXEC, 3);
-        int error = become(request, descriptors, request->pty);
-        ssize_t ignored = write(report[1], &error, sizeof error);
+        struct report said = {.stage = STARTING};
+        said.error = become(request, descriptors, &said.stage);
+        ssize_t ignored = write(pair[1], &said, sizeof said);
         (void)ignored;
         _exit(127);
     }
-    *failure = pid < 0 ? errno : 0;
-    close(report[1]);
-    if (pid > 0) {
-        int error;
-        ssize_t length;
-        while ((length = read(report[0], &error, sizeof error)) < 0 && errno == EINTR) {
-        }
-        if (length == sizeof error) {
-            *failure = error;
-            waitpid(pid, NULL, 0);
-            pid = -1;
-        }
-    }
-    close(report[0]);
+    int saved = errno;
+    close(pair[1]);
+    if (pid > 0)
+        *report = pair[0];
+    else
+        close(pair[0]);
+    errno = saved;
     return pid;
 }
 
@@ -309,19 +319,14 @@ bool exec_open(struct stream *stream, struct fields fields) {
     }
     const char *wrong = read_request(request, fields);
     struct ends ends = {-1, {-1, -1}, {-1, -1, -1}};
-    int failure = 0;
     pid_t pid = -1;
-    if (wrong != NULL) {
+    int report = -1;
+    if (wrong != NULL)
         stream_end_error(stream, "invalid", wrong, EINVAL);
-    } else if (chdir(request->directory) != 0) {
-        stream_end_error(stream, "invalid", "the working directory does not exist in the guest", errno);
-    } else if (!open_ends(request, &ends)) {
+    else if (!open_ends(request, &ends))
         stream_end_errno(stream, "no pipes or terminal", errno);
-    } else if ((pid = spawn(request, &ends, &failure)) < 0) {
-        stream_end_errno(stream, "the program cannot be started", failure);
-    }
-    if (chdir("/") != 0)
-        _exit(70);
+    else if ((pid = spawn(request, &ends, &report)) < 0)
+        stream_end_errno(stream, "the program cannot be started", errno);
     close_all(ends.child, 3);
     if (pid < 0) {
         close_all(ends.parent_output, 2);
@@ -332,8 +337,10 @@ bool exec_open(struct stream *stream, struct fields fields) {
     }
     children_watch(pid);
     *program = (struct program){.pid = pid,
+                                .report = report,
                                 .input = ends.parent_input,
                                 .output = {ends.parent_output[0], ends.parent_output[1]},
+                                .report_poll = -1,
                                 .input_poll = -1,
                                 .output_poll = {-1, -1},
                                 .pty = request->pty};
@@ -344,11 +351,31 @@ bool exec_open(struct stream *stream, struct fields fields) {
     free_request(request);
     stream->state = program;
     stream->ops = &ops;
-    struct buffer started = {0};
-    add_number(&started, 1, (uint64_t)pid);
-    stream_started(stream, &started);
-    buffer_free(&started);
     return true;
+}
+
+/* Has the program begun, or could it not? */
+static void hear_report(struct stream *stream, struct program *program) {
+    struct report said;
+    ssize_t length = read(program->report, &said, sizeof said);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    close(program->report);
+    program->report = -1;
+    if (length != sizeof said) {
+        struct buffer started = {0};
+        add_number(&started, 1, (uint64_t)program->pid);
+        stream_started(stream, &started);
+        buffer_free(&started);
+    } else if (said.stage == USER) {
+        stream_end_error(stream, "invalid", "there is no such user in the guest", said.error);
+    } else if (said.stage == DIRECTORY) {
+        char text[128];
+        snprintf(text, sizeof text, "the working directory cannot be entered: %s", strerror(said.error));
+        stream_end_error(stream, "invalid", text, said.error);
+    } else {
+        stream_end_errno(stream, "the program cannot be started", said.error);
+    }
 }
 
 static void close_input(struct program *program) {
@@ -437,9 +464,10 @@ static void on_control(struct stream *stream, struct fields fields) {
 
 static void prepare(struct stream *stream, struct polls *polls) {
     struct program *program = stream->state;
+    program->report_poll = polls_add(polls, program->report, POLLIN);
     program->input_poll = program->pending.length > 0 ? polls_add(polls, program->input, POLLOUT) : -1;
     for (int i = 0; i < 2; i++)
-        program->output_poll[i] = stream_room(stream, i) > 0 ? polls_add(polls, program->output[i], POLLIN) : -1;
+        program->output_poll[i] = program->report < 0 && stream_room(stream, i) > 0 ? polls_add(polls, program->output[i], POLLIN) : -1;
     if (program->ended)
         polls_within(polls, 20);
 }
@@ -475,6 +503,10 @@ static bool is_quiet(const struct program *program, int channel) {
 
 static void serve(struct stream *stream, struct polls *polls) {
     struct program *program = stream->state;
+    if (polls_events(polls, program->report_poll))
+        hear_report(stream, program);
+    if (program->report >= 0 || stream->ended)
+        return;
     if (polls_events(polls, program->input_poll))
         feed(stream, program);
     for (int i = 0; i < 2; i++)
@@ -499,12 +531,16 @@ static void serve(struct stream *stream, struct polls *polls) {
 
 static void release(struct stream *stream) {
     struct program *program = stream->state;
+    int status;
     if (!program->ended) {
         kill(-program->pid, SIGHUP);
         kill(-program->pid, SIGKILL);
+        if (!children_ended(program->pid, &status))
+            kill(program->pid, SIGKILL); /* it may not lead its group yet */
     }
     children_forget(program->pid);
     close_input(program);
+    close_all(&program->report, 1);
     close_all(program->output, 2);
     free(program);
 }

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,11 +19,61 @@ static bool restart_wanted;
 /* systemd(1), "Signals": SIGRTMIN+4 and +5, with the C library of systemd, whose SIGRTMIN is 34 and not ours. */
 enum { SYSTEMD_POWEROFF = 34 + 4, SYSTEMD_REBOOT = 34 + 5, GRACE_MS = 2000, STEP_MS = 20, EXIT_SWITCHED_OFF = 3 };
 
+/* sync(2) takes as long as the disk needs, so a child waits for it, and every other stream goes on. */
+struct writing {
+    pid_t child;
+    bool shutdown, restart;
+};
+
+static void serve(struct stream *stream, struct polls *polls) {
+    (void)polls;
+    struct writing *writing = stream->state;
+    int status;
+    if (!children_ended(writing->child, &status))
+        return;
+    stream_end_status(stream, 1, 0);
+    if (writing->shutdown) {
+        restart_wanted = writing->restart;
+        shutdown_pending = true; /* once the answer is out */
+    }
+}
+
+static void release(struct stream *stream) {
+    struct writing *writing = stream->state;
+    int status;
+    if (!children_ended(writing->child, &status))
+        kill(writing->child, SIGKILL);
+    children_forget(writing->child);
+    free(writing);
+}
+
+static const struct stream_kind_ops ops = {.serve = serve, .release = release};
+
+static bool begin_writing(struct stream *stream, struct writing wanted) {
+    struct writing *writing = malloc(sizeof *writing);
+    if (writing == NULL)
+        return false;
+    *writing = wanted;
+    writing->child = fork();
+    if (writing->child == 0) {
+        syscall(SYS_close_range, 0u, ~0u, 0u); /* nobody shall wait for the end of a pipe because of us */
+        sync();
+        _exit(0);
+    }
+    if (writing->child < 0) {
+        stream_end_errno(stream, "no process to write with", errno);
+        free(writing);
+        return true;
+    }
+    children_watch(writing->child);
+    stream->state = writing;
+    stream->ops = &ops;
+    return true;
+}
+
 bool sync_open(struct stream *stream, struct fields fields) {
     (void)fields;
-    sync();
-    stream_end_status(stream, 1, 0);
-    return true;
+    return begin_writing(stream, (struct writing){0});
 }
 
 bool shutdown_open(struct stream *stream, struct fields fields) {
@@ -32,11 +84,7 @@ bool shutdown_open(struct stream *stream, struct fields fields) {
             return false;
     if (mode != 1 && mode != 2)
         return false;
-    sync();
-    stream_end_status(stream, 1, 0);
-    restart_wanted = mode == 2;
-    shutdown_pending = true; /* once the answer is out */
-    return true;
+    return begin_writing(stream, (struct writing){.shutdown = true, .restart = mode == 2});
 }
 
 static bool wait_for_all(int timeout_ms) {

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,16 +30,27 @@ def request(*argv: str, stdin: bool = False, cwd: str = "/", user: str | None = 
 
 
 @asynccontextmanager
-async def agent() -> AsyncIterator[socket.socket]:
+async def agent(*, held_up: str | None = None) -> AsyncIterator[socket.socket]:
+    """`held_up` is a system call that does not come back, in whichever process of the agent makes it."""
     ours, theirs = socket.socketpair()
+    holding = ["strace", "-f", "-q", "-o", "/dev/null", "-e", f"trace={held_up}"]
     process = subprocess.Popen(
-        [find_agent("x86_64"), "--serve-fd", str(theirs.fileno())], pass_fds=[theirs.fileno()], stderr=None
+        [
+            *([*holding, "-e", f"inject={held_up}:delay_enter=600s"] if held_up else []),
+            find_agent("x86_64"),
+            "--serve-fd",
+            str(theirs.fileno()),
+        ],
+        pass_fds=[theirs.fileno()],
+        stderr=None,
     )
     theirs.close()
     try:
         yield ours
     finally:
         ours.close()
+        if held_up:
+            process.kill()  # strace waits for what it holds up; without it the agent ends as ever
         try:
             await asyncio.to_thread(process.wait, 10)
         except subprocess.TimeoutExpired:
@@ -47,8 +60,8 @@ async def agent() -> AsyncIterator[socket.socket]:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Channel]:
-    async with agent() as connection:
+async def connected(*, held_up: str | None = None) -> AsyncIterator[Channel]:
+    async with agent(held_up=held_up) as connection:
         channel = await Channel.connect(connection, first=True, deadline_s=10, clock_ns=time.time_ns)
         try:
             yield channel
@@ -112,6 +125,95 @@ async def test_directory_environment_and_user(tmp_path: Path) -> None:
         assert uid != b"0"
         _, output, _ = await run(channel, request("id", "-g", user="12:34"))
         assert output == b"34\n"
+
+
+async def test_a_user_has_the_home_and_the_name_that_the_guest_knows() -> None:
+    script = "echo $HOME,$USER,$LOGNAME"
+    path = {"PATH": "/usr/bin:/bin"}
+
+    async def told(user: str | None, **environment: str) -> str:
+        argv = ("sh", "-c", script)
+        asked = ExecRequest(argv=argv, environment={**path, **environment}, user=user)
+        return (await run(channel, asked))[1].decode().strip()
+
+    async with connected() as channel:
+        for user in (None, "0", "root"):
+            assert await told(user) == "/root,root,root"
+        entry = pwd.getpwnam("www-data")
+        for user in ("www-data", str(entry.pw_uid), f"{entry.pw_uid}:7"):
+            assert await told(user) == f"{entry.pw_dir},www-data,www-data"
+        assert await told("54321:1") == "/,,"
+        assert await told("www-data", HOME="/x", USER="me") == "/x,me,www-data"
+
+
+@pytest.mark.parametrize("ask", [Channel.sync, Channel.shutdown])
+async def test_a_disk_that_takes_long_stalls_no_other_stream(
+    ask: Callable[[Channel], Coroutine[Any, Any, None]],
+) -> None:
+    async with connected(held_up="sync") as channel:
+        writing = asyncio.create_task(ask(channel))
+        for _ in range(3):
+            await channel.ping()
+            assert (await run(channel, request("echo", "hi")))[1] == b"hi\n"
+        assert not writing.done()
+        writing.cancel()
+        await asyncio.wait((writing,))
+        await channel.ping()
+
+
+async def test_a_directory_that_hangs_stalls_no_other_stream() -> None:
+    async with connected(held_up="chdir") as channel:
+        starting = asyncio.create_task(run(channel, request("true", cwd="/usr")))
+        for _ in range(3):
+            await channel.ping()
+            await channel.sync()
+        assert not starting.done()
+        starting.cancel()
+        await asyncio.wait((starting,))
+        await channel.ping()
+
+
+async def test_a_program_that_was_given_up_before_it_began_never_begins(tmp_path: Path) -> None:
+    async with connected() as channel:
+        for number in range(30):
+            asked = request("sh", "-c", f"sleep 0.2; touch {tmp_path}/{number}")
+            starting = asyncio.create_task(run(channel, asked))
+            await asyncio.sleep(0)
+            starting.cancel()
+            await asyncio.wait((starting,))
+        await asyncio.sleep(0.5)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_tree_that_cannot_be_read_whole_is_no_tree(tmp_path: Path) -> None:
+    """As deep as the page says is fine; one more is an error and not half a tree."""
+    directory = os.open(tmp_path, os.O_PATH)
+    for _ in range(127):
+        os.mkdir("d", dir_fd=directory)
+        below = os.open("d", os.O_PATH, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    async with connected() as channel:
+        assert b"".join([data async for data in channel.get_tree(os.fsencode(tmp_path))]).endswith(b".")
+        os.mkdir("d", dir_fd=directory)
+        os.close(directory)
+        with pytest.raises(Invalid, match="too deeply"):
+            async for _ in channel.get_tree(os.fsencode(tmp_path)):
+                pass
+
+
+async def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_PATH)
+    for _ in range(17):
+        os.mkdir("d" * 250, dir_fd=directory)
+        below = os.open("d" * 250, os.O_PATH, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+    async with connected() as channel:
+        with pytest.raises(Invalid, match="too long"):
+            async for _ in channel.get_tree(os.fsencode(tmp_path)):
+                pass
 
 
 async def test_refusals_are_typed() -> None:

@@ -19,22 +19,13 @@ GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 LOGIN_SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l")
 
 
-def plan_environment(image: Mapping[str, str], asked: Mapping[str, str], *, user: str | None) -> dict[str, str]:
+def plan_environment(image: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
     """The environment of a program in the guest: ours, then the image's, then what was asked for.
 
-    Whether a guest takes it is `banger.core.commands.check_command`'s to say.
+    HOME, USER and LOGNAME are the agent's to add, which knows the guest's users. Whether a guest takes all this is
+    `banger.core.commands.check_command`'s to say.
     """
-    home = "/root" if user in (None, "root", "0") else f"/home/{user}" if user and user.isidentifier() else "/"
-    environment = {
-        "PATH": GUEST_PATH,
-        "HOME": home,
-        "LANG": "C.UTF-8",
-        "USER": user or "root",
-        "LOGNAME": user or "root",
-    }
-    environment.update(image)
-    environment.update(asked)
-    return environment
+    return {"PATH": GUEST_PATH, "LANG": "C.UTF-8", **image, **asked}
 
 
 def default_directory(record: VmRecord) -> str:

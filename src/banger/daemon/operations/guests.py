@@ -35,9 +35,7 @@ class Guests:
             self._supervisor.channel(record.id, record.name),
             exchange,
             argv=asked["command"],
-            environment=plan_environment(
-                self._plan.image_environment(record.spec), asked["environment"], user=asked["user"]
-            ),
+            environment=plan_environment(self._plan.image_environment(record.spec), asked["environment"]),
             cwd=asked["cwd"] or default_directory(record),
             user=asked["user"],
             pty=asked["pty"],

@@ -84,7 +84,7 @@ class RunVm:
             count = repository.untracked_count
             request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
         spec = await self._plan(request, asked)
-        environment = plan_environment(self._plan.image_environment(spec), asked["environment"], user=None)
+        environment = plan_environment(self._plan.image_environment(spec), asked["environment"])
         check_command(asked["command"], environment)
         # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
         record = VmRecord(
