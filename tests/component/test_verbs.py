@@ -148,3 +148,20 @@ def test_two_words_for_one_vm_are_one_request(fake_world: FakeWorld) -> None:
     identity = fake_world.vms()[0]["id"]
     result = fake_world.json("vm", "stop", "box", identity, "box")
     assert [outcome["ref"] for outcome in result["outcomes"]] == ["box"]
+
+
+def test_a_vm_that_nobody_uses_is_stopped_and_one_in_use_is_not(tmp_path: Path) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    config = world.root / "config" / "banger"
+    config.mkdir(parents=True)
+    (config / "config.toml").write_text('auto_stop_stale_after = "2s"\n')
+    world.environment["BANGER_TEST_INTERVAL_S"] = "0.2"
+    world.start_daemon()
+    for name in ("idle", "used"):
+        world.succeed(*RUN, "--name", name)
+    command = world.start("vm", "exec", "used", "--cwd", "/", "--", "sleep", "3603")
+    until(lambda: {vm["name"]: vm["state"] for vm in world.vms()} == {"idle": "stopped", "used": "running"})
+    command.kill()
+    command.communicate()
+    until(lambda: {vm["state"] for vm in world.vms()} == {"stopped"})
+    world.clear()
