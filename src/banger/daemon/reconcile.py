@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,18 +33,20 @@ from banger.guest.channel import Channel
 from banger.hypervisor.contract import RunningMachine
 from banger.store.connection import Database
 from banger.store.records import (
+    Lifetime,
     OpenOperation,
     VmRecord,
     end_operation,
     list_open_operations,
     list_vms,
+    resolve_vm,
     set_lifetime,
     set_state,
 )
 
 log = logging.getLogger(__name__)
 
-ADOPTION_DEADLINE_S: Final = 5.0
+ADOPTION_DEADLINE_S: Final = 2.0  # a guest that takes longer is connected to in the background
 
 
 class Reconcile:
@@ -120,18 +123,36 @@ class Reconcile:
         """End a VM whose time is up, stop one that nobody uses, and clear up after one that ended unseen."""
         operation = self._ids.operation_id()
         request = Request(operation, lambda _event: None)
-        if record.lifetime is not None:
-            lifetime = self._lifetimes.count_down(record.lifetime)
-            if lifetime.left_s <= 0:
-                log.info("%s %s: its time to live is over", operation, record.name)
-                await self._lifecycle.delete(request, record)
-                return
-            await self._database.call(lambda connection: set_lifetime(connection, record.id, lifetime))
-        if record.state is State.RUNNING and self._is_stale(record):
+        if record.lifetime is not None and self._is_over(await self._count_down(record)):
+            log.info("%s %s: its time to live is over", operation, record.name)
+            await self._lifecycle.delete_if(request, record, lambda now: self._is_over(now.lifetime))
+        elif record.state is State.RUNNING and self._is_stale(record):
             log.info("%s %s: nobody used it for %g s", operation, record.name, self._stale_after_s)
-            await self._lifecycle.stop_stale(request, record, self._is_stale)
-        elif record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None:
-            await self._lifecycle.clear_up(operation, record)
+            await self._lifecycle.stop_if(request, record, self._is_stale)
+        elif self._is_missing(record):
+            async with self._supervisor.lock(record.id):
+                record = resolve_vm(await self._database.call(list_vms), record.id)
+                if self._is_missing(record):
+                    await self._adopt_or_clear_up(record)
+
+    async def _count_down(self, record: VmRecord) -> Lifetime | None:
+        """Write down what is left of a VM's time now, in one transaction: it may just have been given more."""
+
+        def write(connection: sqlite3.Connection) -> Lifetime | None:
+            lifetime = resolve_vm(list_vms(connection), record.id).lifetime
+            if lifetime is not None:
+                lifetime = self._lifetimes.count_down(lifetime)
+                set_lifetime(connection, record.id, lifetime)
+            return lifetime
+
+        return await self._database.call(write)
+
+    def _is_over(self, lifetime: Lifetime | None) -> bool:
+        return lifetime is not None and self._lifetimes.count_down(lifetime).left_s <= 0
+
+    def _is_missing(self, record: VmRecord) -> bool:
+        """Said to run, and not known to: it ended unseen, or could not be adopted yet."""
+        return record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None
 
     def _is_stale(self, record: VmRecord) -> bool:
         return 0 < self._stale_after_s <= self._supervisor.unused_s(record.id)

@@ -96,12 +96,19 @@ class Lifecycle:
                 )
             await self._delete(request, record)
 
-    async def stop_stale(self, request: Request, record: VmRecord, is_stale: Callable[[VmRecord], bool]) -> None:
-        """Stop a VM that nobody uses, unless somebody began to meanwhile."""
+    async def stop_if(self, request: Request, record: VmRecord, still: Callable[[VmRecord], bool]) -> None:
+        """Stop a running VM if, when its turn has come, `still` holds."""
         async with self._supervisor.lock(record.id):
             record = await self._again(record)
-            if record.state is State.RUNNING and is_stale(record):
+            if record.state is State.RUNNING and still(record):
                 await self._stop(request, record)
+
+    async def delete_if(self, request: Request, record: VmRecord, still: Callable[[VmRecord], bool]) -> None:
+        """Delete a VM if, when its turn has come, `still` holds."""
+        async with self._supervisor.lock(record.id):
+            record = await self._again(record)
+            if still(record):
+                await self._delete(request, record)
 
     async def after_end(self, vm_id: str, operation: str, reason: str) -> None:
         """A VMM ended by itself."""
@@ -112,13 +119,6 @@ class Lifecycle:
                 return
             if self._supervisor.find(vm_id) is not None:
                 await self._stop.after_end(operation, record, reason)
-
-    async def clear_up(self, operation: str, record: VmRecord) -> None:
-        """A VM is said to run, and nothing of it does."""
-        async with self._supervisor.lock(record.id):
-            record = await self._again(record)
-            if record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None:
-                await self._stop.after_end(operation, record, "it ended unseen")
 
     async def _again(self, record: VmRecord) -> VmRecord:
         """The record as it is now that we hold the lock."""
