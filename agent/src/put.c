@@ -3,13 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <dirent.h>
 #include <unistd.h>
 
-enum { RECORD_SIZE = 37, TARGET_LIMIT = 4095, FLAG_FRESH = 1, FLAG_OWNERS = 2 };
+enum { RECORD_SIZE = 37, TARGET_LIMIT = 4095, NAME_SIZE = 256 };
+enum { FLAG_FRESH = 1, FLAG_OWNERS = 2, FLAG_REPLACE = 4, EXCHANGE = 2 /* renameat2(2) */ };
 
 struct record {
     char kind;
@@ -30,7 +33,8 @@ struct late {
 
 struct put {
     int root;
-    bool keep_owners, have_record, tree_ended;
+    bool keep_owners, replace, have_record, tree_ended;
+    char partial[NAME_SIZE], final[NAME_SIZE]; /* or empty: nothing is renamed */
     struct record record;
     uint64_t left;
     int file;
@@ -54,23 +58,52 @@ static bool is_empty(int directory) {
     return count <= 2;
 }
 
+/* A file, link or directory with all that is below it. The name is never followed. */
+static void remove_tree(int parent, const char *name) {
+    if (unlinkat(parent, name, 0) == 0 || errno != EISDIR)
+        return;
+    int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *listing = directory < 0 ? NULL : fdopendir(directory);
+    if (listing == NULL) {
+        if (directory >= 0)
+            close(directory);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_tree(directory, entry->d_name);
+    closedir(listing);
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static bool name_valid(const char *name) {
+    return path_valid(name, strlen(name)) && strchr(name, '/') == NULL;
+}
+
 bool put_open(struct stream *stream, struct fields fields) {
-    char destination[PATH_SIZE] = "";
+    char destination[PATH_SIZE] = "", partial[NAME_SIZE] = "", final[NAME_SIZE] = "";
     uint64_t flags = 0;
     struct field field;
     while (fields_next(&fields, &field)) {
+        if (field.tag == 12 && (!field_text(&field, partial, sizeof partial) || !name_valid(partial)))
+            return false;
+        if (field.tag == 13 && (!field_text(&field, final, sizeof final) || !name_valid(final)))
+            return false;
         if (field.tag == 10 && !field_text(&field, destination, sizeof destination))
             return false;
         if (field.tag == 11 && !field_number(&field, &flags))
             return false;
     }
-    if (destination[0] != '/')
+    if (destination[0] != '/' || (partial[0] == 0) != (final[0] == 0) || (final[0] != 0 && strcmp(partial, final) == 0))
         return false;
     struct put *put = calloc(1, sizeof *put);
     if (put == NULL)
         return false;
     put->file = put->parent = put->root = -1;
     put->keep_owners = flags & FLAG_OWNERS;
+    put->replace = flags & FLAG_REPLACE;
+    memcpy(put->partial, partial, sizeof partial);
+    memcpy(put->final, final, sizeof final);
     stream->state = put;
     stream->ops = &ops;
     if (make_directories(destination) != 0 ||
@@ -211,6 +244,32 @@ static bool finish_record(struct stream *stream, struct put *put) {
     return true;
 }
 
+/* The kernel refuses what must not be: a directory for a file, a file for a directory, and a directory for one with
+   content, which is what FLAG_REPLACE is for. */
+static bool put_in_place(struct put *put) {
+    struct stat there;
+    bool taken = fstatat(put->root, put->final, &there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (taken && !S_ISREG(there.st_mode) && !S_ISLNK(there.st_mode) && !S_ISDIR(there.st_mode)) {
+        errno = EEXIST;
+        return false;
+    }
+    if (renameat(put->root, put->partial, put->root, put->final) == 0)
+        return true;
+    struct stat new;
+    int refused = errno;
+    if (!put->replace || !taken || !S_ISDIR(there.st_mode) ||
+        fstatat(put->root, put->partial, &new, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(new.st_mode)) {
+        errno = refused;
+        return false;
+    }
+    if (syscall(SYS_renameat2, put->root, put->partial, put->root, put->final, EXCHANGE) == 0) {
+        remove_tree(put->root, put->partial);
+        return true;
+    }
+    remove_tree(put->root, put->final); /* an overlay does not rename the directories of its lower layer */
+    return renameat(put->root, put->partial, put->root, put->final) == 0;
+}
+
 static bool finish_tree(struct stream *stream, struct put *put) {
     put->tree_ended = true;
     while (put->late != NULL) {
@@ -232,6 +291,9 @@ static bool finish_tree(struct stream *stream, struct put *put) {
         put->late = late->next;
         free(late);
     }
+    if (put->final[0] != 0 && !put_in_place(put))
+        return fail(stream, "what was copied cannot take its place");
+    put->partial[0] = 0;
     stream_end_status(stream, 1, 0);
     return false;
 }
@@ -338,6 +400,8 @@ static void release(struct stream *stream) {
         if (parent >= 0)
             unlinkat(parent, name, 0);
     }
+    if (put->partial[0] != 0 && put->root >= 0)
+        remove_tree(put->root, put->partial);
     while (put->late != NULL) {
         struct late *late = put->late;
         put->late = late->next;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Awaitable, Callable, Sequence
@@ -162,7 +163,32 @@ async def put(stream: GuestStream, root: Path) -> None:
         return
     finally:
         writer.finish_file()
+        if stream.all(12) and not decoder.finished:
+            remove(destination / stream.text(12))
+    if stream.all(12) and (problem := put_in_place(destination, stream)):
+        await stream.fail("failed", problem)
+        return
     await stream.end(field(1, 0))
+
+
+def put_in_place(destination: Path, stream: GuestStream) -> str:
+    """The renaming at the end of a tree; what is wrong, or nothing."""
+    partial, final = destination / stream.text(12), destination / stream.text(13)
+    if stream.number(11) & 4 and final.is_dir() and not final.is_symlink():
+        remove(final)
+    try:
+        partial.rename(final)
+    except OSError as error:
+        remove(partial)
+        return str(error.strerror)
+    return ""
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 class _TreeWriter:

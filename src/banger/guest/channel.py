@@ -67,6 +67,18 @@ class Hello:
     init_ended_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How a tree with one entry at its top becomes visible at once: it comes as `partial` and is renamed to `final`.
+
+    With `replace` also when there is a directory with content of that name.
+    """
+
+    partial: bytes
+    final: bytes
+    replace: bool = False
+
+
 class Channel(asyncio.Protocol):
     """A synchronised session. Make one with `connect`; close it with `aclose`."""
 
@@ -122,6 +134,10 @@ class Channel(asyncio.Protocol):
         """True when the session is over and another one is needed."""
         return self._failure is not None
 
+    async def wait_closed(self) -> None:
+        """Return when the session is over, whoever ended it."""
+        await self._disconnected.wait()
+
     async def aclose(self) -> None:
         """End the session; every waiting caller gets `Unavailable`."""
         self._fail(Unavailable("the channel to the guest was closed"))
@@ -147,14 +163,24 @@ class Channel(asyncio.Protocol):
             yield GuestProcess(stream, find_number(started, 1) or 0)
 
     async def put_tree(
-        self, destination: bytes, tree: AsyncIterable[bytes], *, fresh: bool = False, keep_owners: bool = False
+        self,
+        destination: bytes,
+        tree: AsyncIterable[bytes],
+        *,
+        fresh: bool = False,
+        keep_owners: bool = False,
+        place: Place | None = None,
     ) -> None:
         """Write an encoded tree below an absolute directory of the guest, which is made if it is missing.
 
-        With `fresh` the directory must be empty. Returns when the guest has written everything.
+        With `fresh` the directory must be empty. With `place` nothing is left of a tree that did not come to its end.
+        Returns when the guest has written everything.
         """
-        flags = (1 if fresh else 0) | (2 if keep_owners else 0)
-        opening = encode_fields([(1, bytes([KIND_PUT])), (10, destination), (11, number(flags))])
+        flags = (1 if fresh else 0) | (2 if keep_owners else 0) | (4 if place is not None and place.replace else 0)
+        fields = [(1, bytes([KIND_PUT])), (10, destination), (11, number(flags))]
+        if place is not None:
+            fields += [(12, place.partial), (13, place.final)]
+        opening = encode_fields(fields)
         async with self._opened(opening, channels=0) as stream:
             await stream.started()
             async for data in tree:
