@@ -15,7 +15,9 @@ from tests.component.fake_world import FakeWorld
 from banger.core.layout import Layout
 from banger.core.vm import State, VmSpec
 from banger.daemon.failpoints import POINTS
+from banger.daemon.journal import nothing
 from banger.daemon.operations.change import ChangeVm
+from banger.daemon.operations.copying import CopyFiles, HostPlace
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.kill import KillVm
@@ -116,6 +118,76 @@ def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str)
     else:
         assert vms == []
         world.succeed(*run)
+    world.clear()
+
+
+def copy_points() -> list[tuple[str, str]]:
+    copy = CopyFiles(journal=NOBODY, supervisor=NOBODY)
+    host = HostPlace(-1, b"p", b"f", replace=False)
+    return [
+        (direction, f"cp.{step.name}.{point}")
+        for direction, place in (("in", None), ("out", host))
+        for step in copy.steps(nothing, place)
+        for point in POINTS
+    ]
+
+
+def prepare_copy(world: FakeWorld, direction: str, what: str) -> tuple[tuple[str, ...], Path]:
+    """The words of a copy, and where it goes; something old is there."""
+    guest = world.root / "guest"
+    guest.mkdir()
+    source, target = (world.root, guest) if direction == "in" else (guest, world.root)
+    for place, content in ((source, b"new" * 100_000), (target, b"old")):
+        if what == "tree":
+            (place / "x").mkdir()
+            (place / "x" / "link").symlink_to("/")
+        (place / "x" / "file" if what == "tree" else place / "x").write_bytes(content)
+    words = ("x", f"box:{guest}") if direction == "in" else (f"box:{guest}/x", ".")
+    return ("vm", "cp", "--force", *words), target / "x"
+
+
+def check_copy(world: FakeWorld, target: Path) -> bytes:
+    """It is there as it was, or as it will be; nothing else is."""
+    content = (target / "file" if target.is_dir() else target).read_bytes()
+    assert content in (b"old", b"new" * 100_000)
+    assert [path for pattern in ("*.partial", "*.replaced") for path in world.root.rglob(pattern)] == []
+    assert world.rows("step") == 0
+    return content
+
+
+@pytest.mark.parametrize("what", ["file", "tree"])
+@pytest.mark.parametrize(("direction", "point"), copy_points())
+def test_a_daemon_killed_while_it_copies_leaves_the_old_or_the_new(
+    tmp_path: Path, direction: str, point: str, what: str
+) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    world.start_daemon(failpoints=f"{point}=kill")
+    world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
+    words, target = prepare_copy(world, direction, what)
+    assert world.banger(*words).returncode == 8
+    world.wait_for_death()
+    world.start_daemon()
+    check_copy(world, target)
+    world.succeed(*words)
+    assert check_copy(world, target) != b"old"
+    world.clear()
+
+
+@pytest.mark.parametrize("action", ["error", "enospc", "eio"])
+@pytest.mark.parametrize(("direction", "point"), [pair for pair in copy_points() if pair[1].endswith("after_act")])
+def test_a_copy_that_fails_is_taken_back(tmp_path: Path, direction: str, point: str, action: str) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    world.start_daemon(failpoints=f"{point}={action}")
+    world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
+    words, target = prepare_copy(world, direction, "tree")
+    failed = world.banger(*words)
+    assert failed.returncode in (1, 8)
+    assert b"Traceback" not in failed.stderr
+    check_copy(world, target)
+    world.succeed(*words)
+    assert check_copy(world, target) != b"old"
     world.clear()
 
 

@@ -34,10 +34,13 @@ from banger.daemon.lifetimes import Lifetimes, SystemUptime, Uptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.change import ChangeVm
+from banger.daemon.operations.console import FollowConsole
+from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
+from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
@@ -230,6 +233,7 @@ def compose(
     lifetimes = Lifetimes(parts.uptime, default_s=parts.defaults.ttl_s)
     change = ChangeVm(layout=layout, journal=journal, networks=parts.networks, lifetimes=lifetimes)
     delete = DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor)
+    copy = CopyFiles(journal=journal, supervisor=supervisor)
     workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
     plan = PlanVm(
         layout=layout,
@@ -282,6 +286,9 @@ def compose(
         lifecycle=lifecycle,
         guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
         observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=await_guest),
+        follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),
+        forward=ForwardPorts(supervisor=supervisor),
+        copy=copy,
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         doctor=Doctor(
@@ -302,7 +309,7 @@ def compose(
         supervisor=supervisor,
         kernels=parts.kernels,
         chooser=parts.chooser,
-        operations=(create, start, stop, kill, pause, resume, change, delete),
+        operations=(create, start, stop, kill, pause, resume, change, delete, copy),
         start=start,
         stop=stop,
         delete=delete,

@@ -23,6 +23,7 @@ from banger.daemon.context import Request
 from banger.daemon.guest_channel import connect_guest, reconnect_to
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes
+from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.start import StartVm
@@ -168,6 +169,9 @@ class Reconcile:
         try:
             if record is not None and handler is not None:
                 await handler.settle(operation, record)
+                return
+            if isinstance(handler, CopyFiles):
+                await handler.settle(operation, None)  # what is on this computer does not go with the VM
                 return
             note = "nothing is left of it"
             await self._database.call(

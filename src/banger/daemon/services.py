@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from banger.api.messages import DoctorResult
 from banger.core.layout import Layout
 from banger.daemon.operations.catalogue import Catalogue
+from banger.daemon.operations.console import FollowConsole
+from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create_machine import CreateMachine
+from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
@@ -31,6 +34,9 @@ class Services:
     lifecycle: Lifecycle
     guests: Guests
     observe: Observe
+    follow_console: FollowConsole
+    forward: ForwardPorts
+    copy: CopyFiles
     workspaces: Workspaces
     catalogue: Catalogue
     doctor: Callable[[], Awaitable[DoctorResult]]

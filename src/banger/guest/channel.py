@@ -134,10 +134,6 @@ class Channel(asyncio.Protocol):
         """True when the session is over and another one is needed."""
         return self._failure is not None
 
-    async def wait_closed(self) -> None:
-        """Return when the session is over, whoever ended it."""
-        await self._disconnected.wait()
-
     async def aclose(self) -> None:
         """End the session; every waiting caller gets `Unavailable`."""
         self._fail(Unavailable("the channel to the guest was closed"))

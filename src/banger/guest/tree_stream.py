@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -253,3 +253,43 @@ async def collect_tree(pieces: AsyncIterable[bytes], limits: TreeLimits) -> dict
                 last.content += event
     decoder.finish()
     return entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeCount:
+    """What a tree holds; `size_bytes` is the content of its files."""
+
+    files: int = 0
+    directories: int = 0
+    links: int = 0
+    size_bytes: int = 0
+
+
+class TreeCounter:
+    """Counts what goes by."""
+
+    def __init__(self) -> None:
+        self._decoder = TreeDecoder()
+        self._kinds = {"f": 0, "d": 0, "l": 0, "h": 0}
+        self._bytes = 0
+
+    @property
+    def total(self) -> TreeCount:
+        """What went by so far."""
+        return TreeCount(
+            files=self._kinds["f"] + self._kinds["h"],
+            directories=self._kinds["d"],
+            links=self._kinds["l"],
+            size_bytes=self._bytes,
+        )
+
+    async def count(self, pieces: AsyncIterable[bytes], moved: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
+        """The same pieces; `moved` is told the bytes of content so far."""
+        async for piece in pieces:
+            for event in self._decoder.feed(piece):
+                if isinstance(event, TreeRecord):
+                    self._kinds[event.kind] += 1
+                else:
+                    self._bytes += len(event)
+            moved(self._bytes)
+            yield piece

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 from banger.core.sockets import connect_unix
 
 LIMIT_BYTES: Final = 1 << 20
+LAST_WORDS_DEADLINE_S: Final = 2.0
 
 
 class ConsoleRing:
@@ -53,6 +56,80 @@ def read_console(path: Path) -> bytes:
     return content
 
 
+def last_lines(content: bytes, count: int) -> bytes:
+    """The last `count` lines; one that has no end yet is a line."""
+    if count <= 0:
+        return b""
+    position = len(content) - 1 if content.endswith(b"\n") else len(content)
+    for _ in range(count):
+        position = content.rfind(b"\n", 0, position)
+        if position < 0:
+            return content
+    return content[position + 1 :]
+
+
+class ConsoleFollower:
+    """Reads a ring while it is written: nothing twice, and nothing left out unless the reader falls behind the ring.
+
+    A file that is being read is held open, so that no other can be mistaken for it, whatever becomes of its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: FileIO | None = None
+        self.fell_behind = False
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, oldest first; empty when everything that is there was read."""
+        if self._file is None:
+            self._file = self._oldest()
+        while self._file is not None:
+            newest = _open(self._path)
+            try:
+                # Looked at before reading: a file that is not the newest any more grows no more.
+                complete = newest is not None and not os.path.sameopenfile(newest.fileno(), self._file.fileno())
+                if (data := self._file.read(size)) or not complete:
+                    return data
+                self._advance(newest)
+                newest = None
+            finally:
+                if newest is not None:
+                    newest.close()
+        return b""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _oldest(self) -> FileIO | None:
+        newest = _open(self._path)
+        if (older := _open(_older(self._path))) is not None and newest is not None:
+            newest.close()
+        return older or newest
+
+    def _advance(self, newest: FileIO | None) -> None:
+        """Go on to the file after the one that is held, or, when that is gone, to the oldest there is."""
+        assert self._file is not None
+        older = _open(_older(self._path))
+        if older is not None and not os.path.sameopenfile(older.fileno(), self._file.fileno()):
+            if newest is not None:
+                newest.close()
+            newest = older
+            self.fell_behind = True
+        elif older is not None:
+            older.close()
+        self._file.close()
+        self._file = newest
+
+
+def _open(path: Path) -> FileIO | None:
+    try:
+        return path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return None
+
+
 def _older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
@@ -63,6 +140,7 @@ class ConsoleDrain(asyncio.Protocol):
     def __init__(self, ring: ConsoleRing) -> None:
         self._ring = ring
         self._transport: asyncio.BaseTransport | None = None
+        self._disconnected = asyncio.Event()
 
     @staticmethod
     async def begin(socket_path: Path, ring_path: Path) -> ConsoleDrain:
@@ -78,6 +156,15 @@ class ConsoleDrain(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._ring.append(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._disconnected.set()
+
+    async def last_words(self) -> None:
+        """Wait until all that a VMM which has ended had sent is in the ring."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_DEADLINE_S):
+                await self._disconnected.wait()
 
     def close(self) -> None:
         """Stop reading; the guest's further output is dropped by the VMM."""

@@ -153,6 +153,6 @@ def test_every_command_has_what_help_needs(command: Any) -> None:
     assert module.EXAMPLES
     for action in parser.listed:
         assert action.help, action.dest
-        assert action.dest in ("path", "vm", "name", "file", "port") or any(
+        assert action.dest in ("path", "vm", "name", "file", "port", "source", "destination", "mappings") or any(
             name in module.USAGE or "[options]" in module.USAGE for name in action.option_strings
         ), f"{action.option_strings} is missing in USAGE"

@@ -9,8 +9,8 @@ from tests.fakes.daemon import view_vm
 from banger.cli import exits
 from banger.cli.commands.doctor import render_checks
 from banger.cli.commands.vm_list import render_vms
-from banger.cli.commands.vm_logs import clean_console
 from banger.cli.commands.workspace_export import render_summary
+from banger.cli.console_text import clean_console
 from banger.cli.failures import error_json, render_error
 from banger.cli.render import Style, format_age, format_duration, render_bar, render_fields, render_json, render_table
 from banger.core.errors import KINDS, Denied, NotFound, Unavailable

@@ -16,12 +16,21 @@ from banger.api.messages.commands import ControlMessage, ExecRequest, ExitResult
 from banger.api.messages.errors import ErrorView
 from banger.api.messages.events import (
     Event,
+    ForwardEvent,
     NoticeEvent,
     ReadyEvent,
     StageEvent,
     VmEvent,
 )
-from banger.api.messages.guests import ConnectRequest, SshPlan
+from banger.api.messages.guests import (
+    ConnectRequest,
+    CopyRequest,
+    CopyResult,
+    ForwardMapping,
+    ForwardRequest,
+    LogsRequest,
+    SshPlan,
+)
 from banger.api.messages.host import CheckView, DoctorResult, Ping
 from banger.api.messages.observations import (
     GuestStats,
@@ -62,6 +71,8 @@ __all__ = [
     "CheckView",
     "ConnectRequest",
     "ControlMessage",
+    "CopyRequest",
+    "CopyResult",
     "CreateRequest",
     "DoctorResult",
     "ErrorView",
@@ -71,11 +82,15 @@ __all__ = [
     "ExportRequest",
     "ExportResult",
     "ExportedFile",
+    "ForwardEvent",
+    "ForwardMapping",
+    "ForwardRequest",
     "GuestStats",
     "ImageView",
     "ImportRequest",
     "KernelView",
     "KillRequest",
+    "LogsRequest",
     "NoticeEvent",
     "Observation",
     "ObservationsRequest",

@@ -45,4 +45,13 @@ class ReadyEvent(TypedDict):
     elapsed_s: float
 
 
-Event = StageEvent | NoticeEvent | VmEvent | ReadyEvent
+class ForwardEvent(TypedDict):
+    """A port on 127.0.0.1 listens and leads to a port of the guest."""
+
+    event: Literal["forward"]
+    host_address: str
+    host_port: int
+    guest_port: int
+
+
+Event = StageEvent | NoticeEvent | VmEvent | ReadyEvent | ForwardEvent

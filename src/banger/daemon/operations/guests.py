@@ -11,6 +11,7 @@ from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
+from banger.daemon.operations.joining import feed_guest
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
@@ -55,13 +56,7 @@ class Guests:
                     if time.monotonic() >= deadline_s:
                         raise
                     await asyncio.sleep(0.25)
-
-            async def feed() -> None:
-                while (data := await exchange.input.get()) is not None:
-                    await connection.write(data)
-                connection.write_eof()
-
-            feeding = asyncio.create_task(feed())
+            feeding = asyncio.create_task(feed_guest(connection, exchange.input.get))
             try:
                 while (chunk := await connection.read()) is not None:
                     await exchange.send_output(chunk.data)

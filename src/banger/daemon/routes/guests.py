@@ -9,7 +9,15 @@ from typing import Final
 
 from starlette.routing import Route
 
-from banger.api.messages import ConnectRequest, ExecRequest, ExportRequest, SshPlan
+from banger.api.messages import (
+    ConnectRequest,
+    CopyRequest,
+    ExecRequest,
+    ExportRequest,
+    ForwardRequest,
+    LogsRequest,
+    SshPlan,
+)
 from banger.core.errors import WrongState
 from banger.core.vm import State
 from banger.daemon.context import Request
@@ -23,7 +31,7 @@ _CHUNK_BYTES: Final = 1 << 18
 
 
 class GuestRoutes:
-    """Commands, connections, ssh, the console and workspaces."""
+    """Commands, connections, ports, files, ssh, the console and workspaces."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -34,6 +42,9 @@ class GuestRoutes:
             Route("/v1/vms/{ref}/connect", requests.stream(self.connect), methods=["POST"]),
             Route("/v1/vms/{ref}/ssh", requests.plain(self.ssh), methods=["GET"]),
             Route("/v1/vms/{ref}/logs", requests.download(self.logs), methods=["GET"]),
+            Route("/v1/vms/{ref}/logs/follow", requests.stream(self.follow_logs), methods=["POST"]),
+            Route("/v1/vms/{ref}/forward", requests.stream(self.forward), methods=["POST"]),
+            Route("/v1/vms/{ref}/copy", requests.progress(self.copy), methods=["POST"]),
             Route("/v1/vms/{ref}/workspace/export", requests.stream(self.export), methods=["POST"]),
         ]
 
@@ -55,6 +66,23 @@ class GuestRoutes:
         content = await asyncio.to_thread(self._services.guests.read_console, record)
         for start in range(0, len(content), _CHUNK_BYTES):
             yield content[start : start + _CHUNK_BYTES]
+
+    async def follow_logs(
+        self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange
+    ) -> object:
+        asked = decode(body, LogsRequest)
+        record = await self._services.find(path["ref"])
+        return await self._services.follow_console(request, record, asked, exchange)
+
+    async def forward(self, request: Request, path: PathParameters, body: bytes, _exchange: StreamExchange) -> object:
+        asked = decode(body, ForwardRequest)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.forward(request, record, asked)
+
+    async def copy(self, request: Request, path: PathParameters, body: bytes) -> object:
+        asked = decode(body, CopyRequest)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.copy(request, record, asked)
 
     async def export(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExportRequest)

@@ -78,6 +78,8 @@ class QemuMachine:
 
     async def aclose(self) -> None:
         if self._drain is not None:
+            if self._ended.is_set():
+                await self._drain.last_words()
             self._drain.close()
             self._drain = None
         if self._pidfd >= 0:
