@@ -10,8 +10,9 @@ from typing import Final
 
 from banger.core.errors import BangerError
 from banger.core.vm import State, check_move
-from banger.daemon.context import Request
+from banger.daemon.context import Report, Request
 from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.operations.switching_off import PATIENCE, switch_off
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import OpenOperation, VmRecord, set_state
@@ -19,8 +20,6 @@ from banger.store.records import OpenOperation, VmRecord, set_state
 log = logging.getLogger(__name__)
 
 KIND = "stop"
-POLITE_DEADLINE_S: Final = 45.0  # systemd under software emulation needs over ten seconds
-REPLY_DEADLINE_S: Final = 10.0
 
 
 class StopVm:
@@ -44,7 +43,7 @@ class StopVm:
             operation_id=f"{request.operation}.{KIND}.{record.id[:8]}",
             vm_id=record.id,
             begin=lambda connection: set_state(connection, record.id, State.STOPPING),
-            steps=self.steps(record, polite=True),
+            steps=self.steps(record, polite=True, report=request.report),
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
         )
         request.report({"event": "stage", "stage": "stop", "text": f"stopped {record.name}", "state": "end"})
@@ -69,12 +68,12 @@ class StopVm:
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
         )
 
-    def steps(self, record: VmRecord, *, polite: bool) -> Sequence[Step]:
+    def steps(self, record: VmRecord, *, polite: bool, report: Report = lambda _event: None) -> Sequence[Step]:
         """The steps; a later daemon that finishes the work leaves the politeness out."""
 
         async def ask() -> None:
             if polite:
-                await self._ask_guest(record)
+                await self._ask_guest(record, report)
 
         return (
             Step("ask", ask, nothing),
@@ -82,31 +81,26 @@ class StopVm:
             Step("run_directory", lambda: self._teardown.remove_run_directory(record.id), nothing),
         )
 
-    async def _ask_guest(self, record: VmRecord) -> None:
-        """Have the guest write everything to its disk and switch itself off, within the stated time."""
+    async def _ask_guest(self, record: VmRecord, report: Report) -> None:
+        """Have the guest write everything to its disk and switch itself off, within the stated times."""
         live = self._supervisor.find(record.id)
         if live is None:
             return
         if record.state is State.PAUSED:
             with suppress(BangerError):
                 await live.machine.resume()  # a guest whose processors stand still writes nothing to its disk
-        channel = await self._supervisor.reach(record.id, deadline_s=REPLY_DEADLINE_S)
+        channel = await self._supervisor.reach(record.id, deadline_s=PATIENCE.answer_s)
         if channel is None:
             log.warning("the guest of %s does not answer, and is not asked to switch off", record.name)
             return
         self._supervisor.expect_end(record.id)
-        ended = asyncio.ensure_future(live.machine.wait())
+
+        def tell(text: str) -> None:
+            report({"event": "stage", "stage": "stop", "text": f"{record.name}: {text}", "state": "progress"})
+
+        ended: asyncio.Future[object] = asyncio.ensure_future(live.machine.wait())
         try:
-            async with asyncio.timeout(REPLY_DEADLINE_S):
-                await channel.shutdown()
-            async with asyncio.timeout(POLITE_DEADLINE_S):
-                await asyncio.shield(ended)
-        except TimeoutError:
-            log.warning("the guest of %s did not switch off in time", record.name)
-            with suppress(BangerError, TimeoutError):
-                async with asyncio.timeout(REPLY_DEADLINE_S):
-                    await channel.sync()
-        except BangerError as error:
-            log.warning("the guest of %s could not be asked to switch off: %s", record.name, error.summary)
+            if (reason := await switch_off(channel, ended, tell=tell)) is not None:
+                log.warning("the guest of %s is ended by force: %s", record.name, reason)
         finally:
             ended.cancel()
