@@ -78,6 +78,7 @@ class Bare:
             console_socket=files.console_socket,
             control=files.control,
             log=files.vmm_log,
+            log_pipe=files.vmm_pipe,
             network=None,
             run_directory=files.run,
         )

@@ -48,6 +48,11 @@ class VmLayout(NamedTuple):
         return self.state / "vmm.log"
 
     @property
+    def vmm_pipe(self) -> Path:
+        """Where the VMM writes what goes into its log."""
+        return self.run / "vmm.pipe"
+
+    @property
     def process(self) -> Path:
         """Identity of the VMM process, written right after it was started."""
         return self.run / "vmm.json"

@@ -31,12 +31,12 @@ class ConsoleRing:
     def append(self, data: bytes) -> None:
         """Add bytes; a write that fails, on a full disk for example, loses them and nothing else."""
         data = data[-self._half :]
-        if self._size + len(data) > self._half:
-            self._file.close()
-            self._path.replace(_older(self._path))
-            self._file = self._path.open("ab", buffering=0)
-            self._size = 0
         try:
+            if self._file.closed or self._size + len(data) > self._half:
+                self._file.close()
+                self._path.replace(older_half(self._path))
+                self._file = self._path.open("ab", buffering=0)
+                self._size = 0
             self._size += self._file.write(data)
         except OSError:
             return
@@ -48,7 +48,7 @@ class ConsoleRing:
 def read_console(path: Path) -> bytes:
     """Everything that is kept, oldest first."""
     content = b""
-    for part in (_older(path), path):
+    for part in (older_half(path), path):
         try:
             content += part.read_bytes()
         except FileNotFoundError:
@@ -104,14 +104,14 @@ class ConsoleFollower:
 
     def _oldest(self) -> FileIO | None:
         newest = _open(self._path)
-        if (older := _open(_older(self._path))) is not None and newest is not None:
+        if (older := _open(older_half(self._path))) is not None and newest is not None:
             newest.close()
         return older or newest
 
     def _advance(self, newest: FileIO | None) -> None:
         """Go on to the file after the one that is held, or, when that is gone, to the oldest there is."""
         assert self._file is not None
-        older = _open(_older(self._path))
+        older = _open(older_half(self._path))
         if older is not None and not os.path.sameopenfile(older.fileno(), self._file.fileno()):
             if newest is not None:
                 newest.close()
@@ -130,7 +130,8 @@ def _open(path: Path) -> FileIO | None:
         return None
 
 
-def _older(path: Path) -> Path:
+def older_half(path: Path) -> Path:
+    """Where the older half is."""
     return path.with_name(path.name + ".1")
 
 

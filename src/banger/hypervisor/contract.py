@@ -65,6 +65,7 @@ class MachineSpec:
     console_socket: Path
     control: Path
     log: Path
+    log_pipe: Path
     network: NetworkSpec | None
     run_directory: Path
 

@@ -42,3 +42,16 @@ def test_a_reopened_ring_goes_on(tmp_path: Path) -> None:
 
 def test_nothing_printed_is_nothing_to_read(tmp_path: Path) -> None:
     assert read_console(tmp_path / "c") == b""
+
+
+def test_a_ring_that_could_not_turn_goes_on_when_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "there" / "c"
+    path.parent.mkdir()
+    ring = ConsoleRing(path, limit_bytes=20)
+    ring.append(b"0123456789")
+    path.parent.rename(tmp_path / "away")
+    ring.append(b"lost")
+    (tmp_path / "away").rename(path.parent)
+    ring.append(b"abc")
+    ring.close()
+    assert read_console(path) == b"0123456789abc"

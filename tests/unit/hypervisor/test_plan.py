@@ -30,6 +30,7 @@ SPEC = MachineSpec(
     console_socket=Path("/r/console.sock"),
     control=Path("/r/control.sock"),
     log=Path("/s/vmm.log"),
+    log_pipe=Path("/r/vmm.pipe"),
     network=None,
     run_directory=Path("/r"),
 )

@@ -217,6 +217,7 @@ class StartVm:
             console_socket=files.console_socket,
             control=files.control,
             log=files.vmm_log,
+            log_pipe=files.vmm_pipe,
             network=NetworkSpec(socket=files.network, mac=DEFAULT_NETWORK.guest_mac) if record.spec.nat else None,
             run_directory=files.run,
         )

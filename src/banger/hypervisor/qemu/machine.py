@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from banger.core.errors import Failed, TimedOut, Unavailable
+from banger.core.errors import Failed, TimedOut
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.sockets import listen_unix
 from banger.core.untrusted import printable
@@ -18,6 +17,7 @@ from banger.hypervisor.console import ConsoleDrain
 from banger.hypervisor.contract import MachineEnd, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.monitor import execute
 from banger.hypervisor.qemu.plan import Accelerator, Inherited, plan_arguments
+from banger.hypervisor.vmm_log import LogDrain, clear_log, open_for_vmm
 
 KILL_DEADLINE_S: Final = 10.0
 _LOG_TAIL_BYTES: Final = 2048
@@ -32,11 +32,14 @@ class QemuMachine:
         self._pidfd = pidfd
         self._ended = asyncio.Event()
         self._drain: ConsoleDrain | None = None
+        self._log: LogDrain | None = None
         self._killed = False
         asyncio.get_running_loop().add_reader(pidfd, self._on_end)
 
-    async def attach_console(self) -> None:
-        """Begin to keep what the guest prints; a VMM that is just ending is no error."""
+    async def attach(self) -> None:
+        """Begin to keep what the VMM and its guest print; a VMM that is just ending is no error."""
+        with suppress(OSError):
+            self._log = LogDrain(self._spec.log_pipe, self._spec.log)
         with suppress(OSError):
             self._drain = await ConsoleDrain.begin(self._spec.console_socket, self._spec.console)
 
@@ -82,6 +85,7 @@ class QemuMachine:
                 await self._drain.last_words()
             self._drain.close()
             self._drain = None
+        self._close_log()
         if self._pidfd >= 0:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -89,7 +93,13 @@ class QemuMachine:
 
     def _on_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._close_log()
         self._ended.set()
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
 
 class Qemu:
@@ -116,22 +126,30 @@ class Qemu:
                 spec,
                 Inherited(channel=channel, console=console, control=control),
             )
-            process = await self._launch(argv, spec, (channel, console, control))
-        machine: QemuMachine | None = None
+            messages = _open_messages(spec)
+            sockets.callback(os.close, messages)
+            process = await _launch(argv, spec, messages, (channel, console, control))
+            try:
+                return await self._take_over(process, spec)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await asyncio.shield(process.wait())
+                raise
+
+    async def _take_over(self, process: asyncio.subprocess.Process, spec: MachineSpec) -> QemuMachine:
+        """While we still hold the VMM's end of its log: what it said is there to read even if it is gone."""
+        identity = read_identity(process.pid)
+        pidfd = os.pidfd_open(process.pid)
+        if identity is None:
+            os.close(pidfd)
+            LogDrain(spec.log_pipe, spec.log).close()
+            raise Failed(f"QEMU ended at once: {read_log_tail(spec.log) or 'it said nothing'}")
+        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
         try:
-            identity = read_identity(process.pid)
-            pidfd = os.pidfd_open(process.pid)
-            if identity is None:
-                os.close(pidfd)
-                raise Failed(f"QEMU ended at once: {read_log_tail(spec.log) or 'it said nothing'}")
-            machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
-            await machine.attach_console()
+            await machine.attach()
         except BaseException:
-            if machine is not None:
-                await machine.aclose()
-            with suppress(ProcessLookupError):
-                process.kill()
-            await asyncio.shield(process.wait())
+            await machine.aclose()
             raise
         return machine
 
@@ -140,25 +158,20 @@ class Qemu:
         if pidfd is None:
             return None
         machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
-        await machine.attach_console()
+        await machine.attach()
         return machine
 
-    async def _launch(
-        self, argv: list[str], spec: MachineSpec, descriptors: tuple[int, ...]
-    ) -> asyncio.subprocess.Process:
-        try:
-            with spec.log.open("wb") as log:
-                return await start(
-                    argv,
-                    cwd=spec.run_directory,
-                    stdout=log.fileno(),
-                    stderr=log.fileno(),
-                    pass_fds=descriptors,
-                )
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise Unavailable("there is no space left on the host", hint="delete VMs or images") from error
-            raise
+
+async def _launch(
+    argv: list[str], spec: MachineSpec, messages: int, descriptors: tuple[int, ...]
+) -> asyncio.subprocess.Process:
+    return await start(argv, cwd=spec.run_directory, stdout=messages, stderr=messages, pass_fds=descriptors)
+
+
+def _open_messages(spec: MachineSpec) -> int:
+    """Where this run of the VMM writes; nothing of an earlier run is in its log."""
+    clear_log(spec.log)
+    return open_for_vmm(spec.log_pipe)
 
 
 def read_log_tail(path: Path) -> str:
