@@ -13,6 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from banger.core.layout import Layout
+from banger.core.leaks import find_leaks, look_around
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -144,18 +147,12 @@ class World:
             assert all(b"banger.daemon" in command for _, command in left), (left, self.log_tail())
             time.sleep(0.05)
         assert left == [], (left, self.log_tail())
-        for directory in (
-            self.run_directory / "vms",
-            self.state / "vms",
-            self.state / "trash",
-            self.run_directory / "trash",
-            self.run_directory / "scratch",
-        ):
-            assert not directory.exists() or list(directory.iterdir()) == [], (
-                directory,
-                list(directory.iterdir()),
-                self.log_tail(),
-            )
+        # The cache is kept, and others may be at work in it.
+        layout = Layout(
+            config=self.root / "config" / "banger", state=self.state, cache=self.root / "none", run=self.run_directory
+        )
+        leaks = find_leaks(look_around(layout, now_s=time.time()), {}, patience_s=0)
+        assert leaks == (), (leaks, self.log_tail())
         assert self.rows("vm") == 0, self.log_tail()
         assert self.rows("step") == 0, self.log_tail()
 

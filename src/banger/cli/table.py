@@ -63,6 +63,7 @@ COMMANDS: Final = (
     Command("config show", "config_show", "show every setting and where its value comes from"),
     Command("config check", "config_check", "say whether the configuration file is good"),
     Command("config path", "config_path", "print where the configuration file is"),
+    Command("system df", "system_df", "show what images, kernels and VMs take on the disk"),
     Command("doctor", "doctor", "say what this computer can do, and what to do about the rest"),
     Command("daemon status", "daemon_status", "say whether the daemon runs, and where its log is"),
     Command("daemon stop", "daemon_stop", "end the daemon; VMs go on running"),
@@ -131,6 +132,17 @@ GROUPS: Final = (
         ),
     ),
     Group(
+        "system",
+        "what banger has on this computer as a whole",
+        purpose="Images, kernels and templates are shared by all VMs. Each VM has a disk and logs of its own.",
+        page=(
+            ("Where did the space go?", ""),
+            ("banger system df", "by image, kernel, template and VM"),
+            ("Is anything left over?", ""),
+            ("banger doctor --leaks", "nothing, normally"),
+        ),
+    ),
+    Group(
         "daemon",
         "the background process that looks after VMs",
         purpose="Each user has one daemon. Commands start it when they need it; VMs survive its end.",
@@ -143,7 +155,7 @@ GROUPS: Final = (
 )
 
 # Top-level words in the order in which help shows them.
-TOP: Final = ("vm", "image", "kernel", "config", "doctor", "daemon", "version")
+TOP: Final = ("vm", "image", "kernel", "system", "config", "doctor", "daemon", "version")
 
 
 def find_command(words: tuple[str, ...]) -> Command | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -21,21 +22,32 @@ _END_DEADLINE_S: Final = 10.0
 
 def find_processes(directory: Path, *, label: str) -> list[ProcessIdentity]:
     """Processes of our user that work in `directory` (also if it was removed) and have `label` in an argument."""
-    found: list[ProcessIdentity] = []
-    wanted = os.fsencode(directory)
+    wanted = os.fspath(directory)
+    return [identity for _, identity in _find(lambda place: label if place == wanted else None)]
+
+
+def find_labelled(parent: Path) -> list[tuple[str, ProcessIdentity]]:
+    """Processes that work in a directory right below `parent`, and have its name in an argument: name and process."""
+    above = os.path.join(parent, "")
+    return list(_find(lambda place: place.removeprefix(above) if place.startswith(above) else None))
+
+
+def _find(label_of: Callable[[str], str | None]) -> Iterator[tuple[str, ProcessIdentity]]:
+    """Processes whose working directory has a label, if that is in one of their arguments. Never ourselves."""
     for entry in os.scandir("/proc"):
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         try:
-            if os.fsencode(Path(f"/proc/{entry.name}/cwd").readlink()).removesuffix(b" (deleted)") != wanted:
+            place = os.fsdecode(Path(f"/proc/{entry.name}/cwd").readlink()).removesuffix(" (deleted)")
+            label = label_of(place)
+            if label is None:
                 continue
             arguments = Path(f"/proc/{entry.name}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue  # gone, or somebody else's
         identity = read_identity(int(entry.name))
-        if identity is not None and any(label.encode() in argument for argument in arguments):
-            found.append(identity)
-    return found
+        if identity is not None and any(os.fsencode(label) in argument for argument in arguments):
+            yield label, identity
 
 
 async def end_process(identity: ProcessIdentity, *, signal_number: int = signal.SIGKILL) -> bool:

@@ -51,6 +51,7 @@ from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
+from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
@@ -291,6 +292,7 @@ def compose(
         copy=copy,
         workspaces=workspaces,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
+        system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(
             layout=layout,
             images=parts.images,

@@ -16,6 +16,7 @@ from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.run import RunVm
+from banger.daemon.operations.system import System
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.supervisor import Supervisor
 from banger.store.connection import Database
@@ -39,6 +40,7 @@ class Services:
     copy: CopyFiles
     workspaces: Workspaces
     catalogue: Catalogue
+    system: System
     doctor: Callable[[], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]
     started_at_s: float

@@ -46,6 +46,7 @@ from banger.api.messages.stores import (
     KernelView,
     PullRequest,
 )
+from banger.api.messages.system import DiskUsage, LeaksResult, LeakView, OwnUsage, SharedUsage
 from banger.api.messages.vms import (
     ChangeRequest,
     CreateRequest,
@@ -74,6 +75,7 @@ __all__ = [
     "CopyRequest",
     "CopyResult",
     "CreateRequest",
+    "DiskUsage",
     "DoctorResult",
     "ErrorView",
     "Event",
@@ -90,10 +92,13 @@ __all__ = [
     "ImportRequest",
     "KernelView",
     "KillRequest",
+    "LeakView",
+    "LeaksResult",
     "LogsRequest",
     "NoticeEvent",
     "Observation",
     "ObservationsRequest",
+    "OwnUsage",
     "Ping",
     "PingResult",
     "PortView",
@@ -102,6 +107,7 @@ __all__ = [
     "ReadinessView",
     "ReadyEvent",
     "RunRequest",
+    "SharedUsage",
     "SpecRequest",
     "SshPlan",
     "StageEvent",

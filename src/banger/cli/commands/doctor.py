@@ -9,30 +9,56 @@ from typing import TYPE_CHECKING, Any, Final
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
 from banger.cli.progress import Progress
-from banger.cli.render import Style, count, render_json
+from banger.cli.render import Style, count, render_json, render_table
 from banger.core.errors import BangerError
 from banger.core.untrusted import printable, printable_lines
 
 if TYPE_CHECKING:
-    from banger.api.messages import CheckView
+    from banger.api.messages import CheckView, LeaksResult
     from banger.cli.context import Context
 
-USAGE = "[--json]"
+USAGE = "[--leaks] [--json]"
 DESCRIPTION = """\
 Look at what banger needs on this computer and say what is missing, each with the command that mends it.
-Changes nothing. The exit status is 1 when something has to be mended first."""
-EXAMPLES = (("banger doctor", ""), ("banger doctor --json", "for programs"))
+Changes nothing. The exit status is 1 when something has to be mended first.
+
+With --leaks it lists instead what is banger's and not wanted any more: processes, directories, sockets,
+unfinished files. There is nothing, normally; the exit status is 1 when there is something."""
+EXAMPLES = (
+    ("banger doctor", ""),
+    ("banger doctor --json", "for programs"),
+    ("banger doctor --leaks", "is anything left?"),
+)
 _LABELS: Final = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
 
 
 def declare(parser: Parser) -> None:
+    parser.add_argument("--leaks", action="store_true", help="list what is left over; nothing is removed")
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
+    if options.leaks:
+        return run_leaks(context, options)
     checks = ask_daemon(context)
     context.write(render_json({"checks": checks}) if options.json else render_checks(checks, context.style))
     return exits.FAILED if any(check["level"] == "fail" for check in checks) else exits.DONE
+
+
+def run_leaks(context: Context, options: Namespace) -> int:
+    """What the daemon finds left over."""
+    with context.open() as daemon:
+        result: LeaksResult = daemon.get("/v1/system/leaks")
+    leaks = result["leaks"]
+    if options.json:
+        context.write(render_json(result))
+    elif leaks:
+        rows = [(leak["kind"].replace("_", " "), leak["what"], leak["why"]) for leak in leaks]
+        context.write(render_table(("KIND", "WHAT", "WHY"), rows, context.style, limit=300))
+        context.tell("`banger daemon restart` brings in order what can be; it keeps disks of VMs that nobody knows.")
+    else:
+        context.tell("Nothing is left over.")
+    return exits.FAILED if leaks else exits.DONE
 
 
 def ask_daemon(context: Context) -> list[CheckView]:

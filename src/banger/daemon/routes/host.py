@@ -7,7 +7,7 @@ import os
 from starlette.routing import Route
 
 from banger import __version__
-from banger.api.messages import API_VERSION, Ping
+from banger.api.messages import API_VERSION, DiskUsage, LeaksResult, Ping
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters
@@ -24,6 +24,8 @@ class HostRoutes:
         return [
             Route("/v1/ping", requests.plain(self.ping), methods=["GET"]),
             Route("/v1/daemon/stop", requests.plain(self.stop_daemon), methods=["POST"]),
+            Route("/v1/system/df", requests.plain(self.disk_usage), methods=["GET"]),
+            Route("/v1/system/leaks", requests.plain(self.leaks), methods=["GET"]),
             Route("/v1/doctor", requests.progress(self.doctor), methods=["POST"]),
         ]
 
@@ -43,3 +45,9 @@ class HostRoutes:
 
     async def doctor(self, _request: Request, _path: PathParameters, _body: bytes) -> object:
         return await self._services.doctor()
+
+    async def disk_usage(self, _path: PathParameters, _body: bytes) -> DiskUsage:
+        return await self._services.system.usage()
+
+    async def leaks(self, _path: PathParameters, _body: bytes) -> LeaksResult:
+        return await self._services.system.leaks()
