@@ -59,7 +59,6 @@ from banger.daemon.recovery import open_database
 from banger.daemon.routes import build_application
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
-from banger.guest.ssh import ensure_user_key
 from banger.network.user import UserNetworks
 from banger.store.connection import Database
 
@@ -138,8 +137,6 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str
     `on_ready` gets what the user has to know about a database that had to be made again; nearly always nothing.
     """
     database, recovery = await open_database(layout)
-    if parts.user_key == layout.user_key:
-        await ensure_user_key(layout.user_key)
     supervisor = Supervisor()
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()

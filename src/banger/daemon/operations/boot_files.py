@@ -13,7 +13,7 @@ from banger.core.layout import Layout, VmLayout
 from banger.guest.agent import find_agent
 from banger.guest.initramfs import build_base_initramfs
 from banger.guest.seed import Seed, SeedFile
-from banger.guest.ssh import public_half
+from banger.guest.ssh import ensure_user_key, public_half
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 from banger.network.plan import DEFAULT_NETWORK
@@ -38,11 +38,15 @@ class BootFiles:
 
     def __init__(self, *, layout: Layout, user_key: Path) -> None:
         self._layout = layout
-        self._public_key = public_half(user_key)
+        self._user_key = user_key
+        self._making_key = asyncio.Lock()
         self._bases: dict[str, Path] = {}
 
     async def write(self, *, record: VmRecord, image: Image, kernel: Kernel, files: VmLayout) -> None:
         """Write the initramfs of one start of one VM."""
+        if self._user_key == self._layout.user_key:
+            async with self._making_key:  # here and not when the daemon starts, which shall not need ssh
+                await ensure_user_key(self._user_key)
         base = await self.ensure_base(kernel)
         seed = self._seed(record, image, files)
         await asyncio.to_thread(_concatenate, files.initramfs, base, seed.archive())
@@ -61,7 +65,7 @@ class BootFiles:
         return self._bases[key]
 
     def _seed(self, record: VmRecord, image: Image, files: VmLayout) -> Seed:
-        public_key = self._public_key.read_bytes()
+        public_key = public_half(self._user_key).read_bytes()
         host_key = files.host_key
         network = DEFAULT_NETWORK if record.spec.nat else None
         return Seed(
