@@ -98,15 +98,16 @@ class RunVm:
         )
         kept = False
         try:
+            # In one go: others see its name from the first step on, and what they want of it waits until it is ready.
             async with self._supervisor.lock(record.id):
                 await self._create(request, record)
-            wait = asked.get("wait", "agent")
-            record = await self._prepare(request, replace(record, state=State.STOPPED), repository, wait=wait)
-            if not asked["ephemeral"]:
-                await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
-                record = replace(record, ephemeral=False)
-                kept = True
-                rewrite_manifest(self._layout.vm(record.id), record)
+                wait = asked.get("wait", "agent")
+                record = await self._prepare(request, replace(record, state=State.STOPPED), repository, wait=wait)
+                if not asked["ephemeral"]:
+                    await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
+                    record = replace(record, ephemeral=False)
+                    kept = True
+                    rewrite_manifest(self._layout.vm(record.id), record)
             request.report({"event": "vm", "vm": view_vm(record, self._supervisor)})
             request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
             result: ExitResult = {"status": 0, "signal": None, "vm": None}
@@ -123,8 +124,8 @@ class RunVm:
     async def _prepare(
         self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait
     ) -> VmRecord:
-        """Boot, with the repository being packed meanwhile, and put it in."""
-        async with self._supervisor.lock(record.id), Packing(self._workspaces, repository) as packing:
+        """Boot, with the repository being packed meanwhile, and put it in. The caller holds the VM's lock."""
+        async with Packing(self._workspaces, repository) as packing:
             record = await self._start(request, record, wait=wait)
             if repository is None:
                 return record
