@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from banger.core.errors import BangerError, WrongState
@@ -27,7 +27,8 @@ Connect = Callable[[], Awaitable[Channel]]
 class Live:
     """A VM whose VMM runs. `channel` is None while the guest does not answer; `connect` begins a new session with it.
 
-    `used_s` is when a client last did something in the guest, in the event loop's time.
+    `used_s` is when a client last did something in the guest, in the event loop's time; `hurry` is set when waiting
+    any longer before connecting again has become pointless.
     """
 
     machine: RunningMachine
@@ -38,6 +39,7 @@ class Live:
     ending: bool = False
     users: int = 0
     used_s: float = 0.0
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Supervisor:
@@ -108,6 +110,12 @@ class Supervisor:
             await asyncio.sleep(REACH_STEP_S)
         return live.channel if live is not None else None
 
+    async def reach_again(self, vm_id: str, *, deadline_s: float) -> None:
+        """Wait a little until a guest that could not answer for a while does so again."""
+        if (live := self._live.get(vm_id)) is not None:
+            live.hurry.set()
+            await self.reach(vm_id, deadline_s=deadline_s)
+
     def find(self, vm_id: str) -> Live | None:
         return self._live.get(vm_id)
 
@@ -157,7 +165,7 @@ class Supervisor:
                 log.info("connected to %s again", vm_id)
             except (BangerError, OSError) as error:
                 log.info("%s does not answer: %s", vm_id, error)
-                await asyncio.sleep(pause_s)
+                await _sleep(pause_s, live.hurry)
                 pause_s = min(2 * pause_s, RECONNECT_LAST_S)
 
     async def _watch(self, vm_id: str, live: Live) -> None:
@@ -176,6 +184,13 @@ class Supervisor:
             await self._on_end(vm_id, reason)
         except (BangerError, OSError) as error:
             log.warning("clearing up after %s failed: %r", vm_id, error)
+
+
+async def _sleep(pause_s: float, hurry: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause_s):
+            await hurry.wait()
+    hurry.clear()
 
 
 async def _let_go(live: Live) -> None:

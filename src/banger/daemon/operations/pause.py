@@ -12,6 +12,8 @@ from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.supervisor import Live, Supervisor
 from banger.store.records import OpenOperation, VmRecord, set_state
 
+REACH_DEADLINE_S: Final = 5.0  # a daemon that adopted a paused VM has no channel to its guest yet
+
 
 class PauseVm:
     """The operation `pause`. Rolls back: a VM that could not be paused runs."""
@@ -98,6 +100,7 @@ class ResumeVm:
     def steps(self, record: VmRecord) -> Sequence[Step]:
         async def resume() -> None:
             await _live(self._supervisor, record).machine.resume()
+            await self._supervisor.reach_again(record.id, deadline_s=REACH_DEADLINE_S)
 
         return (Step("processors", resume, nothing),)
 
