@@ -124,3 +124,58 @@ def test_how_much_is_logged(fake_world: FakeWorld) -> None:
     fake_world.restart_daemon()
     fake_world.succeed(*RUN, "--name", "other")
     assert b" DEBUG " in log.read_bytes()[before:]
+
+
+SYNC = """
+[[file_sync]]
+host = "~/.gitconfig"
+guest = "~/.gitconfig"
+[[file_sync]]
+host = "~/absent"
+guest = "~/absent"
+[[file_sync]]
+host = "~/nvim"
+guest = "/root/.config/nvim"
+"""
+
+
+def test_files_of_the_users_at_each_start(fake_world: FakeWorld) -> None:
+    """The fake guest's home is a directory of the test: `guest-home`."""
+    home, guest = fake_world.root, fake_world.root / "guest-home"
+    (home / ".gitconfig").write_text("one")
+    (home / "nvim").mkdir()
+    (home / "nvim" / "init.lua").write_text("lua")
+    fake_world.configure(SYNC)
+    fake_world.restart_daemon()
+    done = fake_world.banger(*RUN, "--name", "box")
+    assert (done.returncode, done.stdout) == (0, b"box\n")
+    assert b"banger: file_sync: ~/absent is not there: it is not copied\n" in done.stderr
+    assert (guest / ".gitconfig").read_text() == "one"
+    assert (guest / ".gitconfig").stat().st_mode & 0o777 == 0o600
+    assert (guest / ".config" / "nvim" / "init.lua").read_text() == "lua"
+    (home / ".gitconfig").write_text("two")
+    fake_world.succeed("vm", "stop", "box")
+    assert (guest / ".gitconfig").read_text() == "one"
+    fake_world.succeed("vm", "start", "box")
+    assert (guest / ".gitconfig").read_text() == "two"
+
+
+def test_files_that_cannot_be_copied_end_the_start(fake_world: FakeWorld) -> None:
+    fake_world.configure(SYNC)
+    fake_world.restart_daemon()
+    fake_world.succeed(*RUN, "--name", "box")
+    fake_world.succeed("vm", "stop", "box")
+    with (fake_world.root / ".gitconfig").open("wb") as file:
+        file.truncate(65 << 20)
+    done = fake_world.banger("vm", "start", "box")
+    assert done.returncode == 2
+    assert b"file_sync: with ~/.gitconfig it is more than 64 MiB in all" in done.stderr
+    assert fake_world.vms()[0]["state"] == "stopped"
+    (fake_world.root / ".gitconfig").write_text("small")
+    (fake_world.root / "guest-home" / ".gitconfig").mkdir(parents=True)
+    done = fake_world.banger("vm", "start", "box")
+    assert done.returncode not in (0, 2)
+    assert b"file_sync: files cannot be copied to " in done.stderr
+    assert fake_world.vms()[0]["state"] == "stopped"
+    (fake_world.root / "guest-home" / ".gitconfig").rmdir()
+    fake_world.succeed("vm", "start", "box")

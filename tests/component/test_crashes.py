@@ -65,6 +65,7 @@ def all_points() -> list[str]:
         networks=NOBODY,
         boot_files=NOBODY,
         await_guest=NOBODY,
+        sync_files=NOBODY,
         clock=NOBODY,
     )
     stop = StopVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)

@@ -24,6 +24,7 @@ from banger.daemon.app import Collaborators, choose_user_key
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.file_sync import SyncFiles
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
@@ -219,6 +220,9 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         configuration=configuration,
         defaults=apply_configuration(defaults, configuration),
         user_key=user_key,
+        sync_files=SyncFiles(
+            configuration.file_sync or (), home=Path(os.environ["HOME"]), guest_home=f"{os.environ['HOME']}/guest-home"
+        ),
         clock=SystemClock(),
         uptime=FakeUptime(),
         interval_s=float(os.environ.get("BANGER_TEST_INTERVAL_S", "60")),

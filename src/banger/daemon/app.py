@@ -16,8 +16,9 @@ import uvicorn
 
 from banger.core.clock import Clock, Ids, RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
+from banger.core.config.file_sync import GUEST_HOME
 from banger.core.config.parsing import Configuration
-from banger.core.config.reading import read_host_defaults
+from banger.core.config.reading import find_home, read_host_defaults
 from banger.core.layout import Layout
 from banger.core.sockets import listen_unix
 from banger.daemon.adapters import (
@@ -40,6 +41,7 @@ from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
+from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.kill import KillVm
@@ -82,6 +84,7 @@ class Collaborators:
         configuration: Configuration,
         defaults: Defaults,
         user_key: Path,
+        sync_files: SyncFiles,
         clock: Clock,
         uptime: Uptime,
         interval_s: float,
@@ -97,6 +100,7 @@ class Collaborators:
         self.configuration = configuration
         self.defaults = defaults
         self.user_key = user_key
+        self.sync_files = sync_files
         self.clock = clock
         self.uptime = uptime
         self.interval_s = interval_s
@@ -118,6 +122,11 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         configuration=configuration,
         defaults=apply_configuration(read_host_defaults(), configuration),
         user_key=user_key,
+        sync_files=SyncFiles(
+            configuration.file_sync or (),
+            home=Path(find_home(os.environ, uid=os.getuid())),
+            guest_home=GUEST_HOME,
+        ),
         clock=SystemClock(),
         uptime=SystemUptime(),
         interval_s=RECONCILE_INTERVAL_S,
@@ -222,6 +231,7 @@ def compose(
         networks=parts.networks,
         boot_files=parts.boot_files,
         await_guest=await_guest,
+        sync_files=parts.sync_files,
         clock=parts.clock,
     )
     stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)

@@ -186,7 +186,7 @@ class _Directories:
         parent, _, base = name.rpartition(b"/")
         if self._place != (root, parent):
             self.close()
-            self._descriptor = _open_directory(root, parent)
+            self._descriptor = open_directory(root, parent)
             self._place = (root, parent)
         return os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._descriptor)
 
@@ -197,7 +197,8 @@ class _Directories:
             self._descriptor = -1
 
 
-def _open_directory(root: Path, name: bytes) -> int:
+def open_directory(root: Path, name: bytes) -> int:
+    """A descriptor (O_PATH) of a directory below `root`, to which no symbolic link leads. Raises `OSError`."""
     flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
     current = os.open(root, flags)
     for component in name.split(b"/") if name else ():

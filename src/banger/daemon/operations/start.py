@@ -17,6 +17,7 @@ from banger.daemon.context import Report, Request
 from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.teardown import Teardown, write_identity
 from banger.daemon.supervisor import Live, Supervisor
@@ -64,6 +65,7 @@ class StartVm:
         networks: Networks,
         boot_files: BootFiles,
         await_guest: AwaitGuest,
+        sync_files: SyncFiles,
         clock: Clock,
     ) -> None:
         self._layout = layout
@@ -76,6 +78,7 @@ class StartVm:
         self._networks = networks
         self._boot_files = boot_files
         self._await_guest = await_guest
+        self._sync_files = sync_files
         self._clock = clock
 
     async def __call__(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
@@ -178,6 +181,11 @@ class StartVm:
                 record.id, Live(machine=boot.machine, channel=boot.channel, connect=reconnect_to(files))
             )
 
+        async def copy_files() -> None:
+            assert boot is not None
+            assert boot.channel is not None
+            await self._sync_files(boot.report, boot.channel)
+
         async def end_processes() -> None:
             if boot is not None and boot.machine is not None and self._supervisor.find(record.id) is None:
                 if boot.channel is not None:
@@ -194,6 +202,7 @@ class StartVm:
             Step("network", start_network, end_processes),
             Step("vmm", start_vmm, end_processes),
             Step("guest", await_guest, nothing),
+            Step("files", copy_files, nothing),
         )
 
     def machine_spec(self, record: VmRecord, kernel: Kernel, chosen: Chosen) -> MachineSpec:
