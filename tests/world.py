@@ -139,12 +139,16 @@ class World:
 
     def check_nothing_left(self) -> None:
         """No machine, no process but the daemon, no socket, no directory, no row."""
-        # A second daemon that was started in vain says so and goes.
+        # A second daemon that was started in vain says so and goes; the agent of a fake VMM is killed with its VMM, and
+        # on a busy computer is seen in its last moment.
         deadline = time.monotonic() + 10
         while (
             left := [entry for entry in self.processes() if entry[0] != self.daemon_pid()]
         ) and time.monotonic() < deadline:
-            assert all(b"banger.daemon" in command for _, command in left), (left, self.log_tail())
+            assert all(b"banger.daemon" in command or b"--serve-fd" in command for _, command in left), (
+                left,
+                self.log_tail(),
+            )
             time.sleep(0.05)
         assert left == [], (left, self.log_tail())
         # The cache is kept, and others may be at work in it.
