@@ -35,22 +35,27 @@ Download = Callable[[dict[str, str]], AsyncIterator[bytes]]
 
 
 class Requests:
-    """The requests that are being served now."""
+    """The requests that are being served now.
 
-    def __init__(self, ids: Ids) -> None:
+    A handler that is `settled` begins when what clients that hung up left is taken back: requests that change what VMs
+    there are, and those that list them, find nothing of it. What concerns one running guest waits for nobody.
+    """
+
+    def __init__(self, ids: Ids, *, settle_s: float = SETTLE_DEADLINE_S) -> None:
         self._ids = ids
+        self._settle_s = settle_s
         self._tasks: set[asyncio.Task[Any]] = set()
         self._cancelling: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    def plain(self, handler: Plain) -> PlainExchange:
-        return PlainExchange(self, handler)
+    def plain(self, handler: Plain, *, settled: bool = False) -> PlainExchange:
+        return PlainExchange(self, handler, settled=settled)
 
-    def progress(self, handler: Progress) -> ProgressExchange:
-        return ProgressExchange(self, handler)
+    def progress(self, handler: Progress, *, settled: bool = True) -> ProgressExchange:
+        return ProgressExchange(self, handler, settled=settled)
 
-    def stream(self, handler: Stream) -> FramedExchange:
-        return FramedExchange(self, handler)
+    def stream(self, handler: Stream, *, settled: bool = False) -> FramedExchange:
+        return FramedExchange(self, handler, settled=settled)
 
     def download(self, handler: Download) -> DownloadExchange:
         return DownloadExchange(self, handler)
@@ -60,12 +65,15 @@ class Requests:
         operation_id.set(identity)
         return identity
 
-    async def work(self, coroutine: Coroutine[Any, Any, object], listening: Coroutine[Any, Any, None]) -> object:
+    async def work(
+        self, coroutine: Coroutine[Any, Any, object], listening: Coroutine[Any, Any, None], *, settled: bool
+    ) -> object:
         """Run `coroutine` while `listening` for the client; whichever way it ends, nothing is left running.
 
         Raises `HungUp` when the client went away first, after the work's own cleaning up.
         """
-        await self._settle()
+        if settled:
+            await self._settle()
         if self._closed:
             coroutine.close()
             listening.close()
@@ -91,9 +99,10 @@ class Requests:
                 listener.exception()
 
     async def _settle(self) -> None:
-        """Wait a little while the work of clients that hung up is taken back: the next one finds nothing of it."""
+        """Wait a little while the work of clients that hung up is taken back; for what takes longer only once."""
         if self._cancelling:
-            await asyncio.wait(self._cancelling, timeout=SETTLE_DEADLINE_S)
+            _, slow = await asyncio.wait(set(self._cancelling), timeout=self._settle_s)
+            self._cancelling -= slow
 
     async def close(self) -> None:
         """Cancel what runs and wait for it."""
@@ -107,16 +116,19 @@ class Requests:
 class PlainExchange:
     """JSON in, JSON out."""
 
-    def __init__(self, requests: Requests, handler: Plain) -> None:
+    def __init__(self, requests: Requests, handler: Plain, *, settled: bool) -> None:
         self._requests = requests
         self._handler = handler
+        self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._requests.new_operation()
         try:
             check_version(scope)
             body = await _read_body(receive)
-            answer = await self._requests.work(_call(self._handler, scope, body), _until_hung_up(receive))
+            answer = await self._requests.work(
+                _call(self._handler, scope, body), _until_hung_up(receive), settled=self._settled
+            )
         except HungUp:
             return
         except FENCE as error:
@@ -128,9 +140,10 @@ class PlainExchange:
 class ProgressExchange:
     """JSON in, NDJSON out: events, then a result or an error."""
 
-    def __init__(self, requests: Requests, handler: Progress) -> None:
+    def __init__(self, requests: Requests, handler: Progress, *, settled: bool) -> None:
         self._requests = requests
         self._handler = handler
+        self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._requests.new_operation()
@@ -154,7 +167,9 @@ class ProgressExchange:
         request = Request(operation, events.put)
         try:
             answer = await self._requests.work(
-                events.deliver_during(self._handler(request, dict(scope["path_params"]), body)), _until_hung_up(receive)
+                events.deliver_during(self._handler(request, dict(scope["path_params"]), body)),
+                _until_hung_up(receive),
+                settled=self._settled,
             )
         except HungUp:
             return
@@ -167,9 +182,10 @@ class ProgressExchange:
 class FramedExchange:
     """Frames both ways."""
 
-    def __init__(self, requests: Requests, handler: Stream) -> None:
+    def __init__(self, requests: Requests, handler: Stream, *, settled: bool) -> None:
         self._requests = requests
         self._handler = handler
+        self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._requests.new_operation()
@@ -180,7 +196,9 @@ class FramedExchange:
             events = Events(exchange.send_event)
             request = Request(operation, events.put)
             handling = self._handler(request, dict(scope["path_params"]), body, exchange)
-            answer = await self._requests.work(events.deliver_during(handling), exchange.listen())
+            answer = await self._requests.work(
+                events.deliver_during(handling), exchange.listen(), settled=self._settled
+            )
             last = encode_last(answer)
         except HungUp:
             return
@@ -215,7 +233,7 @@ class DownloadExchange:
         try:
             check_version(scope)
             await _read_body(receive)
-            await self._requests.work(work(), _until_hung_up(receive))
+            await self._requests.work(work(), _until_hung_up(receive), settled=False)
         except HungUp:
             return
         except FENCE as error:

@@ -15,7 +15,7 @@ from banger.api import framing
 from banger.api.messages import API_VERSION, VERSION_HEADER
 from banger.core.clock import RandomIds
 from banger.daemon.context import Request
-from banger.daemon.exchanges import Requests
+from banger.daemon.exchanges import PlainExchange, Requests
 from banger.daemon.operations.workspaces import LISTED_FILES, view_patch
 from banger.daemon.streams import StreamExchange
 from banger.workspace.export import ExportedPatch
@@ -47,6 +47,64 @@ class Client:
 
     def frames(self) -> list[tuple[int, bytes]]:
         return list(framing.FrameDecoder().feed(self.body))
+
+
+class Leaver(Client):
+    """Sends a request with a plain body, and hangs up when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leave = asyncio.Event()
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if not self._sent:
+            self._sent = True
+            return {"type": "http.request", "body": b"{}", "more_body": False}
+        await self.leave.wait()
+        return {"type": "http.disconnect"}
+
+
+async def test_only_requests_about_all_vms_wait_for_what_others_left() -> None:
+    requests = Requests(RandomIds())
+    begun, tidied = asyncio.Event(), asyncio.Event()
+
+    async def change(_request: Request, _path: dict[str, str], _body: bytes) -> object:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await tidied.wait()
+        return {}
+
+    async def answer(_path: dict[str, str], _body: bytes) -> object:
+        return {}
+
+    async def ask(exchange: PlainExchange) -> bytes:
+        client = Leaver()
+        await exchange(SCOPE, client.receive, client.send)
+        return client.body
+
+    leaver = Leaver()
+    leaving = asyncio.create_task(requests.progress(change)(SCOPE, leaver.receive, leaver.send))
+    await begun.wait()
+    leaver.leave.set()
+    while not requests._cancelling:
+        await asyncio.sleep(0)
+    listing = asyncio.create_task(ask(requests.plain(answer, settled=True)))
+    assert await ask(requests.plain(answer)) == b"{}"
+    assert not listing.done()
+    tidied.set()
+    assert await listing == b"{}"
+    await leaving
+
+
+async def test_what_takes_long_to_be_taken_back_is_waited_for_once() -> None:
+    requests = Requests(RandomIds(), settle_s=0.01)
+    slow = asyncio.create_task(asyncio.Event().wait())
+    requests._cancelling.add(slow)
+    await requests._settle()
+    assert requests._cancelling == set()
+    slow.cancel()
 
 
 async def answer_of(answer: object) -> Client:

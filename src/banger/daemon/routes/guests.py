@@ -44,7 +44,7 @@ class GuestRoutes:
             Route("/v1/vms/{ref}/logs", requests.download(self.logs), methods=["GET"]),
             Route("/v1/vms/{ref}/logs/follow", requests.stream(self.follow_logs), methods=["POST"]),
             Route("/v1/vms/{ref}/forward", requests.stream(self.forward), methods=["POST"]),
-            Route("/v1/vms/{ref}/copy", requests.progress(self.copy), methods=["POST"]),
+            Route("/v1/vms/{ref}/copy", requests.progress(self.copy, settled=False), methods=["POST"]),
             Route("/v1/vms/{ref}/workspace/export", requests.stream(self.export), methods=["POST"]),
         ]
 

@@ -24,9 +24,9 @@ class HostRoutes:
         return [
             Route("/v1/ping", requests.plain(self.ping), methods=["GET"]),
             Route("/v1/daemon/stop", requests.plain(self.stop_daemon), methods=["POST"]),
-            Route("/v1/system/df", requests.plain(self.disk_usage), methods=["GET"]),
-            Route("/v1/system/leaks", requests.plain(self.leaks), methods=["GET"]),
-            Route("/v1/doctor", requests.progress(self.doctor), methods=["POST"]),
+            Route("/v1/system/df", requests.plain(self.disk_usage, settled=True), methods=["GET"]),
+            Route("/v1/system/leaks", requests.plain(self.leaks, settled=True), methods=["GET"]),
+            Route("/v1/doctor", requests.progress(self.doctor, settled=False), methods=["POST"]),
         ]
 
     async def ping(self, _path: PathParameters, _body: bytes) -> Ping:

@@ -43,8 +43,8 @@ class VmRoutes:
     def routes(self, requests: Requests) -> list[Route]:
         lifecycle = self._services.lifecycle
         return [
-            Route("/v1/vms", requests.plain(self.list), methods=["GET"]),
-            Route("/v1/vms/run", requests.stream(self.run), methods=["POST"]),
+            Route("/v1/vms", requests.plain(self.list, settled=True), methods=["GET"]),
+            Route("/v1/vms/run", requests.stream(self.run, settled=True), methods=["POST"]),
             Route("/v1/vms/start", requests.progress(self.start), methods=["POST"]),
             Route("/v1/vms/stop", requests.progress(self.each(lifecycle.stop)), methods=["POST"]),
             Route("/v1/vms/create", requests.progress(self.create), methods=["POST"]),
