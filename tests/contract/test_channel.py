@@ -20,7 +20,7 @@ from tests.fakes.agent import FakeAgent
 from banger.core.errors import BangerError, Denied, Invalid, NotFound, Unavailable
 from banger.core.sockets import connect_unix
 from banger.guest.agent import find_agent
-from banger.guest.channel import Channel
+from banger.guest.channel import Channel, Place
 from banger.guest.process import ExecRequest, ExitStatus, PtySize
 from banger.guest.tree_pack import (
     Directory,
@@ -224,6 +224,47 @@ async def test_a_fresh_destination_holds_nothing(channel: Channel, tmp_path: Pat
     assert not (tmp_path / "x").exists()
     await send(channel, tmp_path, MemoryFile(path=b"x", content=b"x"), fresh=False)
     assert (tmp_path / "x").read_text() == "x"
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+async def test_a_tree_takes_its_place_when_it_is_complete(channel: Channel, tmp_path: Path, kind: str) -> None:
+    top: PackEntry = MemoryFile(path=b".p", content=b"new") if kind == "file" else Directory(path=b".p")
+    inside: list[PackEntry] = (
+        [] if kind == "file" else [MemoryFile(path=b".p/x", content=b"new"), SymbolicLink(path=b".p/l", target=b"/")]
+    )
+
+    async def put(*entries: PackEntry, replace: bool = False, end: bool = True) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in pack_files(entries, report=lambda _path, _what: None, end=end):
+                yield piece
+
+        place = Place(partial=b".p", final=b"x", replace=replace)
+        await channel.put_tree(os.fsencode(tmp_path), pieces(), place=place)
+
+    def names() -> list[str]:
+        return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+
+    with pytest.raises(Invalid):
+        await put(top, *inside, end=False)
+    await channel.ping()
+    assert names() == []
+    await put(top, *inside)
+    assert names() == (["x"] if kind == "file" else ["x", "x/l", "x/x"])
+    if kind == "file":
+        await put(MemoryFile(path=b".p", content=b"newer"))
+        assert (tmp_path / "x").read_bytes() == b"newer"
+        with pytest.raises(BangerError):
+            await put(Directory(path=b".p"), replace=True)
+        assert names() == ["x"]
+        return
+    for entry, replace in ((Directory(path=b".p"), False), (MemoryFile(path=b".p", content=b""), True)):
+        with pytest.raises(BangerError):
+            await put(entry, replace=replace)
+        assert names() == ["x", "x/l", "x/x"]
+    await put(Directory(path=b".p"), replace=True)
+    assert names() == ["x"]
+    await put(top, *inside)
+    assert names() == ["x", "x/l", "x/x"]
 
 
 async def test_a_tree_that_breaks_off_is_refused(channel: Channel, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ async def put(stream: GuestStream, root: Path) -> None:
 def put_in_place(destination: Path, stream: GuestStream) -> str:
     """The renaming at the end of a tree; what is wrong, or nothing."""
     partial, final = destination / stream.text(12), destination / stream.text(13)
-    if stream.number(11) & 4 and final.is_dir() and not final.is_symlink():
+    if stream.number(11) & 4 and partial.is_dir() and final.is_dir() and not final.is_symlink():
         remove(final)
     try:
         partial.rename(final)

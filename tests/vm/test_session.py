@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -90,11 +92,38 @@ def test_a_detached_machine_its_commands_and_its_patch(world: World, repository:
     for name in ("README.md", "sub/new.bin", "sub/with space"):
         assert (repository / name).read_bytes() == world.succeed("vm", "exec", "box", "--", "cat", name)
 
+    # Files go both ways; also over a directory of the image, which an overlay does not rename.
+    (repository / "apt").mkdir()
+    (repository / "apt" / "only").write_bytes(data)
+    assert world.banger("vm", "cp", "apt", "box:/etc", cwd=repository).returncode == 4
+    world.succeed("vm", "cp", "--force", "apt", "box:/etc", cwd=repository)
+    found = world.succeed(
+        "vm", "exec", "box", "--", "find", "/etc", "-path", "*apt.*partial*", "-o", "-path", "/etc/apt*"
+    )
+    assert found == b"/etc/apt\n/etc/apt/only\n"
+    world.succeed("vm", "cp", "box:/etc/apt", "back", cwd=repository)
+    assert (repository / "back" / "only").read_bytes() == data
+
+    # A port of the guest, without a network.
+    forwarding = world.start("vm", "forward", "box", "--json", "0:22")
+    assert forwarding.stdout is not None
+    with socket.create_connection(("127.0.0.1", json.loads(forwarding.stdout.readline())["host_port"])) as connection:
+        assert connection.recv(4) == b"SSH-"
+    forwarding.send_signal(signal.SIGINT)
+    forwarding.communicate(timeout=60)
+    assert forwarding.returncode == 130
+
+    # The console to its end.
+    following = world.start("vm", "logs", "box", "--follow")
+
     # Stop keeps the disk, start brings it back, delete takes it away.
     world.succeed("vm", "exec", "box", "--", "sh", "-c", "echo kept > /root/kept")
     boot = world.succeed("vm", "exec", "box", "--", "cat", "/proc/sys/kernel/random/boot_id")
     world.succeed("vm", "stop", "box")
     assert world.vms()[0]["state"] == "stopped"
+    followed, _ = following.communicate(timeout=60)
+    assert following.returncode == 0
+    assert followed == world.succeed("vm", "logs", "box")
     refused = world.banger("vm", "exec", "box", "--", "true")
     assert refused.returncode == 5
     assert b"banger vm start box" in refused.stderr

@@ -122,16 +122,18 @@ class HostTree:
 
     def finish(self) -> None:
         """The tree is complete: make the links, set what would have been in the way."""
+        path = b""
         try:
             self._end_file()
             if self._root < 0 and not self._counts["f"]:
                 self._make_root()
             for late in reversed(self._late):  # what is below comes first
+                path = b"/".join(late.names)
                 self._finish_late(late)
             if self._root >= 0:
                 os.fchmod(self._root, 0o755)
         except OSError as error:
-            raise _translate(error, b"") from error
+            raise _translate(error, path) from error
 
     def close(self) -> None:
         """Close what is open."""

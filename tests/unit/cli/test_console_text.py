@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from banger.cli.console_text import ConsoleText, clean_console
+
+PIECES = st.sampled_from(
+    [
+        b"\x1b",
+        b"[",
+        b"]",
+        b"0;31",
+        b"m",
+        b"\x07",
+        b"\\",
+        b"\r",
+        b"\n",
+        b"text",
+        b"\xc3",
+        b"\xbc",
+        b"(",
+        b"B",
+        b" ",
+        b"\x9b",
+    ]
+)
+
+
+@given(console=st.lists(PIECES, max_size=40).map(b"".join), cuts=st.lists(st.integers(0, 120), max_size=8))
+def test_it_does_not_matter_how_it_comes_in_pieces(console: bytes, cuts: list[int]) -> None:
+    text = ConsoleText()
+    places = [0, *sorted(min(cut, len(console)) for cut in cuts), len(console)]
+    shown = "".join(text.feed(console[start:end]) for start, end in pairwise(places))
+    shown += text.feed(b"", end=True)
+    assert shown == clean_console(console)
+    assert not set(shown) & set(map(chr, (*range(9), *range(11, 32), 127, *range(128, 160))))
+
+
+def test_what_may_become_a_sequence_is_not_held_for_ever() -> None:
+    text = ConsoleText()
+    assert text.feed(b"\x1b]0;" + b"x" * 500) == ""
+    assert text.feed(b"x" * 5000).startswith("\\x1b]0;xxx")
+
+
+def test_a_split_sequence_is_hidden() -> None:
+    text = ConsoleText()
+    assert [text.feed(piece) for piece in (b"a\x1b", b"[3", b"1m", b"b\r", b"\nc\x1b]0;ti", b"tle\x1b", b"\\d")] == [
+        "a",
+        "",
+        "",
+        "b",
+        "\nc",
+        "",
+        "d",
+    ]
