@@ -63,6 +63,7 @@ def all_points() -> list[str]:
         kernels=NOBODY,
         chooser=NOBODY,
         networks=NOBODY,
+        space=NOBODY,
         boot_files=NOBODY,
         await_guest=NOBODY,
         sync_files=NOBODY,

@@ -25,6 +25,7 @@ from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
+from banger.disk.space import judge_free_space
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
@@ -188,6 +189,17 @@ class FakeNetworks:
         return identity
 
 
+class FakeSpace:
+    """As much as the file `free_bytes` in the run directory says, and enough without it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._file = layout.run / "free_bytes"
+
+    def check(self) -> None:
+        if self._file.exists():
+            judge_free_space(int(self._file.read_text()))
+
+
 class FakeDisks:
     async def make(self, path: Path, size_bytes: int) -> None:
         await asyncio.to_thread(path.write_bytes, b"disk")
@@ -216,6 +228,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         chooser=FakeChooser(),
         boot_files=BootFiles(layout=layout, user_key=user_key),
         networks=FakeNetworks(),
+        space=FakeSpace(layout),
         disks=FakeDisks(),
         configuration=configuration,
         defaults=apply_configuration(defaults, configuration),

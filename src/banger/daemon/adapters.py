@@ -157,6 +157,16 @@ class QemuChooser:
         )
 
 
+class HostSpace:
+    """The file system where VMs keep their disks."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def check(self) -> None:
+        check_free_space(self._layout.state)
+
+
 class HostDataDisks:
     """Data disks from templates."""
 

@@ -25,9 +25,10 @@ from banger.daemon.adapters import (
     HostDataDisks,
     HostImages,
     HostKernels,
+    HostSpace,
     QemuChooser,
 )
-from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks
+from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks, Space
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.journal import Journal
@@ -80,6 +81,7 @@ class Collaborators:
         chooser: Chooser,
         boot_files: BootFiles,
         networks: Networks,
+        space: Space,
         disks: DataDisks,
         configuration: Configuration,
         defaults: Defaults,
@@ -96,6 +98,7 @@ class Collaborators:
         self.chooser = chooser
         self.boot_files = boot_files
         self.networks = networks
+        self.space = space
         self.disks = disks
         self.configuration = configuration
         self.defaults = defaults
@@ -118,6 +121,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         chooser=QemuChooser(layout, boot_files),
         boot_files=boot_files,
         networks=UserNetworks(python=sys.executable),
+        space=HostSpace(layout),
         disks=HostDataDisks(layout),
         configuration=configuration,
         defaults=apply_configuration(read_host_defaults(), configuration),
@@ -229,6 +233,7 @@ def compose(
         kernels=parts.kernels,
         chooser=parts.chooser,
         networks=parts.networks,
+        space=parts.space,
         boot_files=parts.boot_files,
         await_guest=await_guest,
         sync_files=parts.sync_files,
@@ -244,12 +249,12 @@ def compose(
     copy = CopyFiles(journal=journal, supervisor=supervisor)
     workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
     plan = PlanVm(
-        layout=layout,
         defaults=parts.defaults,
         images=parts.images,
         kernels=parts.kernels,
         chooser=parts.chooser,
         networks=parts.networks,
+        space=parts.space,
     )
     run = RunVm(
         layout=layout,

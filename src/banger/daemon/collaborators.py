@@ -81,6 +81,13 @@ class Networks(Protocol):
         """Whether a guest that has these addresses has its network."""
 
 
+class Space(Protocol):
+    """The host's free disk space."""
+
+    def check(self) -> None:
+        """Raise `Unavailable` when so little is left that no VM may be made or started."""
+
+
 class DataDisks(Protocol):
     """Empty data disks."""
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from banger.core.clock import Clock, Ids
@@ -42,6 +43,7 @@ from banger.store.records import (
     list_vms,
     resolve_vm,
     set_lifetime,
+    set_running,
     set_state,
 )
 
@@ -214,9 +216,17 @@ class Reconcile:
         self._supervisor.add(
             record.id, Live(machine=machine, channel=channel, connect=reconnect_to(self._layout.vm(record.id)))
         )
+        if record.started_at_s is None:  # its row was lost and made again
+            known = replace(
+                record,
+                started_at_s=files.process.stat().st_mtime,
+                accelerator=chosen.accelerator,
+                boot_id=channel.hello.boot_id if channel is not None else "",
+            )
+            await self._database.call(lambda connection: set_running(connection, known))
         state = State.PAUSED if paused else State.RUNNING
         log.info("adopted %s, which is %s", record.name, state)
-        if record.state is not state:
+        if record.state is not state or paused:
             await self._database.call(lambda connection: set_state(connection, record.id, state))
         return True
 

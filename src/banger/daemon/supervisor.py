@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from banger.core.errors import BangerError, WrongState
+from banger.core.errors import BangerError, Unsupported, WrongState
 from banger.guest.channel import Channel
 from banger.hypervisor.contract import RunningMachine
 
@@ -27,8 +27,9 @@ Connect = Callable[[], Awaitable[Channel]]
 class Live:
     """A VM whose VMM runs. `channel` is None while the guest does not answer; `connect` begins a new session with it.
 
-    `used_s` is when a client last did something in the guest, in the event loop's time; `hurry` is set when waiting
-    any longer before connecting again has become pointless.
+    `refusal` is why it is no use to try: the guest speaks another protocol. `used_s` is when a client last did
+    something in the guest, in the event loop's time; `hurry` is set when waiting any longer before connecting again
+    has become pointless.
     """
 
     machine: RunningMachine
@@ -37,6 +38,7 @@ class Live:
     watcher: asyncio.Task[None] | None = None
     keeper: asyncio.Task[None] | None = None
     ending: bool = False
+    refusal: Unsupported | None = None
     users: int = 0
     used_s: float = 0.0
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
@@ -105,7 +107,8 @@ class Supervisor:
         live = self._live.get(vm_id)
         end_s = asyncio.get_running_loop().time() + deadline_s
         while live is not None and (live.channel is None or live.channel.closed):
-            if asyncio.get_running_loop().time() >= end_s or self._live.get(vm_id) is not live:
+            over = asyncio.get_running_loop().time() >= end_s or live.refusal is not None
+            if over or self._live.get(vm_id) is not live:
                 return None
             await asyncio.sleep(REACH_STEP_S)
         return live.channel if live is not None else None
@@ -120,10 +123,12 @@ class Supervisor:
         return self._live.get(vm_id)
 
     def channel(self, vm_id: str, name: str) -> Channel:
-        """The channel to a running guest. Raises `WrongState`."""
+        """The channel to a running guest. Raises `WrongState`, and `Unsupported` for a guest with another agent."""
         live = self._live.get(vm_id)
         if live is None:
             raise WrongState(f"the VM {name} is not running", hint=f"start it with `banger vm start {name}`")
+        if live.refusal is not None:
+            raise Unsupported(f"{name} cannot be used: {live.refusal.summary}", hint=live.refusal.hint)
         if live.channel is None or live.channel.closed:
             raise WrongState(
                 f"the guest of {name} does not answer",
@@ -161,10 +166,12 @@ class Supervisor:
                 live.channel = None
             try:
                 live.channel = await live.connect()
+                live.refusal = None
                 pause_s = RECONNECT_FIRST_S
                 log.info("connected to %s again", vm_id)
             except (BangerError, OSError) as error:
                 log.info("%s does not answer: %s", vm_id, error)
+                live.refusal = error if isinstance(error, Unsupported) else None
                 await _sleep(pause_s, live.hurry)
                 pause_s = min(2 * pause_s, RECONNECT_LAST_S)
 

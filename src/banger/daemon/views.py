@@ -15,7 +15,7 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
     live = supervisor.find(record.id)
     problem = record.problem
     if live is not None and record.state is State.RUNNING and (live.channel is None or live.channel.closed):
-        problem = "the guest does not answer"
+        problem = live.refusal.summary if live.refusal is not None else "the guest does not answer"
     return {
         "id": record.id,
         "name": record.name,

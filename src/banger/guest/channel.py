@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from banger.core.errors import BangerError, Failed, Invalid, NotFound, TimedOut, Unavailable
+from banger.core.errors import BangerError, Invalid, NotFound, TimedOut, Unavailable, Unsupported
 from banger.core.untrusted import printable
 from banger.guest.frames import (
     FRAME_LIMIT,
@@ -332,9 +332,9 @@ class Channel(asyncio.Protocol):
         fields = decode_fields(frame.payload)
         version = find_number(fields, 1) or 0
         if version != VERSION:
-            raise Failed(
+            raise Unsupported(
                 f"the guest's agent speaks version {version} of the protocol and this banger {VERSION}",
-                hint="stop and start the VM: it then gets this banger's agent",
+                hint="`banger vm restart` gives the VM the agent of this banger; until then it goes on running",
             )
         self.hello = Hello(
             version=version,

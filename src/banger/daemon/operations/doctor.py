@@ -15,6 +15,7 @@ from banger.daemon.collaborators import Chooser, Images, Kernels
 from banger.guest.agent import agent_directory
 from banger.host.doctor import Outcome, Question, examine
 from banger.host.facts import Places, read_facts
+from banger.store.connection import list_set_aside
 
 
 class Doctor:
@@ -47,6 +48,7 @@ class Doctor:
         )
         questions = (
             Question(id="configuration", title="configuration file", ask=self._ask_configuration),
+            Question(id="database", title="database", ask=self._ask_database, otherwise=Outcome.WARN),
             Question(id="kernel_store", title="default kernel", ask=self._ask_kernel, otherwise=Outcome.WARN),
             Question(id="image_store", title="default image", ask=self._ask_image, otherwise=Outcome.WARN),
             Question(id="vmm", title="a guest really runs", ask=self._ask_vmm, otherwise=Outcome.WARN),
@@ -71,6 +73,16 @@ class Doctor:
         if await asyncio.to_thread(read_configuration, file, home=home) != self._configuration:
             return f"{file} has changed: `banger daemon restart` makes it count"
         return str(file) if file.exists() else "none, which is good"
+
+    async def _ask_database(self) -> str:
+        """It was looked at when the daemon started; what had to be set aside then stays until somebody removes it."""
+        if aside := list_set_aside(self._layout.database):
+            names = ", ".join(str(path) for path in aside)
+            raise Unavailable(
+                f"it was damaged once and made again; the damaged one is kept: {names}",
+                hint=f"check your VMs with `banger vm list`, then rm {self._layout.database}.damaged-*",
+            )
+        return f"{self._layout.database}, sound when the daemon started"
 
     async def _ask_kernel(self) -> str:
         kernel = self._kernels.find(self._defaults.kernel)

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 from banger.api.messages import SpecRequest
 from banger.core.config.defaults import Defaults
-from banger.core.layout import Layout
 from banger.core.vm import VmSpec, check_sizes
-from banger.daemon.collaborators import Chooser, Images, Kernels, Networks
+from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
 from banger.daemon.progress import reporter
-from banger.disk.space import check_free_space
 
 
 class PlanVm:
@@ -20,19 +18,19 @@ class PlanVm:
     def __init__(
         self,
         *,
-        layout: Layout,
         defaults: Defaults,
         images: Images,
         kernels: Kernels,
         chooser: Chooser,
         networks: Networks,
+        space: Space,
     ) -> None:
-        self._layout = layout
         self._defaults = defaults
         self._images = images
         self._kernels = kernels
         self._chooser = chooser
         self._networks = networks
+        self._space = space
 
     async def __call__(self, request: Request, asked: SpecRequest) -> VmSpec:
         """Check sizes, space, network and VMM; get image and kernel if they are not here yet."""
@@ -41,7 +39,7 @@ class PlanVm:
         disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
-        check_free_space(self._layout.state)
+        self._space.check()
         if nat:
             self._networks.check()
         kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request))

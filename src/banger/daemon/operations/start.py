@@ -12,7 +12,7 @@ from banger.core.clock import Clock
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout
 from banger.core.vm import State, check_move
-from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks
+from banger.daemon.collaborators import Chooser, Chosen, Images, Kernels, Networks, Space
 from banger.daemon.context import Report, Request
 from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Step, nothing
@@ -63,6 +63,7 @@ class StartVm:
         kernels: Kernels,
         chooser: Chooser,
         networks: Networks,
+        space: Space,
         boot_files: BootFiles,
         await_guest: AwaitGuest,
         sync_files: SyncFiles,
@@ -76,6 +77,7 @@ class StartVm:
         self._kernels = kernels
         self._chooser = chooser
         self._networks = networks
+        self._space = space
         self._boot_files = boot_files
         self._await_guest = await_guest
         self._sync_files = sync_files
@@ -89,6 +91,7 @@ class StartVm:
         if record.state is State.RUNNING:
             return record
         check_move(record.name, record.state, State.STARTING)
+        self._space.check()
         kernel = self._kernels.read(record.spec.kernel_digest)
         image = self._images.read(record.spec.image_digest)
         boot = Boot(image, kernel, await self._chooser.choose(kernel), request.report, wait)
