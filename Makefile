@@ -8,13 +8,17 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n > 6 ? 6 : n)))
 ARGS ?=
 
-.PHONY: help run test check bench fuzz-agent clean setup-run setup-test setup-fuzz
+PROOFS := sweep sweep-vm soak cycles cycles-vm model many-vms adopt-vm
+
+.PHONY: help run test check bench fuzz-agent clean setup-run setup-test setup-fuzz $(PROOFS)
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
 	@echo 'make test    set up what is missing, then run all tests (ARGS="-k name" chooses)'
 	@echo 'make check   style, types and import rules'
 	@echo 'make bench   measure, and write docs/performance.md'
+	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, model, and with'
+	@echo '             real guests sweep-vm, cycles-vm, many-vms, adopt-vm (ARGS="--count 10" for fewer)'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make clean   remove what the other commands made in this directory'
 
@@ -32,6 +36,9 @@ check: setup-test
 
 bench: setup-test
 	$(PYTHON) -m bench
+
+$(PROOFS): setup-test
+	$(PYTHON) -m tests.reliability $@ $(ARGS)
 
 fuzz-agent: setup-fuzz
 	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)

@@ -20,6 +20,8 @@ from bench.bare import Bare, resident_kib, write_sample_repository
 from bench.measure import Figure, alternate, row, timed
 
 TURNS = int(os.environ.get("BENCH_TURNS", "5"))
+CROWD = int(os.environ.get("BENCH_VMS", "30"))
+CROWD_MIB = 192
 EXEC = ExecRequest(argv=["true"], environment={"PATH": "/usr/bin:/bin"})
 
 
@@ -188,6 +190,25 @@ async def memory_figures(world: World, bare: Bare) -> list[Figure]:
     return figures
 
 
+async def crowd_figure(world: World, bare: Bare) -> Figure:
+    """What each of many idle VMs costs the host, with its share of what the daemon has grown by."""
+    daemon = world.daemon_pid()
+    assert daemon is not None
+    alone_kib = resident_kib(daemon)
+    names = [f"crowd{number}" for number in range(CROWD)]
+    for name in names:
+        world.succeed("vm", "run", "-d", "--no-workspace", "--name", name, "--memory", str(CROWD_MIB))
+    bare.memory_mib = CROWD_MIB
+    async with bare.running() as (_, bare_pid):
+        await asyncio.sleep(25)
+        share_kib = (resident_kib(daemon) - alone_kib) / CROWD
+        values = [(resident_kib(vm["pid"], beyond_mib=CROWD_MIB) + share_kib) / 1024 for vm in world.vms()]
+        floors = [resident_kib(bare_pid, beyond_mib=CROWD_MIB) / 1024]
+    world.succeed("vm", "delete", *names)
+    name = f"memory of each of {CROWD} idle VMs beyond its guest RAM, with its share of the daemon"
+    return Figure(name, "bare QEMU with the same guest", "MiB", values, floors, 1.1)
+
+
 def render(figures: list[Figure], accelerator: str) -> str:
     """The page."""
     table = "\n".join(row(figure) for figure in figures)
@@ -232,6 +253,7 @@ async def measure() -> None:
             figures.append(await exec_figure(world, bare))
             figures.append(await asyncio.to_thread(list_figure, world))
             figures += await memory_figures(world, bare)
+            figures.append(await crowd_figure(world, bare))
             bare.memory_mib = 1024
             figures.append(await copy_figure(world, bare, directory))
         finally:

@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,16 @@ def kept_cache() -> Path:
     path = Path(os.environ.get("BANGER_TEST_CACHE") or REPOSITORY / ".cache" / "test")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def timed_start() -> Iterator[None]:
+    """Note how long the start of a daemon takes, for whoever counts it: seconds, a line each, in BANGER_TEST_TIMES."""
+    began_s = time.monotonic()
+    yield
+    if path := os.environ.get("BANGER_TEST_TIMES"):
+        with Path(path).open("a") as file:
+            file.write(f"{time.monotonic() - began_s:.3f}\n")
 
 
 class World:

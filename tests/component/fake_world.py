@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.world import REPOSITORY, World
+from tests.world import REPOSITORY, World, timed_start
 
 
 class FakeWorld(World):
@@ -18,7 +18,8 @@ class FakeWorld(World):
 
     def start_daemon(self, *, failpoints: str = "", vmm: str = "") -> None:
         """Start the daemon and wait until it answers. `vmm` is what `tests.fakes.vmm` does instead of working."""
-        said = self.spawn_daemon(failpoints=failpoints, vmm=vmm)
+        with timed_start():
+            said = self.spawn_daemon(failpoints=failpoints, vmm=vmm)
         assert said == b"ready\n", (said, self.log_tail())
 
     def spawn_daemon(self, *, failpoints: str = "", vmm: str = "") -> bytes:

@@ -18,6 +18,7 @@ from banger.core.errors import BangerError, Unavailable, error_of_kind
 from banger.core.layout import layout_from_environment
 
 FAKE_DAEMON = "tests.fakes.machineless"
+REAL_DAEMON = "banger.daemon"
 # No request of these proofs takes so long: one that does hangs, which no run may call a lost connection.
 HANG_S = 240.0
 
@@ -50,12 +51,12 @@ class Api:
         detail: dict[str, Any] = self._get(f"/v1/vms/{name}")
         return detail
 
-    def create(self, name: str, *, start: bool) -> None:
-        self._follow("/v1/vms/create", {**spec(name), "start": start})
+    def create(self, name: str, *, start: bool, memory_mib: int | None = None) -> None:
+        self._follow("/v1/vms/create", {**spec(name, memory_mib), "start": start})
 
-    def run_detached(self, name: str) -> None:
+    def run_detached(self, name: str, *, memory_mib: int | None = None) -> None:
         request: dict[str, object] = {
-            **spec(name),
+            **spec(name, memory_mib),
             "path": None,
             "ephemeral": False,
             "detach": True,
@@ -139,13 +140,13 @@ class _Watched:
             raise Unavailable("the connection to the daemon was lost") from error
 
 
-def spec(name: str) -> dict[str, object]:
+def spec(name: str, memory_mib: int | None) -> dict[str, object]:
     """A small VM."""
     return {
         "name": name,
         "image": None,
         "vcpu": None,
-        "memory_mib": None,
+        "memory_mib": memory_mib,
         "disk_bytes": None,
         "nat": False,
         "ttl_s": None,

@@ -80,9 +80,7 @@ class Soak:
         for client in self._clients:
             reap(client)
         self._vmm_kills.close()
-        for pid, _ in self.world.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self.world.end_all()
 
     def tally(self) -> Counter[str]:
         """How many requests were answered what, from the diaries."""
