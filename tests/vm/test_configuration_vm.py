@@ -31,7 +31,7 @@ def test_defaults_and_files_of_the_users(world: World, repository: Path) -> None
         """
     )
     script = (
-        "nproc; git config user.name; stat -c '%a %U' ~/.gitconfig ~/.local ~/.local/tools/deep/hello;"
+        "nproc; git config --global user.name; stat -c '%a %U' ~/.gitconfig ~/.local ~/.local/tools/deep/hello;"
         " ~/.local/tools/deep/hello"
     )
     done = world.banger("vm", "run", "--name", "box", ".", "--", "sh", "-c", script, cwd=repository)
@@ -46,6 +46,6 @@ def test_defaults_and_files_of_the_users(world: World, repository: Path) -> None
     ]
     (world.root / ".gitconfig").write_text("[user]\n\tname = Another One\n")
     world.succeed("vm", "restart", "box")
-    assert world.succeed("vm", "exec", "box", "--", "git", "config", "user.name") == b"Another One\n"
+    assert world.succeed("vm", "exec", "box", "--", "git", "config", "--global", "user.name") == b"Another One\n"
     vm = world.json("vm", "show", "box")
     assert (vm["memory_mib"], vm["origins"]["memory_mib"]) == (384, "config")

@@ -34,9 +34,9 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """Print bytes as `1.2 GiB`, `512 MiB`, `17 B`: one decimal below ten, none where it would be zero."""
+    """Print bytes as `1.2 GiB`, `512 MiB`, `17 B`: one decimal, none where it would be zero."""
     for unit, suffix in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if size_bytes >= unit:
+        if size_bytes * 20 >= unit * 20 - unit // KIB:  # what the unit below would show as 1024
             text = f"{size_bytes / unit:.1f}"
             return f"{text.removesuffix('.0')} {suffix}"
     return f"{size_bytes} B"

@@ -61,5 +61,31 @@ def test_printed_sizes_are_read_back(number: int, unit: str) -> None:
 
 
 @given(st.integers(min_value=KIB, max_value=900 * TIB))
+def test_what_was_printed_is_printed_again(size_bytes: int) -> None:
+    printed = format_size(size_bytes)
+    assert format_size(parse_size(printed)) == printed
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 B"),
+        (17, "17 B"),
+        (KIB - 1, "1023 B"),
+        (KIB, "1 KiB"),
+        (MIB - 1, "1 MiB"),
+        (MIB - 60, "1023.9 KiB"),
+        (GIB - 1, "1 GiB"),
+        (GIB * 12 // 10, "1.2 GiB"),
+        (512 * MIB, "512 MiB"),
+        (20 * GIB + GIB // 2, "20.5 GiB"),
+        (2048 * TIB, "2048 TiB"),
+    ],
+)
+def test_what_is_printed(size_bytes: int, text: str) -> None:
+    assert format_size(size_bytes) == text
+
+
+@given(st.integers(min_value=KIB, max_value=900 * TIB))
 def test_printing_is_close(size_bytes: int) -> None:
     assert abs(parse_size(format_size(size_bytes)) - size_bytes) <= size_bytes * 0.06
