@@ -127,7 +127,11 @@ def test_a_detached_machine_its_commands_and_its_patch(world: World, repository:
     refused = world.banger("vm", "exec", "box", "--", "true")
     assert refused.returncode == 5
     assert b"banger vm start box" in refused.stderr
-    world.succeed("vm", "start", "box")
+    started = world.banger("vm", "start", "box", "--wait", "ssh", "-v")
+    assert started.returncode == 0, (started.stderr, world.log_tail())
+    assert b"box: ssh: " in started.stderr
+    assert b"kernel " in started.stderr
+    check_observations(world)
     assert world.succeed("vm", "exec", "box", "--", "cat", "/root/kept") == b"kept\n"
     assert world.succeed("vm", "exec", "box", "--", "cat", "/proc/sys/kernel/random/boot_id") != boot
     detail = world.json("vm", "show", "box")
@@ -135,6 +139,26 @@ def test_a_detached_machine_its_commands_and_its_patch(world: World, repository:
     assert b"Linux" in world.succeed("vm", "logs", "box") or world.succeed("vm", "logs", "box") is not None
     world.succeed("vm", "delete", "box")
     world.check_nothing_left()
+
+
+def check_observations(world: World) -> None:
+    """What is told about `box`, whose ssh server listens."""
+    timings_s = world.json("vm", "show", "box")["timings_s"]
+    assert {"kernel", "disks", "agent", "ssh"} <= timings_s.keys()
+    assert timings_s["kernel"] > 0
+    (seen,) = world.json("vm", "health", "box")["outcomes"]
+    states = {check["name"]: check["state"] for check in seen["checks"]}
+    assert states == {"kernel": "pass", "agent": "pass", "disks": "pass", "network": "skipped", "ssh": "pass"}
+    (seen,) = world.json("vm", "ports", "box")["outcomes"]
+    assert ("tcp", 22, None) in [(port["protocol"], port["port"], port["url"]) for port in seen["ports"]]
+    (seen,) = world.json("vm", "stats", "box")["outcomes"]
+    assert seen["stats"]["guest"]["kernel"].startswith("6.1")
+    assert seen["stats"]["rss_bytes"] > 64 << 20
+    assert seen["stats"]["disk_used_bytes"] > 0
+    assert len(world.json("vm", "ping", "box")["round_trips_s"]) == 3
+    assert world.json("doctor", "--leaks") == {"leaks": []}
+    kinds = {one["kind"] for one in world.json("system", "df")["shared"]}
+    assert {"image", "kernel", "template"} <= kinds
 
 
 def test_a_shell_and_the_systems_ssh(world: World, repository: Path) -> None:
