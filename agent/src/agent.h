@@ -117,6 +117,8 @@ void stream_end_fields(struct stream *stream, const struct buffer *fields);
 void stream_end_error(struct stream *stream, const char *kind, const char *message, int error);
 void stream_end_errno(struct stream *stream, const char *message, int error);
 
+uint64_t boot_clock_ns(void); /* since the kernel began */
+
 /* session tests feed bytes without a descriptor */
 void session_receive(struct session *session, const uint8_t *bytes, size_t length);
 void session_drop_streams(struct session *session);

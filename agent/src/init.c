@@ -26,12 +26,6 @@ enum { DEVICE_WAIT_MS = 10000, STEP_MS = 5 };
 static const char *phase = "modules";
 static uint64_t began_ns, ended_ns;
 
-static uint64_t boot_clock_ns(void) {
-    struct timespec now = {0};
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int failed(const char *what) {
     int saved = errno;
     dprintf(1, "banger-agent: %s: %s: %s\n", phase, what, strerror(saved));

@@ -290,6 +290,12 @@ static bool handle_frame(struct session *session, uint8_t type, uint8_t flags, u
     }
 }
 
+uint64_t boot_clock_ns(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void send_hello(struct session *session) {
     char boot_id[40] = "";
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -306,6 +312,7 @@ static void send_hello(struct session *session) {
     if (session->init_ended_ns != 0) {
         add_number(&fields, 6, session->init_began_ns);
         add_number(&fields, 7, session->init_ended_ns);
+        add_number(&fields, 8, boot_clock_ns());
     }
     send_frame(session, HELLO, 0, 0, buffer_head(&fields), fields.length);
     buffer_free(&fields);

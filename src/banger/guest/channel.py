@@ -56,7 +56,8 @@ BACKLOG_LIMIT_BYTES: Final = 4 << 20  # what a guest that stopped reading may co
 class Hello:
     """What the agent says first. All of it is the guest's word.
 
-    `init_began_s` and `init_ended_s` count from the beginning of the guest's kernel; None where the agent does not say.
+    `init_began_s`, `init_ended_s` and `said_s`, when it said so, count from the beginning of the guest's kernel; None
+    where the agent does not say.
     """
 
     version: int
@@ -65,6 +66,7 @@ class Hello:
     phase: str
     init_began_s: float | None = None
     init_ended_s: float | None = None
+    said_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +345,7 @@ class Channel(asyncio.Protocol):
             phase=printable(find_text(fields, 5, limit=64)),
             init_began_s=_seconds(find_number(fields, 6)),
             init_ended_s=_seconds(find_number(fields, 7)),
+            said_s=_seconds(find_number(fields, 8)),
         )
         self._greeted.set()
 

@@ -79,7 +79,7 @@ SSH: Final = Check(
     name="ssh",
     meaning="something in the guest takes connections on port 22",
     deadline_s=90.0,
-    hint="the image needs an ssh server that starts by itself; `banger vm exec` needs none",
+    hint="it may not have started yet, or the image has no ssh server; `banger vm exec` needs none",
 )
 CHECKS: Final = (KERNEL, AGENT, DISKS, NETWORK, SSH)
 FIRST_WORD_DEADLINE_S: Final = KERNEL.deadline_s + AGENT.deadline_s
@@ -88,14 +88,16 @@ FIRST_WORD_DEADLINE_S: Final = KERNEL.deadline_s + AGENT.deadline_s
 def divide_first_word(waited_s: float, hello: Hello) -> dict[str, float]:
     """How the time from the VMM's start to the agent's first word divides into kernel, disks and agent, in seconds.
 
-    The guest's word is believed as far as it fits into what the host measured. An agent that does not say when it began
+    Counted back from the first word, because the kernel's own clock begins when it is already loaded and unpacked. The
+    guest's word is believed as far as it fits into what the host measured. An agent that does not say when it began
     leaves all of it undivided: then only `agent` is known.
     """
-    if hello.init_began_s is None or hello.init_ended_s is None:
+    began_s, ended_s, said_s = hello.init_began_s, hello.init_ended_s, hello.said_s
+    if began_s is None or ended_s is None or said_s is None:
         return {AGENT.name: waited_s}
-    kernel_s = min(max(hello.init_began_s, 0.0), waited_s)
-    disks_s = min(max(hello.init_ended_s - hello.init_began_s, 0.0), waited_s - kernel_s)
-    return {KERNEL.name: kernel_s, DISKS.name: disks_s, AGENT.name: waited_s - kernel_s - disks_s}
+    agent_s = min(max(said_s - ended_s, 0.0), waited_s)
+    disks_s = min(max(ended_s - began_s, 0.0), waited_s - agent_s)
+    return {KERNEL.name: waited_s - agent_s - disks_s, DISKS.name: disks_s, AGENT.name: agent_s}
 
 
 def outcomes_of_start(timings_s: Mapping[str, float]) -> tuple[CheckOutcome, ...]:

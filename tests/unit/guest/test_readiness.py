@@ -18,23 +18,22 @@ from banger.guest.readiness import (
 )
 
 
-def hello(began_s: float | None, ended_s: float | None) -> Hello:
-    return Hello(version=1, build="b", boot_id="i", phase="running", init_began_s=began_s, init_ended_s=ended_s)
+def hello(began_s: float | None, ended_s: float | None, said_s: float | None) -> Hello:
+    return Hello(
+        version=1, build="b", boot_id="i", phase="running", init_began_s=began_s, init_ended_s=ended_s, said_s=said_s
+    )
 
 
 def test_the_first_word_divides_what_was_waited() -> None:
-    assert divide_first_word(2.0, hello(1.0, 1.5)) == {"kernel": 1.0, "disks": 0.5, "agent": 0.5}
-    assert divide_first_word(2.0, hello(None, None)) == {"agent": 2.0}
-    assert divide_first_word(2.0, hello(50.0, 1.0)) == {"kernel": 2.0, "disks": 0.0, "agent": 0.0}
+    assert divide_first_word(3.0, hello(1.0, 1.5, 2.0)) == {"kernel": 2.0, "disks": 0.5, "agent": 0.5}
+    assert divide_first_word(2.0, hello(None, None, None)) == {"agent": 2.0}
+    assert divide_first_word(2.0, hello(1.0, 1.5, None)) == {"agent": 2.0}
+    assert divide_first_word(2.0, hello(1.0, 50.0, 50.0)) == {"kernel": 0.0, "disks": 2.0, "agent": 0.0}
 
 
-@given(
-    st.floats(0, 1e6),
-    st.floats(-1e20, 1e20),
-    st.floats(-1e20, 1e20),
-)
-def test_a_guest_cannot_stretch_time(waited_s: float, began_s: float, ended_s: float) -> None:
-    parts = divide_first_word(waited_s, hello(began_s, ended_s))
+@given(st.floats(0, 1e6), st.floats(-1e20, 1e20), st.floats(-1e20, 1e20), st.floats(-1e20, 1e20))
+def test_a_guest_cannot_stretch_time(waited_s: float, began_s: float, ended_s: float, said_s: float) -> None:
+    parts = divide_first_word(waited_s, hello(began_s, ended_s, said_s))
     assert all(0 <= seconds <= waited_s for seconds in parts.values())
     assert sum(parts.values()) == pytest.approx(waited_s)
 
