@@ -91,3 +91,9 @@ def test_port_mappings() -> None:
             parse_mapping(text)
     event = {"event": "forward", "host_address": "127.0.0.1", "host_port": 18080, "guest_port": 80}
     assert render_port("box", event, as_json=False) == "127.0.0.1:18080 -> box:80\n"
+
+
+@pytest.mark.parametrize(("source", "destination"), [("box:/f", "-"), ("-", "box:/f")])
+def test_a_dash_is_no_stream(source: str, destination: str) -> None:
+    with pytest.raises(Invalid, match="`-`"):
+        plan_copy(source, destination, force=False)

@@ -61,6 +61,9 @@ def run(context: Context, options: Namespace) -> int:
 
 def plan_copy(source: str, destination: str, *, force: bool) -> tuple[str, CopyRequest]:
     """The VM and what is asked of it. Raises `Invalid`, and `NotFound` for what is not on this computer."""
+    if "-" in (source, destination):
+        hint = "`banger vm exec VM -- cat FILE` prints a file, and `./-` is one of that name"
+        raise Invalid("`-` is neither a file nor a VM's", hint=hint)
     from_vm, to_vm = split_guest(source), split_guest(destination)
     if (from_vm is None) == (to_vm is None):
         raise Invalid(
