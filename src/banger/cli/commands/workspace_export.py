@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from banger.api import framing
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
+from banger.cli.output_file import open_output
 from banger.cli.progress import Progress
 from banger.cli.render import count
 from banger.cli.targets import add_quiet
-from banger.core.errors import Invalid
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
@@ -52,8 +48,8 @@ def run(context: Context, options: Namespace) -> int:
     path = vm_path(options.vm, "/workspace/export")
     with (
         Progress.for_terminal(context.environment, quiet=options.quiet) as progress,
-        context.open() as daemon,
         open_output(options.output) as output,
+        context.open() as daemon,
     ):
         daemon.open_stream(path, request)
         result = receive(daemon, output, progress)
@@ -74,31 +70,6 @@ def receive(daemon: Connection, output: BinaryIO, progress: Progress) -> ExportR
             result: ExportResult = json.loads(payload)
             return result
     raise AssertionError("`frames` ends with a result or an error")
-
-
-@contextmanager
-def open_output(name: str | None) -> Iterator[BinaryIO]:
-    """Standard output, or a new file that takes the name only when everything is in it. Raises `Invalid`."""
-    if name is None:
-        yield sys.stdout.buffer
-        return
-    temporary = f"{name}.{os.getpid()}.part"
-    try:
-        file = open(temporary, "xb")  # noqa: SIM115, PTH123 - closed below
-    except OSError as error:
-        raise Invalid(
-            f"{ascii(name)} cannot be written: {error.strerror}", hint="give --output another name"
-        ) from error
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, name)  # noqa: PTH105 - pathlib adds nothing here
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108 - as above
-        raise
 
 
 def render_summary(result: ExportResult) -> str:
