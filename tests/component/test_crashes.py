@@ -11,9 +11,12 @@ from typing import Any, cast
 
 import pytest
 from tests.component.fake_world import FakeWorld
+from tests.fakes.machineless import fake_collaborators
 
+from banger.core.config.parsing import Configuration
 from banger.core.layout import Layout
 from banger.core.vm import State, VmSpec
+from banger.daemon.composition import compose_operations
 from banger.daemon.failpoints import POINTS
 from banger.daemon.journal import nothing
 from banger.daemon.operations.change import ChangeVm
@@ -24,6 +27,7 @@ from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
+from banger.daemon.supervisor import Supervisor
 from banger.store.records import VmRecord
 
 SPEC = VmSpec(
@@ -209,3 +213,12 @@ def test_a_step_that_fails_is_taken_back_and_the_next_try_works(tmp_path: Path, 
     world.check_nothing_left()
     world.succeed(*run)
     world.clear()
+
+
+def test_every_kind_of_operation_is_swept(tmp_path: Path) -> None:
+    """An operation whose steps are not in the sweep fails the build."""
+    layout = Layout(*(tmp_path / name for name in "cskr"))
+    parts = fake_collaborators(layout, Configuration())
+    operations = compose_operations(layout, parts, NOBODY, Supervisor())
+    swept = {point.partition(".")[0] for point in (*all_points(), *(point for _, point in copy_points()))}
+    assert {operation.kind for operation in operations.all()} == swept

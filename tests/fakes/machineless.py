@@ -20,7 +20,8 @@ from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, st
 from banger.core.progress import Progress
 from banger.core.sockets import listen_unix
 from banger.daemon.__main__ import main
-from banger.daemon.app import Collaborators, choose_user_key
+from banger.daemon.app import choose_user_key
+from banger.daemon.composition import Collaborators
 from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles

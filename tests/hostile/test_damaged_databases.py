@@ -19,7 +19,7 @@ from banger.core.config.parsing import Configuration
 from banger.core.errors import BangerError
 from banger.core.layout import Layout
 from banger.core.vm import State, VmSpec
-from banger.daemon.app import compose
+from banger.daemon.composition import compose_lifecycle, compose_operations, compose_reconcile
 from banger.daemon.manifest import write_manifest
 from banger.daemon.recovery import open_database
 from banger.daemon.supervisor import Supervisor
@@ -235,14 +235,10 @@ async def start(layout: Layout) -> tuple[list[VmRecord], str]:
     database, recovery = await open_database(layout)
     supervisor = Supervisor()
     try:
-        _, reconcile = compose(
-            layout,
-            fake_collaborators(layout, Configuration()),
-            database,
-            supervisor,
-            asyncio.Event(),
-            notice=recovery.notice,
-        )
+        parts = fake_collaborators(layout, Configuration())
+        operations = compose_operations(layout, parts, database, supervisor)
+        lifecycle = compose_lifecycle(operations, database, supervisor)
+        reconcile = compose_reconcile(layout, parts, database, supervisor, operations=operations, lifecycle=lifecycle)
         await reconcile()
         return await database.call(list_vms), recovery.notice
     finally:

@@ -25,7 +25,8 @@ from banger.core.faults import translate_os_error
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
 from banger.core.sockets import connect_unix
-from banger.daemon.app import Collaborators, host_collaborators, serve
+from banger.daemon.app import host_collaborators, serve
+from banger.daemon.composition import Collaborators
 from banger.daemon.logs import set_log_level, set_up_logging
 
 log = logging.getLogger(__name__)

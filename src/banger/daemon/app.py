@@ -14,8 +14,8 @@ from typing import Final
 
 import uvicorn
 
-from banger.core.clock import Clock, Ids, RandomIds, SystemClock
-from banger.core.config.defaults import Defaults, apply_configuration
+from banger.core.clock import RandomIds, SystemClock
+from banger.core.config.defaults import apply_configuration
 from banger.core.config.file_sync import GUEST_HOME
 from banger.core.config.parsing import Configuration
 from banger.core.config.reading import find_home, read_host_defaults
@@ -28,87 +28,27 @@ from banger.daemon.adapters import (
     HostSpace,
     QemuChooser,
 )
-from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks, Space
+from banger.daemon.composition import (
+    Collaborators,
+    compose_lifecycle,
+    compose_operations,
+    compose_reconcile,
+    compose_services,
+)
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
-from banger.daemon.journal import Journal
-from banger.daemon.lifetimes import Lifetimes, SystemUptime, Uptime
+from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
-from banger.daemon.operations.catalogue import Catalogue
-from banger.daemon.operations.change import ChangeVm
-from banger.daemon.operations.console import FollowConsole
-from banger.daemon.operations.copying import CopyFiles
-from banger.daemon.operations.create import CreateVm
-from banger.daemon.operations.create_machine import CreateMachine
-from banger.daemon.operations.delete import DeleteVm
-from banger.daemon.operations.doctor import Doctor
 from banger.daemon.operations.file_sync import SyncFiles
-from banger.daemon.operations.forward import ForwardPorts
-from banger.daemon.operations.guests import Guests
-from banger.daemon.operations.kill import KillVm
-from banger.daemon.operations.lifecycle import Lifecycle
-from banger.daemon.operations.observe import Observe
-from banger.daemon.operations.pause import PauseVm, ResumeVm
-from banger.daemon.operations.plan import PlanVm
-from banger.daemon.operations.readiness import AwaitGuest
-from banger.daemon.operations.run import RunVm
-from banger.daemon.operations.start import StartVm
-from banger.daemon.operations.stop import StopVm
-from banger.daemon.operations.system import System
-from banger.daemon.operations.teardown import Teardown
-from banger.daemon.operations.workspaces import Workspaces
-from banger.daemon.reconcile import Reconcile
 from banger.daemon.recovery import open_database
 from banger.daemon.routes import build_application
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
 from banger.network.user import UserNetworks
-from banger.store.connection import Database
 
 log = logging.getLogger(__name__)
 
 RECONCILE_INTERVAL_S: Final = 60.0
-
-
-class Collaborators:
-    """What a test may replace. Everything else is the daemon itself."""
-
-    def __init__(
-        self,
-        *,
-        images: Images,
-        kernels: Kernels,
-        chooser: Chooser,
-        boot_files: BootFiles,
-        networks: Networks,
-        space: Space,
-        disks: DataDisks,
-        configuration: Configuration,
-        defaults: Defaults,
-        user_key: Path,
-        sync_files: SyncFiles,
-        clock: Clock,
-        uptime: Uptime,
-        interval_s: float,
-        ids: Ids,
-        failpoints: Failpoints,
-    ) -> None:
-        self.images = images
-        self.kernels = kernels
-        self.chooser = chooser
-        self.boot_files = boot_files
-        self.networks = networks
-        self.space = space
-        self.disks = disks
-        self.configuration = configuration
-        self.defaults = defaults
-        self.user_key = user_key
-        self.sync_files = sync_files
-        self.clock = clock
-        self.uptime = uptime
-        self.interval_s = interval_s
-        self.ids = ids
-        self.failpoints = failpoints
 
 
 def host_collaborators(layout: Layout, configuration: Configuration) -> Collaborators:
@@ -155,8 +95,20 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    services, reconcile = compose(layout, parts, database, supervisor, ending, notice=recovery.notice)
-    supervisor.when_ended(lambda vm_id, reason: services.lifecycle.after_end(vm_id, parts.ids.operation_id(), reason))
+    operations = compose_operations(layout, parts, database, supervisor)
+    lifecycle = compose_lifecycle(operations, database, supervisor)
+    reconcile = compose_reconcile(layout, parts, database, supervisor, operations=operations, lifecycle=lifecycle)
+    services = compose_services(
+        layout,
+        parts,
+        database,
+        supervisor,
+        operations=operations,
+        lifecycle=lifecycle,
+        stop_daemon=ending.set,
+        notice=recovery.notice,
+    )
+    supervisor.when_ended(lambda vm_id, reason: lifecycle.after_end(vm_id, parts.ids.operation_id(), reason))
     watching: asyncio.Task[None] | None = None
     try:
         await reconcile()
@@ -208,131 +160,3 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def compose(
-    layout: Layout,
-    parts: Collaborators,
-    database: Database,
-    supervisor: Supervisor,
-    ending: asyncio.Event,
-    *,
-    notice: str,
-) -> tuple[Services, Reconcile]:
-    """Put the use cases together."""
-    journal = Journal(database=database, clock=parts.clock, failpoints=parts.failpoints)
-    teardown = Teardown(layout=layout, supervisor=supervisor)
-    create = CreateVm(layout=layout, journal=journal, teardown=teardown, disks=parts.disks)
-    await_guest = AwaitGuest(layout=layout, networks=parts.networks)
-    start = StartVm(
-        layout=layout,
-        journal=journal,
-        teardown=teardown,
-        supervisor=supervisor,
-        images=parts.images,
-        kernels=parts.kernels,
-        chooser=parts.chooser,
-        networks=parts.networks,
-        space=parts.space,
-        boot_files=parts.boot_files,
-        await_guest=await_guest,
-        sync_files=parts.sync_files,
-        clock=parts.clock,
-    )
-    stop = StopVm(journal=journal, teardown=teardown, supervisor=supervisor)
-    kill = KillVm(journal=journal, teardown=teardown, supervisor=supervisor)
-    pause = PauseVm(journal=journal, supervisor=supervisor)
-    resume = ResumeVm(journal=journal, supervisor=supervisor)
-    lifetimes = Lifetimes(parts.uptime, default_s=parts.defaults.ttl_s)
-    change = ChangeVm(layout=layout, journal=journal, networks=parts.networks, lifetimes=lifetimes)
-    delete = DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor)
-    copy = CopyFiles(journal=journal, supervisor=supervisor)
-    workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
-    plan = PlanVm(
-        defaults=parts.defaults,
-        images=parts.images,
-        kernels=parts.kernels,
-        chooser=parts.chooser,
-        networks=parts.networks,
-        space=parts.space,
-    )
-    run = RunVm(
-        layout=layout,
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        create=create,
-        start=start,
-        delete=delete,
-        workspaces=workspaces,
-        lifetimes=lifetimes,
-        clock=parts.clock,
-        ids=parts.ids,
-    )
-    create_machine = CreateMachine(
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        create=create,
-        start=start,
-        lifetimes=lifetimes,
-        clock=parts.clock,
-        ids=parts.ids,
-    )
-    lifecycle = Lifecycle(
-        database=database,
-        supervisor=supervisor,
-        start=start,
-        stop=stop,
-        kill=kill,
-        pause=pause,
-        resume=resume,
-        change=change,
-        delete=delete,
-    )
-    services = Services(
-        layout=layout,
-        database=database,
-        supervisor=supervisor,
-        run=run,
-        create=create_machine,
-        lifecycle=lifecycle,
-        guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
-        observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=await_guest),
-        follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),
-        forward=ForwardPorts(supervisor=supervisor),
-        copy=copy,
-        workspaces=workspaces,
-        catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
-        system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
-        doctor=Doctor(
-            layout=layout,
-            images=parts.images,
-            kernels=parts.kernels,
-            chooser=parts.chooser,
-            configuration=parts.configuration,
-            defaults=parts.defaults,
-        ),
-        stop_daemon=ending.set,
-        started_at_s=parts.clock.now_s(),
-        notice=notice,
-    )
-    reconcile = Reconcile(
-        layout=layout,
-        database=database,
-        supervisor=supervisor,
-        kernels=parts.kernels,
-        chooser=parts.chooser,
-        operations=(create, start, stop, kill, pause, resume, change, delete, copy),
-        start=start,
-        stop=stop,
-        delete=delete,
-        ids=parts.ids,
-        clock=parts.clock,
-        lifecycle=lifecycle,
-        lifetimes=lifetimes,
-        journal=journal,
-        interval_s=parts.interval_s,
-        stale_after_s=parts.defaults.auto_stop_stale_after_s,
-    )
-    return services, reconcile

@@ -3,80 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from banger.core.errors import WrongState
-from banger.core.vm import State, check_move
+from banger.core.vm import State
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.journal import Journal, Step
 from banger.daemon.supervisor import Live, Supervisor
 from banger.store.records import OpenOperation, VmRecord, set_state
 
 REACH_DEADLINE_S: Final = 5.0  # a daemon that adopted a paused VM has no channel to its guest yet
 
 
-class PauseVm:
-    """The operation `pause`. Rolls back: a VM that could not be paused runs."""
+class _SwitchProcessors:
+    """An operation of one step, from one of two states to the other. Rolls back."""
 
-    kind: Final = "pause"
-
-    def __init__(self, *, journal: Journal, supervisor: Supervisor) -> None:
-        self._journal = journal
-        self._supervisor = supervisor
-
-    async def __call__(self, request: Request, record: VmRecord) -> None:
-        """Pause a running VM; a paused one stays so. The caller holds the VM's lock. Raises `WrongState`."""
-        if record.state is State.PAUSED:
-            return
-        check_move(record.name, record.state, State.PAUSED)
-        await self._journal.roll_back_on_failure(
-            kind=self.kind,
-            operation_id=f"{request.operation}.{self.kind}.{record.id[:8]}",
-            vm_id=record.id,
-            begin=lambda _connection: None,
-            steps=self.steps(record),
-            finish=lambda connection: set_state(connection, record.id, State.PAUSED),
-            undone=lambda connection: set_state(connection, record.id, State.RUNNING),
-        )
-
-    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take it back; a VM that is adopted afterwards gets the state that its VMM tells."""
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(record) if step.name in operation.steps],
-            lambda connection: set_state(connection, record.id, State.RUNNING),
-            reason="the daemon died",
-        )
-
-    def steps(self, record: VmRecord) -> Sequence[Step]:
-        async def pause() -> None:
-            await _live(self._supervisor, record).machine.pause()
-
-        async def resume() -> None:
-            live = self._supervisor.find(record.id)
-            if live is not None:
-                await live.machine.resume()
-
-        return (Step("processors", pause, resume),)
-
-
-class ResumeVm:
-    """The operation `resume`. Rolls back: a VM that could not be resumed is paused."""
-
-    kind: Final = "resume"
+    kind: ClassVar[str]
+    before: ClassVar[State]
+    after: ClassVar[State]
+    hint: ClassVar[str]
 
     def __init__(self, *, journal: Journal, supervisor: Supervisor) -> None:
         self._journal = journal
         self._supervisor = supervisor
 
     async def __call__(self, request: Request, record: VmRecord) -> None:
-        """Let a paused VM go on; a running one does. The caller holds the VM's lock. Raises `WrongState`."""
-        if record.state is State.RUNNING:
+        """Do it; a VM that is so already stays so. The caller holds the VM's lock. Raises `WrongState`."""
+        if record.state is self.after:
             return
-        if record.state is not State.PAUSED:
+        if record.state is not self.before:
             raise WrongState(
-                f"the VM {record.name} is {record.state}, not paused",
-                hint=f"`banger vm start {record.name}` starts a stopped one",
+                f"the VM {record.name} is {record.state}, not {self.before}", hint=self.hint.format(name=record.name)
             )
         await self._journal.roll_back_on_failure(
             kind=self.kind,
@@ -84,8 +41,8 @@ class ResumeVm:
             vm_id=record.id,
             begin=lambda _connection: None,
             steps=self.steps(record),
-            finish=lambda connection: set_state(connection, record.id, State.RUNNING),
-            undone=lambda connection: set_state(connection, record.id, State.PAUSED),
+            finish=lambda connection: set_state(connection, record.id, self.after),
+            undone=lambda connection: set_state(connection, record.id, self.before),
         )
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
@@ -93,20 +50,51 @@ class ResumeVm:
         await self._journal.undo(
             operation.id,
             [step for step in self.steps(record) if step.name in operation.steps],
-            lambda connection: set_state(connection, record.id, State.PAUSED),
+            lambda connection: set_state(connection, record.id, self.before),
             reason="the daemon died",
         )
 
     def steps(self, record: VmRecord) -> Sequence[Step]:
-        async def resume() -> None:
-            await _live(self._supervisor, record).machine.resume()
-            await self._supervisor.reach_again(record.id, deadline_s=REACH_DEADLINE_S)
+        """The one step; its undo does nothing for a VM that does not run any more."""
 
-        return (Step("processors", resume, nothing),)
+        async def switch() -> None:
+            live = self._supervisor.find(record.id)
+            if live is None:
+                raise WrongState(
+                    f"the VM {record.name} does not run", hint=f"start it with `banger vm start {record.name}`"
+                )
+            await _set_processors(live, self.after)
+            if self.after is State.RUNNING:
+                await self._supervisor.reach_again(record.id, deadline_s=REACH_DEADLINE_S)
+
+        async def switch_back() -> None:
+            live = self._supervisor.find(record.id)
+            if live is not None:
+                await _set_processors(live, self.before)
+
+        return (Step("processors", switch, switch_back),)
 
 
-def _live(supervisor: Supervisor, record: VmRecord) -> Live:
-    live = supervisor.find(record.id)
-    if live is None:
-        raise WrongState(f"the VM {record.name} does not run", hint=f"start it with `banger vm start {record.name}`")
-    return live
+class PauseVm(_SwitchProcessors):
+    """The operation `pause`: a VM that could not be paused runs."""
+
+    kind = "pause"
+    before = State.RUNNING
+    after = State.PAUSED
+    hint = "only a running VM can be paused; `banger vm show {name}` tells more"
+
+
+class ResumeVm(_SwitchProcessors):
+    """The operation `resume`: a VM that could not be resumed is paused."""
+
+    kind = "resume"
+    before = State.PAUSED
+    after = State.RUNNING
+    hint = "`banger vm start {name}` starts a stopped one"
+
+
+async def _set_processors(live: Live, state: State) -> None:
+    if state is State.PAUSED:
+        await live.machine.pause()
+    else:
+        await live.machine.resume()
