@@ -148,7 +148,9 @@ int make_directories(const char *path); /* absolute; like mkdir -p; 0 or -1 */
 /* ---- poweroff.c */
 extern int pid1_mode; /* 1: we are PID 1 and stay it; 0: some init is; -1: serving a descriptor on any host */
 void begin_shutdown(bool reboot_wanted);
-void finish_shutdown(void); /* called from the loop when PID 1 mode has answered */
+void finish_shutdown(void); /* called from the loop when the answer is out */
+void shutdown_prepare(struct polls *polls);
+void shutdown_serve(void);
 extern bool shutdown_pending;
 
 /* ---- init.c */

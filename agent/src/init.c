@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -318,6 +319,7 @@ int run_as_init(void) {
         if (server == 0) {
             setsid();
             pid1_mode = 0;
+            prctl(PR_SET_CHILD_SUBREAPER, 1); /* what programs leave behind stays ours, to be ended at shutdown */
             serve(channel, false);
             _exit(0);
         }

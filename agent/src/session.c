@@ -422,6 +422,7 @@ void session_run(struct session *session) {
         int signals = polls_add(&polls, children_fd(), POLLIN);
         if (session->hung_up)
             polls_within(&polls, HUNG_UP_POLL_MS);
+        shutdown_prepare(&polls);
         for (struct stream *stream = session->streams; stream != NULL; stream = stream->next)
             if (!stream->ended && stream->ops != NULL && stream->ops->prepare != NULL)
                 stream->ops->prepare(stream, &polls);
@@ -452,5 +453,6 @@ void session_run(struct session *session) {
         }
         if (shutdown_pending && session->out.length == 0)
             finish_shutdown();
+        shutdown_serve();
     }
 }

@@ -25,11 +25,13 @@ def world(tmp_path: Path, prepared_cache: Path) -> Iterator[World]:
     """A banger of one's own; afterwards nothing of it is left."""
     world = World(tmp_path / "w", cache=prepared_cache)
     world.root.mkdir()
-    yield world
-    for vm in world.vms():
-        world.succeed("vm", "delete", vm["name"])
-    world.check_nothing_left()
-    world.end()
+    try:
+        yield world
+        for vm in world.vms():
+            world.succeed("vm", "delete", vm["name"])
+        world.check_nothing_left()
+    finally:
+        world.end()
 
 
 @pytest.fixture

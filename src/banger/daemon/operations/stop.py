@@ -91,7 +91,7 @@ class StopVm:
                 await live.machine.resume()  # a guest whose processors stand still writes nothing to its disk
         channel = await self._supervisor.reach(record.id, deadline_s=PATIENCE.answer_s)
         if channel is None:
-            log.warning("the guest of %s does not answer, and is not asked to switch off", record.name)
+            _tell_of_force(record, report, "it does not answer")
             return
         self._supervisor.expect_end(record.id)
 
@@ -101,6 +101,11 @@ class StopVm:
         ended: asyncio.Future[object] = asyncio.ensure_future(live.machine.wait())
         try:
             if (reason := await switch_off(channel, ended, tell=tell)) is not None:
-                log.warning("the guest of %s is ended by force: %s", record.name, reason)
+                _tell_of_force(record, report, reason)
         finally:
             ended.cancel()
+
+
+def _tell_of_force(record: VmRecord, report: Report, reason: str) -> None:
+    log.warning("the guest of %s is ended by force: %s", record.name, reason)
+    report({"event": "notice", "text": f"{record.name} was switched off by force: {reason}"})
