@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from typing import BinaryIO
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
 from banger.core.config.parsing import Configuration
-from banger.core.errors import Failed, NotFound
+from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
@@ -37,14 +38,39 @@ Report = Callable[[Progress], None]
 
 
 class FakeImages:
-    """One image, which nobody reads."""
+    """Images that nobody reads: one from the beginning, the default one once it was asked for, and what is imported."""
 
     def __init__(self, layout: Layout) -> None:
-        self._image = Image(
-            name="fake",
-            digest="sha256:" + "1" * 64,
+        self._rootfs = layout.cache / "rootfs"
+        self._images = {"fake": self._make("fake")}
+
+    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
+        if name == "debian-bookworm":
+            self._images.setdefault(name, self._make(name))
+        if name not in self._images:
+            raise NotFound(f"there is no image named {name}", hint="use fake")
+        return self._images[name]
+
+    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
+        await asyncio.to_thread(tar.read)
+        self._images[name] = self._make(name)
+        return self._images[name]
+
+    def find(self, name: str) -> Image | None:
+        return self._images.get(name)
+
+    def read(self, digest: str) -> Image:
+        return next(image for image in self._images.values() if image.digest == digest)
+
+    def list(self) -> list[Image]:
+        return [*self._images.values()]
+
+    def _make(self, name: str) -> Image:
+        return Image(
+            name=name,
+            digest="sha256:" + ("1" * 64 if name == "fake" else hashlib.sha256(name.encode()).hexdigest()),
             architecture="x86_64",
-            rootfs=layout.cache / "rootfs",
+            rootfs=self._rootfs,
             packages=None,
             root_fs="erofs",
             init=None,
@@ -53,23 +79,6 @@ class FakeImages:
             created_at_s=0,
             source="test",
         )
-
-    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
-        if name != "fake":
-            raise NotFound(f"there is no image named {name}", hint="use fake")
-        return self._image
-
-    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
-        raise Failed("not here")
-
-    def find(self, name: str) -> Image | None:
-        return self._image if name == "fake" else None
-
-    def read(self, digest: str) -> Image:
-        return self._image
-
-    def list(self) -> list[Image]:
-        return [self._image]
 
 
 class FakeKernels:
