@@ -40,16 +40,18 @@ def connect_unix(path: Path | str) -> socket.socket:
 
 
 def listen_unix(path: Path | str, *, backlog: int = 128) -> socket.socket:
-    """Bind and listen at `path` with mode 0600 from birth. A stale socket is the caller's to remove."""
+    """Bind and listen at `path` with mode 0600 from birth. A stale socket is the caller's to remove.
+
+    The file gets the mode of the socket's own inode (Linux, `unix_bind_bsd`). The umask would do the same for what
+    other threads of this process make meanwhile.
+    """
     with short_name(path) as name:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        previous = os.umask(0o177)
         try:
+            os.fchmod(listener.fileno(), 0o600)
             listener.bind(name)
             listener.listen(backlog)
         except BaseException:
             listener.close()
             raise
-        finally:
-            os.umask(previous)
         return listener

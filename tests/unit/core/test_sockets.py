@@ -1,6 +1,10 @@
 import os
 import stat
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from banger.core.sockets import connect_unix, listen_unix
 
@@ -16,10 +20,38 @@ def test_paths_beyond_the_limit_of_the_kernel_work(tmp_path: Path) -> None:
             assert server.recv(5) == b"hello"
 
 
-def test_sockets_are_private_from_birth(tmp_path: Path) -> None:
+@pytest.fixture
+def no_umask() -> Iterator[None]:
     previous = os.umask(0)
-    try:
-        with listen_unix(tmp_path / "s.sock"):
-            assert stat.S_IMODE((tmp_path / "s.sock").stat().st_mode) == 0o600
-    finally:
-        os.umask(previous)
+    yield
+    os.umask(previous)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_sockets_are_private_from_birth(tmp_path: Path) -> None:
+    with listen_unix(tmp_path / "s.sock"):
+        assert stat.S_IMODE((tmp_path / "s.sock").stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_what_other_threads_make_meanwhile_keeps_its_mode(tmp_path: Path) -> None:
+    done = threading.Event()
+    modes: set[int] = set()
+
+    def make_directories() -> None:
+        number = 0
+        while not done.is_set():
+            path = tmp_path / str(number)
+            path.mkdir(mode=0o755)
+            modes.add(stat.S_IMODE(path.stat().st_mode))
+            path.rmdir()
+            number += 1
+
+    thread = threading.Thread(target=make_directories)
+    thread.start()
+    for number in range(500):
+        with listen_unix(tmp_path / f"{number}.sock"):
+            pass
+    done.set()
+    thread.join()
+    assert modes == {0o755}
