@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from banger.core.files import make_private_directory, write_durably
+from banger.core.locks import exclusive_lock
 from banger.core.processes import read_boot_id, run
 from banger.hypervisor.contract import Hypervisor
 from banger.hypervisor.probe import ProbeResult, check_program, find_kvm_obstacle, probe
 from banger.hypervisor.qemu.machine import Qemu
 
 PROGRAM: Final = "qemu-system-x86_64"
+LOCK_DEADLINE_S: Final = 60.0  # another daemon tries one kernel after the other, in seconds each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ class QemuChoosing:
         version = (await run([program, "--version"])).stdout.decode("utf-8", "replace").split("\n", 1)[0]
         key = f"{read_boot_id()} {kernel_digest} {program} {version}"
         make_private_directory(self._memory.parent)
-        with await asyncio.to_thread(_locked, self._memory.with_suffix(".lock")):
+        async with exclusive_lock(self._memory.with_suffix(".lock"), deadline_s=LOCK_DEADLINE_S):
             known = read_memory(self._memory)
             if key in known:
                 return known[key]
@@ -76,20 +75,6 @@ class QemuChoosing:
             same_boot = {old: outcome for old, outcome in known.items() if old.startswith(read_boot_id())}
             write_memory(self._memory, {**same_boot, key: result})
             return result
-
-
-@contextmanager
-def _held(descriptor: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(path: Path) -> AbstractContextManager[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return _held(descriptor)
 
 
 def read_memory(path: Path) -> dict[str, ProbeResult]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from banger.hypervisor.choosing import read_memory, write_memory
+from banger.core.locks import exclusive_lock
+from banger.hypervisor.choosing import QemuChoosing, read_memory, write_memory
 from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, probe
 
 NOTHING = Path("/dev/null")
@@ -52,6 +54,21 @@ async def test_firmware_that_prints_is_no_proof(tmp_path: Path) -> None:
 async def test_a_flood_is_no_proof(tmp_path: Path) -> None:
     result = await try_kvm(program(tmp_path, "exec cat /dev/zero"), deadline_s=5)
     assert not result.works
+
+
+async def test_waiting_for_another_daemons_probe_can_be_given_up(tmp_path: Path) -> None:
+    """The lock is then nobody's: it used to be taken by a thread that nobody waited for any more."""
+    lock = tmp_path / "probes.lock"
+    choosing = QemuChoosing(memory=tmp_path / "probes.json")
+    async with exclusive_lock(lock, deadline_s=1):
+        waiting = asyncio.create_task(choosing._remembered(program(tmp_path, "echo 8.2"), NOTHING, "digest", NOTHING))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+    await asyncio.sleep(0.1)
+    async with exclusive_lock(lock, deadline_s=1):
+        pass
 
 
 def test_obstacles(tmp_path: Path) -> None:
