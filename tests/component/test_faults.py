@@ -9,15 +9,21 @@ from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
-from tests.component.test_crashes import all_points
+from tests.component.test_crashes import COMMANDS, all_points
 
 STATUS = {"enospc": 8, "eio": 1}
 SAID = {"enospc": b"there is no space left", "eio": b"the disk failed"}
+FORWARD = ("stop", "kill", "delete")
+BACK = ("set", "pause", "resume")
 RUN = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
 
 
 def points_of(kind: str) -> list[str]:
     return [point for point in all_points() if point.split(".")[0] == kind]
+
+
+def test_no_kind_is_forgotten() -> None:
+    assert {point.split(".")[0] for point in all_points()} == {"create", "start", *FORWARD, *BACK}
 
 
 def check_failure(world: FakeWorld, action: str, *command: str) -> bool:
@@ -68,7 +74,31 @@ def test_a_start_that_fails_keeps_the_vm(tmp_path: Path, action: str) -> None:
 
 
 @pytest.mark.parametrize("action", STATUS)
-@pytest.mark.parametrize("kind", ["stop", "delete"])
+@pytest.mark.parametrize("kind", BACK)
+def test_what_changes_a_vm_leaves_it_as_it_was(tmp_path: Path, kind: str, action: str) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    points = points_of(kind)
+    world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
+    world.succeed(*RUN)
+    if kind == "resume":
+        world.succeed("vm", "pause", "box")
+    before = world.vms()
+    for point in points:
+        assert check_failure(world, action, "vm", *COMMANDS[kind]), point
+        assert world.vms() == before, point
+        assert world.rows("step") == 0, point
+    world.succeed("vm", *COMMANDS[kind])
+    assert world.vms() != before
+    if kind == "pause":
+        world.succeed("vm", "resume", "box")
+    (vm,) = world.vms()
+    assert world.succeed("vm", "exec", vm["name"], "--cwd", "/", "echo", "alive") == b"alive\n"
+    world.clear()
+
+
+@pytest.mark.parametrize("action", STATUS)
+@pytest.mark.parametrize("kind", FORWARD)
 def test_what_rolls_forward_is_finished_by_the_retry(tmp_path: Path, kind: str, action: str) -> None:
     world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
     world.root.mkdir()
@@ -76,12 +106,12 @@ def test_what_rolls_forward_is_finished_by_the_retry(tmp_path: Path, kind: str, 
     world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
     world.succeed(*RUN)
     failures = 0
-    while check_failure(world, action, "vm", kind, "box"):
+    while check_failure(world, action, "vm", *COMMANDS[kind]):
         failures += 1
         assert failures <= len(points)
         assert [vm["name"] for vm in world.vms()] == ["box"]
     assert failures >= 2
-    if kind == "stop":
+    if kind != "delete":
         assert [vm["state"] for vm in world.vms()] == ["stopped"]
         assert world.rows("step") == 0
         world.succeed("vm", "start", "box")

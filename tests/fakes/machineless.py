@@ -199,6 +199,16 @@ class FakeNetworks:
         return identity
 
 
+class JumpingClock(SystemClock):
+    """The wall clock, off by as many seconds as the file `clock_offset_s` in the run directory says."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._file = layout.run / "clock_offset_s"
+
+    def now_s(self) -> float:
+        return super().now_s() + (float(self._file.read_text() or 0) if self._file.exists() else 0)
+
+
 class FakeSpace:
     """As much as the file `free_bytes` in the run directory says, and enough without it."""
 
@@ -246,7 +256,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         sync_files=SyncFiles(
             configuration.file_sync or (), home=Path(os.environ["HOME"]), guest_home=f"{os.environ['HOME']}/guest-home"
         ),
-        clock=SystemClock(),
+        clock=JumpingClock(layout),
         uptime=FakeUptime(),
         interval_s=float(os.environ.get("BANGER_TEST_INTERVAL_S", "60")),
         ids=RandomIds(),

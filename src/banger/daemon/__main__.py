@@ -78,8 +78,9 @@ def lock_daemon(lock: Path, socket_path: Path) -> int | None:
 
 
 def prepare(layout: Layout) -> None:
-    """Make the directories, all private."""
-    for directory in (layout.config, layout.state, layout.cache, layout.run, layout.vms):
+    """Make the directories, all private; those for what is being deleted too, which a full disk would not let us."""
+    kept = (layout.config, layout.state, layout.cache, layout.run, layout.vms)
+    for directory in (*kept, layout.trash, layout.run / "trash"):
         make_private_directory(directory)
 
 

@@ -16,12 +16,14 @@ from typing import Final, TypeVar
 
 from banger.core.errors import Denied, Internal, Unsupported
 from banger.core.files import sync_directory
-from banger.store.faults import Damaged, judge_opening, translate_sqlite_error
+from banger.store.faults import Damaged, is_full, judge_opening, translate_sqlite_error
 from banger.store.health import check_pages, check_rows, check_schema
 from banger.store.migrations import MIGRATIONS, apply_migrations, migrate
+from banger.store.reserve import Reserve
 
 Result = TypeVar("Result")
 BUSY_S: Final = 5.0  # how long somebody else may hold the file before we say so
+LOG_PAGES: Final = 200  # then the log begins anew: it grows no larger than the reserve
 NEEDED_SQLITE: Final = (3, 37)  # the first with STRICT tables
 
 
@@ -31,6 +33,7 @@ class Database:
     def __init__(self, path: Path, *, busy_s: float = BUSY_S) -> None:
         self._path = path
         self._busy_s = busy_s
+        self._reserve = Reserve(path.with_name(f".{path.name}.reserve"))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         self._connection: sqlite3.Connection | None = None
 
@@ -62,7 +65,7 @@ class Database:
             )
         try:
             refuse_newer(self._path, self._busy_s)
-            self._connection = _connect(self._path, self._busy_s)
+            self._connection = self._with_reserve(lambda: _connect(self._path, self._busy_s))
         except sqlite3.Error as error:
             raise judge_opening(error, self._path) from error
         except UnicodeDecodeError as error:  # Python could not even decode what SQLite complained about
@@ -72,24 +75,40 @@ class Database:
         connection = self._connection
         assert connection is not None, "the database is not open"
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = function(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                # After a failure of the disk SQLite may have rolled back already.
-                if connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                raise
+            return self._with_reserve(lambda: _run(connection, function))
         except sqlite3.Error as error:
             raise translate_sqlite_error(error, self._path) or Internal(f"SQLite refused: {error}") from error
+
+    def _with_reserve(self, act: Callable[[], Result]) -> Result:
+        """Do it, and once more with the space that was kept for that when the disk is full."""
+        try:
+            result = act()
+        except sqlite3.Error as error:
+            if not is_full(error) or not self._reserve.release():
+                raise
+            return act()
+        self._reserve.keep()
         return result
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _run(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], Result]) -> Result:
+    """One transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = function(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # After a failure of the disk SQLite may have rolled back already.
+        if connection.in_transaction:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        raise
+    return result
 
 
 def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -103,6 +122,7 @@ def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         migrate(connection, path)
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
             apply_migrations(model, 0)

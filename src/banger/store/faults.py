@@ -28,7 +28,7 @@ class Damaged(Failed):
 def translate_sqlite_error(error: sqlite3.Error, path: Path) -> BangerError | None:
     """The error to raise in its place; None for what only a defect of ours can cause."""
     code = primary_code(error)
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or error_code(error) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return Unavailable(f"there is no space left for the database {path}", hint=FULL_HINT)
     if code == sqlite3.SQLITE_IOERR:
         return Failed(f"the disk failed: {path}: {error}", hint=DISK_HINT)
@@ -47,6 +47,14 @@ def translate_sqlite_error(error: sqlite3.Error, path: Path) -> BangerError | No
             hint="`banger daemon restart` sets it aside and makes a new one from what is on disk; VMs stay as they are",
         )
     return None
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Was there no space? The shared memory of the log says so in other words (os_unix.c)."""
+    return primary_code(error) == sqlite3.SQLITE_FULL or error_code(error) in (
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_WRITE,
+    )
 
 
 def judge_opening(error: sqlite3.Error, path: Path) -> BangerError:

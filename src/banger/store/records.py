@@ -242,7 +242,7 @@ def end_operation(
     connection.execute("DELETE FROM step WHERE operation_id = ?", (operation_id,))
     connection.execute(
         "DELETE FROM operation WHERE state <> 'open' AND id NOT IN"
-        " (SELECT id FROM operation WHERE state <> 'open' ORDER BY ended_at_s DESC LIMIT 500)"
+        " (SELECT id FROM operation WHERE state <> 'open' ORDER BY rowid DESC LIMIT 500)"
     )
 
 
@@ -274,7 +274,7 @@ def put_step(connection: sqlite3.Connection, operation_id: str, *, seq: int, nam
 
 def list_open_operations(connection: sqlite3.Connection) -> list[OpenOperation]:
     """Operations that a dead daemon left, oldest first."""
-    rows = connection.execute("SELECT * FROM operation WHERE state = 'open' ORDER BY started_at_s").fetchall()
+    rows = connection.execute("SELECT * FROM operation WHERE state = 'open' ORDER BY rowid").fetchall()
     return [
         OpenOperation(
             id=row["id"],

@@ -15,6 +15,7 @@ from banger.store.connection import Database, list_set_aside, set_aside
 from banger.store.faults import Damaged
 from banger.store.migrations import COPIES_KEPT, MIGRATIONS
 from banger.store.records import VmRecord, insert_vm, list_vms
+from banger.store.reserve import Reserve
 
 SPEC = VmSpec(
     image="i", image_digest="d", kernel="k", kernel_digest="e", vcpu=1, memory_mib=128, disk_bytes=1 << 30, nat=False
@@ -76,7 +77,7 @@ async def test_an_older_schema_is_copied_before_it_is_brought_up_to_date(tmp_pat
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT name FROM vm").fetchall() == [("old",)]
     await names(path)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["banger.db", "banger.db.before-schema-2"]
+    assert sorted(entry.name for entry in tmp_path.glob("banger*")) == ["banger.db", "banger.db.before-schema-2"]
     assert COPIES_KEPT == 3
 
 
@@ -205,3 +206,23 @@ async def test_a_database_that_is_damaged_while_it_is_open_says_so(tmp_path: Pat
         await database.call(list_vms)
     assert "daemon restart" in caught.value.hint
     await database.close()
+
+
+def test_a_reserve_is_given_back_and_taken_again(tmp_path: Path) -> None:
+    path = tmp_path / "reserve"
+    reserve = Reserve(path, size_bytes=65536)
+    assert not reserve.release()
+    reserve = Reserve(path, size_bytes=65536)
+    reserve.keep()
+    assert path.stat().st_blocks * 512 >= 65536
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert reserve.release()
+    assert not path.exists()
+    reserve.keep()  # not at once: whoever needed the space is still at it
+    assert not path.exists()
+
+
+def test_a_reserve_that_finds_no_space_leaves_nothing(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path / "reserve", size_bytes=1 << 60)
+    reserve.keep()
+    assert list(tmp_path.iterdir()) == []
