@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import platform
 from collections.abc import Callable
@@ -142,13 +143,15 @@ class QemuChooser:
         self._choosing = QemuChoosing(memory=layout.probes)
         self._boot_files = boot_files
         self._tsc_khz: int | None = None
+        self._measuring = asyncio.Lock()
 
     async def choose(self, kernel: Kernel) -> HostChoice:
         base = await self._boot_files.ensure_base(kernel)
         choice = await self._choosing.choose(kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base)
         emulated = choice.hypervisor.name != "qemu-kvm"
-        if emulated and self._tsc_khz is None:
-            self._tsc_khz = await measure_tsc_khz(find_agent(platform.machine()))
+        async with self._measuring:  # a daemon that adopts many VMs at once measures once
+            if emulated and self._tsc_khz is None:
+                self._tsc_khz = await measure_tsc_khz(find_agent(platform.machine()))
         return HostChoice(
             hypervisor=choice.hypervisor,
             accelerator=choice.accelerator,
