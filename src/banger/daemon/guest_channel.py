@@ -6,13 +6,10 @@ import time
 from functools import partial
 from typing import Final
 
-from banger.core.errors import WrongState
 from banger.core.layout import VmLayout
 from banger.core.sockets import connect_unix
-from banger.core.vm import State
-from banger.daemon.supervisor import Connect, Supervisor
+from banger.daemon.supervisor import Connect
 from banger.guest.channel import Channel
-from banger.store.records import VmRecord
 
 AGAIN_DEADLINE_S: Final = 5.0
 
@@ -25,10 +22,3 @@ async def connect_guest(files: VmLayout, *, first: bool, deadline_s: float) -> C
 def reconnect_to(files: VmLayout) -> Connect:
     """How the supervisor begins a later session with this guest."""
     return partial(connect_guest, files, first=False, deadline_s=AGAIN_DEADLINE_S)
-
-
-def channel_of(supervisor: Supervisor, record: VmRecord) -> Channel:
-    """The channel to a guest that can answer. Raises `WrongState`, for a paused one at once rather than too late."""
-    if record.state is State.PAUSED:
-        raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
-    return supervisor.channel(record.id, record.name)

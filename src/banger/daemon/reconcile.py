@@ -12,7 +12,6 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from banger.core.clock import Clock, Ids
 from banger.core.errors import BangerError
@@ -21,7 +20,7 @@ from banger.core.layout import Layout
 from banger.core.vm import State
 from banger.daemon.collaborators import Chooser, Kernels
 from banger.daemon.context import Request
-from banger.daemon.guest_channel import connect_guest, reconnect_to
+from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.operations.copying import CopyFiles
@@ -31,7 +30,6 @@ from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.teardown import read_identity_file
 from banger.daemon.supervisor import Live, Supervisor
-from banger.guest.channel import Channel
 from banger.hypervisor.contract import RunningMachine
 from banger.store.connection import Database
 from banger.store.records import (
@@ -48,8 +46,6 @@ from banger.store.records import (
 )
 
 log = logging.getLogger(__name__)
-
-ADOPTION_DEADLINE_S: Final = 2.0  # a guest that takes longer is connected to in the background
 
 
 class Reconcile:
@@ -212,16 +208,16 @@ class Reconcile:
         if machine is None:
             return False
         paused = await _is_paused(machine)
-        channel = None if paused else await self._reconnect(record, machine)
-        self._supervisor.add(
-            record.id, Live(machine=machine, channel=channel, connect=reconnect_to(self._layout.vm(record.id)))
-        )
+        # Its guest is connected to in the background: one that hangs, or many that are slow, keep nobody waiting.
+        live = Live(machine=machine, channel=None, connect=reconnect_to(files))
+        self._supervisor.add(record.id, live)
         if record.started_at_s is None:  # its row was lost and made again
+            await live.tried.wait()
             known = replace(
                 record,
                 started_at_s=files.process.stat().st_mtime,
                 accelerator=chosen.accelerator,
-                boot_id=channel.hello.boot_id if channel is not None else "",
+                boot_id=live.channel.hello.boot_id if live.channel is not None else "",
             )
             await self._database.call(lambda connection: set_running(connection, known))
         state = State.PAUSED if paused else State.RUNNING
@@ -229,13 +225,6 @@ class Reconcile:
         if record.state is not state or paused:
             await self._database.call(lambda connection: set_state(connection, record.id, state))
         return True
-
-    async def _reconnect(self, record: VmRecord, machine: RunningMachine) -> Channel | None:
-        try:
-            return await connect_guest(self._layout.vm(record.id), first=False, deadline_s=ADOPTION_DEADLINE_S)
-        except (BangerError, OSError) as error:
-            log.warning("%s runs (pid %d) but its guest does not answer: %r", record.name, machine.identity.pid, error)
-            return None
 
 
 async def _is_paused(machine: RunningMachine) -> bool:

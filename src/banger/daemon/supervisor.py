@@ -29,7 +29,7 @@ class Live:
 
     `refusal` is why it is no use to try: the guest speaks another protocol. `used_s` is when a client last did
     something in the guest, in the event loop's time; `hurry` is set when waiting any longer before connecting again
-    has become pointless.
+    has become pointless; `tried` is set when it is known whether an adopted VM's guest answers.
     """
 
     machine: RunningMachine
@@ -42,6 +42,12 @@ class Live:
     users: int = 0
     used_s: float = 0.0
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_silent(self) -> bool:
+        """Was it tried to reach the guest, in vain?"""
+        return self.tried.is_set() and (self.channel is None or self.channel.closed)
 
 
 class Supervisor:
@@ -113,6 +119,11 @@ class Supervisor:
             await asyncio.sleep(REACH_STEP_S)
         return live.channel if live is not None else None
 
+    async def tried(self, vm_id: str) -> None:
+        """Wait until it is known whether the guest of a VM that was just adopted answers."""
+        if (live := self._live.get(vm_id)) is not None:
+            await live.tried.wait()
+
     async def reach_again(self, vm_id: str, *, deadline_s: float) -> None:
         """Wait a little until a guest that could not answer for a while does so again."""
         if (live := self._live.get(vm_id)) is not None:
@@ -161,6 +172,7 @@ class Supervisor:
         pause_s = RECONNECT_FIRST_S
         while True:
             if live.channel is not None:
+                live.tried.set()
                 await live.channel.wait_closed()
                 log.warning("the channel to %s is closed", vm_id)
                 live.channel = None
@@ -172,6 +184,7 @@ class Supervisor:
             except (BangerError, OSError) as error:
                 log.info("%s does not answer: %s", vm_id, error)
                 live.refusal = error if isinstance(error, Unsupported) else None
+                live.tried.set()
                 await _sleep(pause_s, live.hurry)
                 pause_s = min(2 * pause_s, RECONNECT_LAST_S)
 
@@ -207,5 +220,6 @@ async def _let_go(live: Live) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+    live.tried.set()  # nobody tries any more
     if live.channel is not None:
         await live.channel.aclose()

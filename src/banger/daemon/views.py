@@ -14,7 +14,7 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
     """One VM for `list`; the record says what is remembered, the supervisor what is true now."""
     live = supervisor.find(record.id)
     problem = record.problem
-    if live is not None and record.state is State.RUNNING and (live.channel is None or live.channel.closed):
+    if live is not None and record.state is State.RUNNING and live.is_silent:
         problem = live.refusal.summary if live.refusal is not None else "the guest does not answer"
     return {
         "id": record.id,

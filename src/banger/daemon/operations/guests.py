@@ -10,7 +10,6 @@ from pathlib import Path
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
-from banger.daemon.guest_channel import channel_of
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
 from banger.daemon.operations.joining import feed_guest
 from banger.daemon.operations.plan import PlanVm
@@ -34,7 +33,7 @@ class Guests:
     async def exec(self, record: VmRecord, asked: ExecRequest, exchange: StreamExchange) -> ExitResult:
         """Run a command in a running VM."""
         return await run_for_client(
-            channel_of(self._supervisor, record),
+            self._supervisor.channel(record.id, record.name),
             exchange,
             argv=asked["command"],
             environment=plan_environment(self._plan.image_environment(record.spec), asked["environment"]),
@@ -49,7 +48,7 @@ class Guests:
         deadline_s = time.monotonic() + min(asked["wait_s"], 300.0)
         async with AsyncExitStack() as opened:
             while True:
-                channel = channel_of(self._supervisor, record)
+                channel = self._supervisor.channel(record.id, record.name)
                 try:
                     connection = await opened.enter_async_context(channel.connect_tcp(asked["port"]))
                     break
@@ -67,7 +66,7 @@ class Guests:
         return {"status": 0, "signal": None, "vm": None}
 
     async def ssh(self, record: VmRecord) -> SshPlan:
-        channel_of(self._supervisor, record)
+        self._supervisor.channel(record.id, record.name)
         files = self._layout.vm(record.id)
         host_alias = f"{record.name}.banger"
         ensure_known_hosts(files.known_hosts, host_alias=host_alias, host_key=files.host_key)

@@ -36,7 +36,7 @@ class Observe:
 
     async def health(self, record: VmRecord) -> list[CheckOutcome]:
         """The checks of readiness, made now. Raises `WrongState` for a VM that does not run."""
-        self._check_running(record)
+        await self._check_running(record)
         began_s = time.monotonic()
         try:
             channel = self._supervisor.channel(record.id, record.name)
@@ -67,7 +67,7 @@ class Observe:
 
     async def ping(self, record: VmRecord) -> float:
         """Seconds until the agent answered. Raises `WrongState`, `TimedOut`."""
-        self._check_running(record)
+        await self._check_running(record)
         channel = self._supervisor.channel(record.id, record.name)
         began_s = time.monotonic()
         await channel.ping(deadline_s=ANSWER_DEADLINE_S)
@@ -75,7 +75,7 @@ class Observe:
 
     async def ports(self, record: VmRecord) -> list[PortView]:
         """What listens in a running guest. Raises `WrongState`, `TimedOut`."""
-        self._check_running(record)
+        await self._check_running(record)
         return await list_ports(self._supervisor.channel(record.id, record.name))
 
     async def stats(self, record: VmRecord) -> VmStats:
@@ -89,7 +89,7 @@ class Observe:
         problem = ""
         if live is not None:
             try:
-                self._check_running(record)
+                await self._check_running(record)
                 guest = view_guest(await _ask_info(self._supervisor.channel(record.id, record.name)))
             except BangerError as error:
                 problem = error.summary
@@ -108,11 +108,12 @@ class Observe:
             "problem": problem,
         }
 
-    def _check_running(self, record: VmRecord) -> None:
+    async def _check_running(self, record: VmRecord) -> None:
         if record.state is State.PAUSED:
             raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
         if self._supervisor.find(record.id) is None:
             self._supervisor.channel(record.id, record.name)  # raises, in its own words
+        await self._supervisor.tried(record.id)
 
     def _may_have_ssh(self, record: VmRecord) -> bool:
         """Without an init of the image nobody starts a server by himself."""

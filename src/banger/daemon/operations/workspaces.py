@@ -19,7 +19,6 @@ from banger.core.files import make_private_directory
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.guest_channel import channel_of
 from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import GUEST_PATH
 from banger.daemon.streams import StreamExchange
@@ -105,7 +104,7 @@ class Workspaces:
     ) -> ExportResult:
         """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
         workspace = _find_workspace(record, asked["guest_path"])
-        channel = channel_of(self._supervisor, record)
+        channel = self._supervisor.channel(record.id, record.name)
         request.report({"event": "stage", "stage": "export", "text": "collecting the changes", "state": "begin"})
         with self.scratch() as scratch:
             patch = await export_patch(

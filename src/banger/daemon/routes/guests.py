@@ -59,7 +59,8 @@ class GuestRoutes:
             return await self._services.guests.connect(record, asked, exchange)
 
     async def ssh(self, path: PathParameters, _body: bytes) -> SshPlan:
-        return await self._services.guests.ssh(await self._services.find(path["ref"]))
+        async with self._guest(path["ref"]) as record:
+            return await self._services.guests.ssh(record)
 
     async def logs(self, path: PathParameters) -> AsyncIterator[bytes]:
         record = await self._services.find(path["ref"])
@@ -95,5 +96,6 @@ class GuestRoutes:
         record = await self._services.find(ref)
         if record.state is State.PAUSED:
             raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+        await self._services.supervisor.tried(record.id)
         with self._services.supervisor.using(record.id):
             yield record
