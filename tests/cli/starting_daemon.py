@@ -64,6 +64,8 @@ def main() -> None:
         os.write(ready, b"ready\n")
         os.close(ready)
         ending.wait(60)
+        while behaviour == "busy" and not (layout.state / "may_end").exists():
+            time.sleep(0.02)
     time.sleep(0.3 if behaviour == "slow-end" else 0)  # no longer listening, still holding the lock
 
 

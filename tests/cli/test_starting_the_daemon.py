@@ -179,6 +179,18 @@ def test_a_command_waits_for_a_daemon_that_is_ending(starting: Starting) -> None
     assert len(starting.starts()) == 2
 
 
+def test_a_daemon_that_has_something_to_finish_is_waited_for(starting: Starting, world: World) -> None:
+    starting.run("busy", "vm", "list", "-q")
+    (facts,) = starting.starts()
+    stopping = starting.start("busy", "daemon", "stop")
+    assert stopping.stderr is not None
+    assert b"finishes what must not stay half done" in stopping.stderr.readline()
+    assert stopping.poll() is None
+    (world.layout.state / "may_end").touch()
+    out, err = stopping.communicate(timeout=DEADLINE_S)
+    assert (stopping.returncode, out.decode(), err) == (0, f"The daemon, pid {facts['pid']}, has ended.\n", b"")
+
+
 def test_the_daemon_imports_the_package_of_the_command_line() -> None:
     assert _import_path({}) == {"PYTHONPATH": str(SOURCE)}
     assert _import_path({"PYTHONPATH": "here"}) == {"PYTHONPATH": f"{SOURCE}:{Path.cwd() / 'here'}"}

@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from banger.api.client import Connection
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 _READY_DEADLINE_S: Final = 120.0
-_END_DEADLINE_S: Final = 15
+_PREDECESSOR_DEADLINE_S: Final = 15
+_END_SILENCE_S: Final = 3
+_END_DEADLINE_S: Final = 480  # it finishes a `vm stop` that is under way, which may take six minutes
 _LINE_LIMIT: Final = 65536
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
 _TAIL_LINES: Final = 8
@@ -50,8 +52,11 @@ class Daemon:
                 hint="`banger doctor` looks at the directories that banger uses",
             ) from error
 
-    def stop(self) -> int | None:
-        """End the daemon and wait until its process is gone. Its pid, or None when none was there."""
+    def stop(self, tell: Callable[[str], None]) -> int | None:
+        """End the daemon and wait until its process is gone. Its pid, or None when none was there.
+
+        `tell` gets a line when that takes longer than a moment.
+        """
         connection = self.connect_running()
         if connection is None:
             return None
@@ -66,7 +71,9 @@ class Daemon:
             self._ask_to_end(connection, process)
             poll = select.poll()
             poll.register(process, select.POLLIN)
-            if not poll.poll(_END_DEADLINE_S * 1000):
+            if not poll.poll(_END_SILENCE_S * 1000):
+                tell(f"the daemon, pid {pid}, finishes what must not stay half done, such as stopping a VM ...")
+            if not poll.poll((_END_DEADLINE_S - _END_SILENCE_S) * 1000):
                 raise TimedOut(
                     f"the daemon, pid {pid}, did not end within {_END_DEADLINE_S} s",
                     hint=f"`kill -KILL {pid}` ends it; VMs go on running",
@@ -133,7 +140,7 @@ class Daemon:
             )
 
         previous = signal.signal(signal.SIGALRM, give_up)
-        signal.alarm(_END_DEADLINE_S)
+        signal.alarm(_PREDECESSOR_DEADLINE_S)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         finally:

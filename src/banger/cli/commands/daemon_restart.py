@@ -22,7 +22,7 @@ def declare(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> int:
-    context.daemon.stop()
+    context.daemon.stop(context.tell)
     with context.open() as daemon:
         ping: Ping = daemon.get("/v1/ping")
     if options.json:

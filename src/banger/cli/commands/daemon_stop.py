@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 USAGE = "[--json]"
 DESCRIPTION = """\
 End the daemon and wait until it is gone. VMs go on running; the next command starts a daemon that takes
-care of them again. Commands that are under way are cancelled."""
+care of them again. Commands that are under way are cancelled; what must not stay half done, such as the
+stop of a VM, is finished first."""
 EXAMPLES = (("banger daemon stop", ""),)
 
 
@@ -23,7 +24,7 @@ def declare(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> int:
-    pid = context.daemon.stop()
+    pid = context.daemon.stop(context.tell)
     if options.json:
         context.write(render_json({"stopped": pid is not None, "pid": pid}))
     else:
