@@ -78,7 +78,7 @@ def all_points() -> list[str]:
     kill = KillVm(journal=NOBODY, teardown=NOBODY, supervisor=NOBODY)
     pause = PauseVm(journal=NOBODY, supervisor=NOBODY)
     resume = ResumeVm(journal=NOBODY, supervisor=NOBODY)
-    change = ChangeVm(layout=LAYOUT, journal=NOBODY, networks=NOBODY, lifetimes=NOBODY)
+    change = ChangeVm(layout=LAYOUT, host=NOBODY, journal=NOBODY, networks=NOBODY, lifetimes=NOBODY)
     steps = {
         "create": create.steps(RECORD),
         "start": start.steps(RECORD, None, {}),

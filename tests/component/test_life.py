@@ -20,6 +20,11 @@ def test_run_exec_stop_start_delete(fake_world: FakeWorld) -> None:
     data = os.urandom(1_000_000)
     assert fake_world.succeed("vm", "exec", "box", "--cwd", "/", "--", "cat", stdin=data) == data
     assert fake_world.banger("vm", "exec", "box", "--cwd", "/", "--", "sh", "-c", "exit 3").returncode == 3
+    for program, status in (("no-such-program", 127), ("/etc/passwd", 126), ("/etc", 126)):
+        done = fake_world.banger("vm", "exec", "box", "--cwd", "/", "--", program)
+        assert (done.returncode, program in done.stderr.decode()) == (status, True), done
+        run = fake_world.banger("vm", "run", "--rm", "--no-workspace", "--", program)
+        assert run.returncode == status, run
     fake_world.succeed("vm", "stop", "box")
     assert fake_world.vms()[0]["state"] == "stopped"
     fake_world.succeed("vm", "start", "box")
@@ -41,7 +46,11 @@ def test_refusals_before_anything_exists(fake_world: FakeWorld) -> None:
         (("vm", "run", "--vcpu", "0", "-d"), 2),
         (("vm", "run", "/no/such/path", "-d"), 2),
         (("vm", "run", "-d", str(fake_world.root)), 2),
-        (("vm", "run", "--image", "unknown", "-d", "--no-workspace"), 3),
+        (("vm", "run", "--image", "unknown", "-d", "--no-workspace"), 2),
+        (("vm", "create", "--image", "unknown"), 2),
+        (("vm", "run", "--memory", "64M", "-d", "--no-workspace"), 2),
+        (("vm", "run", "--memory", "17G", "-d", "--no-workspace"), 2),
+        (("vm", "create", "--vcpu", "9"), 2),
         (("vm", "exec", "nobody", "--", "true"), 3),
         (("vm", "stop", "nobody"), 3),
     ):
@@ -55,7 +64,7 @@ def test_refusals_before_anything_exists(fake_world: FakeWorld) -> None:
 def test_twenty_clients_and_one_name(fake_world: FakeWorld) -> None:
     with ThreadPoolExecutor(10) as pool:
         statuses = list(pool.map(lambda _: fake_world.banger(*RUN, "--name", "one").returncode, range(20)))
-    assert sorted(statuses) == [0] + [4] * 19
+    assert sorted(statuses) == [0] + [2] * 19
     assert [vm["name"] for vm in fake_world.vms()] == ["one"]
 
 

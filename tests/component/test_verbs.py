@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -18,7 +19,9 @@ def test_create_without_starting(fake_world: FakeWorld) -> None:
     assert (vm["state"], vm["memory_mib"], vm["ephemeral"]) == ("stopped", 256, False)
     fake_world.succeed("vm", "start", "box")
     assert fake_world.succeed("vm", "exec", "box", "--cwd", "/", "echo", "hi") == b"hi\n"
-    assert fake_world.banger("vm", "create", "box").returncode == 4
+    taken = fake_world.banger("vm", "create", "box", "--json")
+    error = json.loads(taken.stdout)["error"]
+    assert (taken.returncode, error["kind"], error["data"]["refused"]) == (2, "already_exists", True)
     assert fake_world.json("vm", "create")["state"] == "running"
 
 
@@ -56,6 +59,13 @@ def test_a_paused_vm(fake_world: FakeWorld) -> None:
     fake_world.succeed("vm", "stop", "box")
     assert fake_world.vms()[0]["state"] == "stopped"
     assert fake_world.banger("vm", "resume", "box").returncode == 5
+
+
+def test_set_refuses_what_this_computer_cannot_give(fake_world: FakeWorld) -> None:
+    fake_world.succeed("vm", "create", "box", "--no-start")
+    for words in (("--memory", "17G"), ("--vcpu", "9")):
+        assert fake_world.banger("vm", "set", "box", *words).returncode == 2
+    fake_world.succeed("vm", "set", "box", "--memory", "16G", "--vcpu", "8")
 
 
 def test_set_says_what_needs_a_restart(fake_world: FakeWorld) -> None:

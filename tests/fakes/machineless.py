@@ -20,6 +20,7 @@ from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
 from banger.core.sockets import listen_unix
+from banger.core.vm import HostSize
 from banger.daemon.__main__ import main
 from banger.daemon.app import choose_user_key
 from banger.daemon.composition import Collaborators
@@ -252,6 +253,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         disks=FakeDisks(),
         configuration=configuration,
         defaults=apply_configuration(defaults, configuration),
+        host=HostSize(cpus=2, memory_bytes=16 << 30),
         user_key=user_key,
         sync_files=SyncFiles(
             configuration.file_sync or (), home=Path(os.environ["HOME"]), guest_home=f"{os.environ['HOME']}/guest-home"

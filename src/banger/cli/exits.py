@@ -6,10 +6,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from banger.core.errors import BangerError
+
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 NOT_RUNNING: Final = 3
+NOT_EXECUTABLE: Final = 126
+NOT_IN_GUEST: Final = 127
 SIGNALLED: Final = 128
 INTERRUPTED: Final = SIGNALLED + 2
 BROKEN_PIPE: Final = SIGNALLED + 13
@@ -26,6 +30,17 @@ OF_KIND: Final = {
     "failed": FAILED,
     "internal": 70,
 }
+
+
+def status_of(error: BangerError) -> int:
+    """The exit status that tells of an error: its kind's, unless it says more about itself.
+
+    `refused`: nothing was done, whatever the kind. `status`: that of a shell for a program that could not be started.
+    """
+    status = error.data.get("status")
+    if isinstance(status, int) and NOT_EXECUTABLE <= status <= NOT_IN_GUEST:
+        return status
+    return USAGE if error.data.get("refused") is True else OF_KIND[error.kind]
 
 
 class Hangup(Exception):

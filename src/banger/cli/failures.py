@@ -34,7 +34,7 @@ def report(error: BaseException, words: Sequence[str], environment: Mapping[str,
         _write_json(error_json(told))
     else:
         _tell(render_error(told, Style.for_stream(sys.stderr, environment)))
-    return exits.OF_KIND[told.kind]
+    return exits.status_of(told)
 
 
 def error_json(error: BangerError) -> dict[str, Any]:

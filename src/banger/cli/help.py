@@ -31,7 +31,9 @@ Exit status:
   0 done   1 failed   2 wrong usage, refused before anything was done   3 not found   4 name taken
   5 wrong state   6 denied   7 not possible here   8 something needed is not there   9 timed out
   70 a defect of banger   130 interrupted
-  `vm run -- CMD` and `vm exec` end with the status of the command, 128 + N when signal N ended it."""
+  `vm run` and `vm create` say 2 to all that is refused before there is a VM, also a name that is taken.
+  `vm run -- CMD` and `vm exec` end with the status of the command, 128 + N when signal N ended it,
+  127 when the guest has no such program, 126 when it cannot be run."""
 
 
 def root_page() -> str:

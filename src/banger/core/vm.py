@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from banger.core.errors import Invalid, WrongState
-from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
+from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_ALWAYS, VCPU_LIMIT, VCPU_PER_CPU
 from banger.core.sizes import MIB, format_size
 
 
@@ -73,6 +73,30 @@ def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:
             hint=f"give --memory a size from {format_size(low)} to {format_size(high)}",
         )
     check_disk_size(disk_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSize:
+    """How large this computer is."""
+
+    cpus: int
+    memory_bytes: int
+
+
+def check_sizes_here(host: HostSize, *, vcpu: int, memory_mib: int) -> None:
+    """Raise `Invalid` for sizes that no VM can have on this computer."""
+    most = min(VCPU_LIMIT, max(VCPU_PER_CPU * host.cpus, VCPU_ALWAYS))
+    if vcpu > most:
+        raise Invalid(
+            f"{vcpu} vCPUs are too many for the {host.cpus} processors of this computer",
+            hint=f"give --vcpu a number from 1 to {most}",
+        )
+    if memory_mib * MIB > host.memory_bytes:
+        low = MEMORY_BYTES_LIMITS[0]
+        raise Invalid(
+            f"{format_size(memory_mib * MIB)} of memory is more than this computer has",
+            hint=f"give --memory a size from {format_size(low)} to {format_size(host.memory_bytes)}",
+        )
 
 
 def check_disk_size(disk_bytes: int) -> None:

@@ -18,9 +18,10 @@ from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import apply_configuration
 from banger.core.config.file_sync import GUEST_HOME
 from banger.core.config.parsing import Configuration
-from banger.core.config.reading import find_home, read_host_defaults
+from banger.core.config.reading import find_home, read_host_cpus, read_host_defaults, read_host_memory_bytes
 from banger.core.layout import Layout
 from banger.core.sockets import listen_unix
+from banger.core.vm import HostSize
 from banger.daemon.adapters import (
     HostDataDisks,
     HostImages,
@@ -65,6 +66,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
         disks=HostDataDisks(layout),
         configuration=configuration,
         defaults=apply_configuration(read_host_defaults(), configuration),
+        host=HostSize(cpus=read_host_cpus(), memory_bytes=read_host_memory_bytes()),
         user_key=user_key,
         sync_files=SyncFiles(
             configuration.file_sync or (),

@@ -10,6 +10,7 @@ from banger.core.clock import Clock, Ids
 from banger.core.config.defaults import Defaults
 from banger.core.config.parsing import Configuration
 from banger.core.layout import Layout
+from banger.core.vm import HostSize
 from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks, Space
 from banger.daemon.failpoints import Failpoints
 from banger.daemon.journal import Journal, Operation
@@ -59,6 +60,7 @@ class Collaborators:
         disks: DataDisks,
         configuration: Configuration,
         defaults: Defaults,
+        host: HostSize,
         user_key: Path,
         sync_files: SyncFiles,
         clock: Clock,
@@ -76,6 +78,7 @@ class Collaborators:
         self.disks = disks
         self.configuration = configuration
         self.defaults = defaults
+        self.host = host
         self.user_key = user_key
         self.sync_files = sync_files
         self.clock = clock
@@ -147,7 +150,7 @@ def compose_operations(layout: Layout, parts: Collaborators, database: Database,
         kill=KillVm(journal=journal, teardown=teardown, supervisor=supervisor),
         pause=PauseVm(journal=journal, supervisor=supervisor),
         resume=ResumeVm(journal=journal, supervisor=supervisor),
-        change=ChangeVm(layout=layout, journal=journal, networks=parts.networks, lifetimes=lifetimes),
+        change=ChangeVm(layout=layout, host=parts.host, journal=journal, networks=parts.networks, lifetimes=lifetimes),
         delete=DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor),
         copy=CopyFiles(journal=journal, supervisor=supervisor),
     )
@@ -182,6 +185,7 @@ def compose_services(
     """The use cases that the routes call."""
     workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
     plan = PlanVm(
+        host=parts.host,
         defaults=parts.defaults,
         images=parts.images,
         kernels=parts.kernels,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from banger.core.errors import BangerError, Invalid, NotFound, TimedOut, Unavailable, Unsupported
+from banger.core.errors import BangerError, Invalid, TimedOut, Unavailable, Unsupported
 from banger.core.untrusted import printable
 from banger.guest.frames import (
     FRAME_LIMIT,
@@ -30,7 +30,7 @@ from banger.guest.frames import (
     number,
 )
 from banger.guest.info import GuestInfo, parse_info
-from banger.guest.process import ExecRequest, GuestProcess, encode_exec
+from banger.guest.process import ExecRequest, GuestProcess, encode_exec, explain_no_start
 from banger.guest.streams import Stream, within
 from banger.guest.synchroniser import Synchroniser
 
@@ -155,9 +155,8 @@ class Channel(asyncio.Protocol):
         async with self._opened(encode_exec(request), channels=1 if request.pty is not None else 2) as stream:
             try:
                 started = await stream.started()
-            except NotFound as error:
-                error.hint = error.hint or f"is {printable(request.argv[0], limit=80)} installed in the guest?"
-                raise
+            except BangerError as error:
+                raise explain_no_start(error, request.argv[0]) from error
             yield GuestProcess(stream, find_number(started, 1) or 0)
 
     async def put_tree(

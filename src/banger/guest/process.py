@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from banger.core.errors import Invalid
+from banger.core.errors import BangerError, Denied, Invalid, NotFound
+from banger.core.untrusted import printable
 from banger.guest.frames import FRAME_LIMIT, encode_fields, number
 from banger.guest.streams import Chunk, Stream, error_of, exit_of
 
 KIND_EXEC: Final = 1
+NOT_EXECUTABLE: Final = 126  # POSIX, "Exit Status for Commands"
+NOT_IN_GUEST: Final = 127
 _PTY: Final = 1
 _STDIN: Final = 2
 
@@ -41,6 +45,24 @@ class ExitStatus:
 
     code: int | None
     signal: int | None
+
+
+def explain_no_start(error: BangerError, program: str | bytes) -> BangerError:
+    """The error for a program that did not start, with the `status` that a shell would tell of it where it has one."""
+    name = printable(program, limit=80)
+    if isinstance(error, NotFound):
+        return NotFound(
+            f"the guest has no program {name}, or lacks what that needs to run",
+            hint=f"is {name} installed in the guest, and on its PATH?",
+            status=NOT_IN_GUEST,
+        )
+    if isinstance(error, Denied) or error.data.get("errno") == errno.ENOEXEC:
+        return type(error)(
+            f"the guest cannot run {name}: {error.summary.rpartition(': ')[2]}",
+            hint="is it an executable file that this user may run?",
+            status=NOT_EXECUTABLE,
+        )
+    return error
 
 
 class GuestProcess:

@@ -23,6 +23,7 @@ from banger.guest.frames import (
     find_text,
 )
 
+_ERRNO_LIMIT: Final = 4095  # the largest that Linux has
 CREDIT_STEP: Final = 65536
 START_DEADLINE_S: Final = 60.0
 CHUNK_LIMIT: Final = 512  # chunks that wait to be read; after that even mixed small ones are merged
@@ -253,7 +254,8 @@ def error_of(fields: Fields) -> BangerError | None:
     kind = find_text(fields, 3, limit=32)
     if not kind:
         return None
-    return _ERRORS.get(kind, Failed)(f"the guest says: {printable(find_text(fields, 4), limit=300)}")
+    said = f"the guest says: {printable(find_text(fields, 4), limit=300)}"
+    return _ERRORS.get(kind, Failed)(said, errno=min(find_number(fields, 5) or 0, _ERRNO_LIMIT))
 
 
 def exit_of(fields: Fields) -> tuple[int | None, int | None]:

@@ -57,10 +57,19 @@ def read_log_level(configuration: Configuration, environment: Mapping[str, str])
     return DEFAULT_LOG_LEVEL, "built-in"
 
 
+def read_host_memory_bytes() -> int:
+    """How much memory this computer has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def read_host_cpus() -> int:
+    """How many processors of this computer we may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def read_host_defaults() -> Defaults:
     """Defaults for this computer, before any configuration."""
-    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return derive_defaults(cpus=len(os.sched_getaffinity(0)), memory_bytes=memory_bytes)
+    return derive_defaults(cpus=read_host_cpus(), memory_bytes=read_host_memory_bytes())
 
 
 def _read_text(file: str) -> str | None:

@@ -12,7 +12,7 @@ from banger.core.errors import Invalid
 from banger.core.layout import Layout
 from banger.core.names import parse_vm_name
 from banger.core.sizes import format_size
-from banger.core.vm import VmSpec, check_sizes
+from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Networks
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step
@@ -33,8 +33,8 @@ class Change:
     ttl_s: float | None = None
 
 
-def plan_change(spec: VmSpec, change: Change) -> VmSpec:
-    """The new spec. Raises `Invalid` for sizes that cannot be, and for a disk that would shrink."""
+def plan_change(spec: VmSpec, change: Change, host: HostSize) -> VmSpec:
+    """The new spec. Raises `Invalid` for sizes that cannot be here, and for a disk that would shrink."""
     planned = replace(
         spec,
         vcpu=spec.vcpu if change.vcpu is None else change.vcpu,
@@ -54,6 +54,8 @@ def plan_change(spec: VmSpec, change: Change) -> VmSpec:
             hint="a disk can only grow; make a new VM for a smaller one",
         )
     check_sizes(vcpu=planned.vcpu, memory_mib=planned.memory_mib, disk_bytes=planned.disk_bytes)
+    if not {"vcpu", "memory_mib"}.isdisjoint(changed):
+        check_sizes_here(host, vcpu=planned.vcpu, memory_mib=planned.memory_mib)
     return planned
 
 
@@ -62,15 +64,18 @@ class ChangeVm:
 
     kind: Final = "set"
 
-    def __init__(self, *, layout: Layout, journal: Journal, networks: Networks, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self, *, layout: Layout, host: HostSize, journal: Journal, networks: Networks, lifetimes: Lifetimes
+    ) -> None:
         self._layout = layout
+        self._host = host
         self._journal = journal
         self._networks = networks
         self._lifetimes = lifetimes
 
     async def __call__(self, request: Request, record: VmRecord, change: Change) -> VmRecord:
         """Change a VM and return its new record. The caller holds the VM's lock. Raises `Invalid`, `AlreadyExists`."""
-        spec = plan_change(record.spec, change)
+        spec = plan_change(record.spec, change, self._host)
         name = record.name if change.name is None else parse_vm_name(change.name)
         if spec.nat and not record.spec.nat:
             self._networks.check()

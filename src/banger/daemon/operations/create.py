@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -13,6 +14,7 @@ from banger.daemon.collaborators import DataDisks
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.manifest import rewrite_manifest, write_manifest
+from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
 from banger.store.records import OpenOperation, VmRecord, delete_vm, insert_vm, set_state
@@ -33,11 +35,16 @@ class CreateVm:
 
     async def __call__(self, request: Request, record: VmRecord) -> None:
         """Create `record`. Raises `AlreadyExists` when the name is taken; nothing exists then."""
+
+        def begin(connection: sqlite3.Connection) -> None:
+            with refusing():  # somebody else may have been quicker
+                insert_vm(connection, record)
+
         await self._journal.roll_back_on_failure(
             kind=KIND,
             operation_id=f"{request.operation}.{KIND}",
             vm_id=record.id,
-            begin=lambda connection: insert_vm(connection, record),
+            begin=begin,
             steps=self.steps(record),
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
             undone=lambda connection: delete_vm(connection, record.id),

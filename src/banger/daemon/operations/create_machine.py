@@ -12,6 +12,7 @@ from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.naming import find_free_name
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.start import StartVm
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
@@ -45,8 +46,9 @@ class CreateMachine:
 
     async def __call__(self, request: Request, asked: CreateRequest) -> VmView:
         """Make the VM. One that does not start stays, stopped: it was asked for, and its console tells why."""
-        name = await find_free_name(self._database, self._ids, asked["name"])
-        spec = await self._plan(request, asked)
+        with refusing():
+            name = await find_free_name(self._database, self._ids, asked["name"])
+            spec = await self._plan(request, asked)
         record = VmRecord(
             id=self._ids.vm_id(),
             name=name,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from banger.api.messages import SpecRequest
 from banger.core.config.defaults import Defaults
-from banger.core.vm import VmSpec, check_sizes
+from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
 from banger.daemon.progress import reporter
@@ -18,6 +18,7 @@ class PlanVm:
     def __init__(
         self,
         *,
+        host: HostSize,
         defaults: Defaults,
         images: Images,
         kernels: Kernels,
@@ -25,6 +26,7 @@ class PlanVm:
         networks: Networks,
         space: Space,
     ) -> None:
+        self._host = host
         self._defaults = defaults
         self._images = images
         self._kernels = kernels
@@ -39,6 +41,7 @@ class PlanVm:
         disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
+        check_sizes_here(self._host, vcpu=vcpu, memory_mib=memory_mib)
         self._space.check()
         if nat:
             self._networks.check()

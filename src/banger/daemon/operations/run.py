@@ -23,6 +23,7 @@ from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.naming import find_free_name
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.workspaces import Packing, Workspaces
 from banger.daemon.streams import StreamExchange
@@ -77,15 +78,13 @@ class RunVm:
     async def __call__(self, request: Request, asked: RunRequest, exchange: StreamExchange) -> ExitResult:
         """Run to the end of the command. Everything that can be refused is refused before anything exists."""
         began_s = time.monotonic()
-        check_run(asked)
-        name = await find_free_name(self._database, self._ids, asked["name"])
-        repository = await inspect_repository(Path(asked["path"])) if asked["path"] is not None else None
-        if repository is not None and repository.untracked_count:
-            count = repository.untracked_count
-            request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
-        spec = await self._plan(request, asked)
-        environment = plan_environment(self._plan.image_environment(spec), asked["environment"])
-        check_command(asked["command"], environment)
+        with refusing():
+            check_run(asked)
+            name = await find_free_name(self._database, self._ids, asked["name"])
+            repository = await self._inspect(request, asked["path"])
+            spec = await self._plan(request, asked)
+            environment = plan_environment(self._plan.image_environment(spec), asked["environment"])
+            check_command(asked["command"], environment)
         # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
         record = VmRecord(
             id=self._ids.vm_id(),
@@ -120,6 +119,15 @@ class RunVm:
         finally:
             if not kept:
                 await shielded(self._remove(request, record))
+
+    async def _inspect(self, request: Request, path: str | None) -> Repository | None:
+        """What is to be put in, with a word about what is not."""
+        if path is None:
+            return None
+        repository = await inspect_repository(Path(path))
+        if count := repository.untracked_count:
+            request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
+        return repository
 
     async def _prepare(
         self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait
