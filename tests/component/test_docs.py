@@ -20,8 +20,12 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
-def test_every_command_of_the_page(fake_world: FakeWorld) -> None:
+def test_every_command_of_the_page(tmp_path: Path) -> None:
     assert len(commands()) > 20
+    fake_world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    fake_world.root.mkdir()
+    fake_world.keep_guests_apart()
+    fake_world.start_daemon()
     for words in commands():
         if tuple(words[:2]) == UNTIL_INTERRUPTED:
             process = fake_world.start(*words)
@@ -32,3 +36,4 @@ def test_every_command_of_the_page(fake_world: FakeWorld) -> None:
         else:
             fake_world.succeed(*words)
     until(lambda: fake_world.vms() == [])
+    fake_world.clear()

@@ -117,6 +117,11 @@ class Layout(NamedTuple):
         return self.state / "trash"
 
     @property
+    def scratch(self) -> Path:
+        """Work files of requests; what is there when a daemon starts is nobody's any more."""
+        return self.run / "scratch"
+
+    @property
     def images(self) -> Path:
         return self.cache / "images"
 

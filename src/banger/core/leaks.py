@@ -105,7 +105,7 @@ def look_around(layout: Layout, *, now_s: float) -> Sighting:
         run_directories=tuple(_names_in(vms)),
         state_directories=tuple(_names_in(layout.vms)),
         trash=(*_names_in(layout.trash), *_names_in(layout.run / "trash")),
-        scratch=tuple(_aged(_names_in(layout.run / "scratch"), now_s)),
+        scratch=tuple(_aged(_names_in(layout.scratch), now_s)),
         drafts=tuple(
             path
             for store in (layout.images, layout.kernels)

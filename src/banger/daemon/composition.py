@@ -24,9 +24,11 @@ from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
+from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
@@ -38,7 +40,6 @@ from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
-from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
@@ -104,6 +105,8 @@ class Operations:
     change: ChangeVm
     delete: DeleteVm
     copy: CopyFiles
+    import_workspace: ImportWorkspace
+    export: ExportWorkspace
 
     def all(self) -> tuple[Operation, ...]:
         """Every kind that a dead daemon may have left open."""
@@ -117,6 +120,8 @@ class Operations:
             self.change,
             self.delete,
             self.copy,
+            self.import_workspace,
+            self.export,
         )
 
 
@@ -153,6 +158,8 @@ def compose_operations(layout: Layout, parts: Collaborators, database: Database,
         change=ChangeVm(layout=layout, host=parts.host, journal=journal, networks=parts.networks, lifetimes=lifetimes),
         delete=DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor),
         copy=CopyFiles(journal=journal, supervisor=supervisor),
+        import_workspace=ImportWorkspace(layout=layout, journal=journal),
+        export=ExportWorkspace(scratch=layout.scratch, journal=journal, supervisor=supervisor),
     )
 
 
@@ -183,7 +190,6 @@ def compose_services(
     notice: str,
 ) -> Services:
     """The use cases that the routes call."""
-    workspaces = Workspaces(layout=layout, database=database, supervisor=supervisor)
     plan = PlanVm(
         host=parts.host,
         defaults=parts.defaults,
@@ -201,7 +207,7 @@ def compose_services(
         create=operations.create,
         start=operations.start,
         delete=operations.delete,
-        workspaces=workspaces,
+        import_workspace=operations.import_workspace,
         lifetimes=operations.lifetimes,
         clock=parts.clock,
         ids=parts.ids,
@@ -228,7 +234,7 @@ def compose_services(
         follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
-        workspaces=workspaces,
+        export=operations.export,
         catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(

@@ -1,14 +1,16 @@
 """Places where a test can make the daemon die, fail or hang.
 
 `BANGER_FAILPOINTS` holds `NAME=ACTION` pairs separated by commas; actions are `kill` (SIGKILL ourselves), `error`,
-`enospc`, `eio` and `hang`. Every journalled step has four points: `KIND.STEP.before_intent`, `.after_intent`,
-`.after_act` and `.after_done`. Without the variable nothing happens.
+`enospc`, `eio`, `hang` and `stall` (say in the log that it was reached, and go on a second later). Every journalled
+step has four points: `KIND.STEP.before_intent`, `.after_intent`, `.after_act` and `.after_done`. Without the variable
+nothing happens.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 from collections.abc import Mapping
@@ -16,8 +18,11 @@ from typing import Final
 
 from banger.core.errors import Failed, Invalid
 
+log = logging.getLogger(__name__)
+
 POINTS: Final = ("before_intent", "after_intent", "after_act", "after_done")
-ACTIONS: Final = ("kill", "error", "enospc", "eio", "hang")
+ACTIONS: Final = ("kill", "error", "enospc", "eio", "hang", "stall")
+STALL_S: Final = 1.0
 
 
 def parse_failpoints(text: str) -> dict[str, str]:
@@ -48,6 +53,10 @@ class Failpoints:
         if action == "hang":
             await asyncio.Event().wait()
         del self._points[name]
+        if action == "stall":
+            log.info("failpoint %s is reached", name)
+            await asyncio.sleep(STALL_S)
+            return
         if action == "enospc":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if action == "eio":

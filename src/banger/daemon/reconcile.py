@@ -94,7 +94,7 @@ class Reconcile:
             await self._settle(operation)
         records = await self._database.call(list_vms)
         await asyncio.gather(*map(self._restore, records))
-        for trash in (self._layout.trash, self._layout.run / "trash", self._layout.run / "scratch"):
+        for trash in (self._layout.trash, self._layout.run / "trash", self._layout.scratch):
             await asyncio.to_thread(empty_trash, trash)
 
     async def again(self) -> None:

@@ -11,13 +11,13 @@ from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create_machine import CreateMachine
+from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.system import System
-from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.supervisor import Supervisor
 from banger.store.connection import Database
 from banger.store.records import VmRecord, list_vms, resolve_vm
@@ -38,7 +38,7 @@ class Services:
     follow_console: FollowConsole
     forward: ForwardPorts
     copy: CopyFiles
-    workspaces: Workspaces
+    export: ExportWorkspace
     catalogue: Catalogue
     system: System
     doctor: Callable[[], Awaitable[DoctorResult]]

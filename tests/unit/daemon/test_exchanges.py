@@ -16,7 +16,7 @@ from banger.api.messages import API_VERSION, VERSION_HEADER
 from banger.core.clock import RandomIds
 from banger.daemon.context import Request
 from banger.daemon.exchanges import PlainExchange, Requests
-from banger.daemon.operations.workspaces import LISTED_FILES, view_patch
+from banger.daemon.operations.exporting import LISTED_FILES, view_patch
 from banger.daemon.streams import StreamExchange
 from banger.workspace.export import ExportedPatch
 from banger.workspace.verdict import judge_patch

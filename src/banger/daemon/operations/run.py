@@ -21,11 +21,12 @@ from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.naming import find_free_name
+from banger.daemon.operations.packing import Packing
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.start import StartVm
-from banger.daemon.operations.workspaces import Packing, Workspaces
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
@@ -58,7 +59,7 @@ class RunVm:
         create: CreateVm,
         start: StartVm,
         delete: DeleteVm,
-        workspaces: Workspaces,
+        import_workspace: ImportWorkspace,
         lifetimes: Lifetimes,
         clock: Clock,
         ids: Ids,
@@ -70,7 +71,7 @@ class RunVm:
         self._create = create
         self._start = start
         self._delete = delete
-        self._workspaces = workspaces
+        self._import_workspace = import_workspace
         self._lifetimes = lifetimes
         self._clock = clock
         self._ids = ids
@@ -133,12 +134,12 @@ class RunVm:
         self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait
     ) -> VmRecord:
         """Boot, with the repository being packed meanwhile, and put it in. The caller holds the VM's lock."""
-        async with Packing(self._workspaces, repository) as packing:
+        async with Packing(self._layout.scratch, repository) as packing:
             record = await self._start(request, record, wait=wait)
             if repository is None:
                 return record
             channel = self._supervisor.channel(record.id, record.name)
-            workspace = await self._workspaces.put(request, record, channel, await packing.packed(), repository.top)
+            workspace = await self._import_workspace(request, record, channel, await packing.packed(), repository.top)
             return replace(record, workspaces=(workspace,))
 
     async def _run_command(

@@ -88,7 +88,7 @@ class GuestRoutes:
     async def export(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExportRequest)
         async with self._guest(path["ref"]) as record:
-            return await self._services.workspaces.export(request, record, asked, exchange)
+            return await self._services.export(request, record, asked, exchange)
 
     @asynccontextmanager
     async def _guest(self, ref: str) -> AsyncIterator[VmRecord]:

@@ -1,0 +1,166 @@
+"""The edits in a guest as a patch."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from banger.api.messages import ExportRequest, ExportResult
+from banger.core.errors import Invalid, NotFound
+from banger.core.files import make_private_directory
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.operations.commands import GUEST_PATH
+from banger.daemon.streams import StreamExchange
+from banger.daemon.supervisor import Supervisor
+from banger.guest.channel import Channel
+from banger.guest.process import ExecRequest, GuestProcess
+from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord
+from banger.workspace.export import Ended, ExportedPatch, export_patch
+
+COPY_CHUNK_BYTES: Final = 1 << 18
+STDERR_LIMIT_BYTES: Final = 4096
+LISTED_FILES: Final = 50  # of a patch, by name, in the one frame that ends an export
+LISTED_PATH_LIMIT: Final = 1000
+
+Act = Callable[[], Awaitable[None]]
+
+
+class ExportWorkspace:
+    """The operation `export`. Rolls back; there is nothing of it but a spooled patch below `scratch`."""
+
+    kind: Final = "export"
+
+    def __init__(self, *, scratch: Path, journal: Journal, supervisor: Supervisor) -> None:
+        self._scratch = scratch
+        self._journal = journal
+        self._supervisor = supervisor
+
+    async def __call__(
+        self, request: Request, record: VmRecord, asked: ExportRequest, exchange: StreamExchange
+    ) -> ExportResult:
+        """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
+        workspace = _find_workspace(record, asked["guest_path"])
+        channel = self._supervisor.channel(record.id, record.name)
+        operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
+        directory = self._scratch / operation_id
+        patch: ExportedPatch | None = None
+
+        async def collect() -> None:
+            nonlocal patch
+            request.report({"event": "stage", "stage": "export", "text": "collecting the changes", "state": "begin"})
+            make_private_directory(directory)
+            patch = await export_patch(
+                _Guest(channel),
+                guest_path=workspace.guest_path,
+                base=asked["base_commit"] or workspace.base,
+                spool=directory / "patch",
+            )
+            request.report({"event": "stage", "stage": "export", "text": "the patch was judged", "state": "end"})
+
+        async def send() -> None:
+            assert patch is not None
+            with patch.path.open("rb") as file:
+                while data := await asyncio.to_thread(file.read, COPY_CHUNK_BYTES):
+                    await exchange.send_output(data)
+
+        await self._journal.roll_back_on_failure(
+            kind=self.kind,
+            operation_id=operation_id,
+            vm_id=record.id,
+            begin=lambda _connection: None,
+            steps=self.steps(directory, collect, send),
+            finish=lambda _connection: None,
+            undone=lambda _connection: None,
+        )
+        assert patch is not None
+        return view_patch(patch)
+
+    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:  # noqa: ARG002 - the contract's
+        """Remove what a dead daemon had spooled."""
+        await self._journal.undo(
+            operation.id,
+            self.steps(self._scratch / operation.id, nothing, nothing),
+            lambda _connection: None,
+            reason="the daemon died",
+        )
+
+    def steps(self, directory: Path, collect: Act, send: Act) -> Sequence[Step]:
+        """The steps; their undo needs the directory alone."""
+
+        async def remove() -> None:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+        return (Step("collect", collect, remove), Step("send", send, nothing), Step("tidy", remove, nothing))
+
+
+@dataclass(slots=True)
+class _Program:
+    """A program in the guest, for an export."""
+
+    process: GuestProcess
+    stderr: bytearray = field(default_factory=bytearray)
+
+    async def output(self) -> AsyncIterator[bytes]:
+        while (chunk := await self.process.read()) is not None:
+            if chunk.channel == 0:
+                yield chunk.data
+            elif len(self.stderr) < STDERR_LIMIT_BYTES:
+                self.stderr += chunk.data
+
+    async def ended(self) -> Ended:
+        async for _ in self.output():
+            pass
+        status = await self.process.wait()
+        return Ended(128 + (status.signal or 0) if status.code is None else status.code, bytes(self.stderr))
+
+
+class _Guest:
+    """Runs the programs of an export over a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    @asynccontextmanager
+    async def program(
+        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str]
+    ) -> AsyncIterator[_Program]:
+        request = ExecRequest(
+            argv=argv, environment={"PATH": GUEST_PATH, "HOME": "/root", **environment}, cwd=cwd, user=None
+        )
+        async with self._channel.exec(request) as process:
+            yield _Program(process)
+
+
+def _find_workspace(record: VmRecord, guest_path: str | None) -> WorkspaceRecord:
+    for workspace in record.workspaces:
+        if guest_path in (None, workspace.guest_path):
+            return workspace
+    if guest_path is not None:
+        raise NotFound(
+            f"{record.name} has no workspace at {printable(guest_path, limit=200)}",
+            hint=f"`banger vm show {record.name}` lists its workspaces",
+        )
+    raise Invalid(f"{record.name} has no workspace", hint="make the VM with `banger vm run` inside a git repository")
+
+
+def view_patch(patch: ExportedPatch) -> ExportResult:
+    """A patch as clients see it: a bounded answer, whatever the guest did."""
+    files = patch.verdict.files
+    return {
+        "files": [
+            {"path": printable(file.path, limit=LISTED_PATH_LIMIT), "change": file.change, "binary": file.binary}
+            for file in files[:LISTED_FILES]
+        ],
+        "file_count": len(files),
+        "additions": patch.verdict.additions,
+        "deletions": patch.verdict.deletions,
+        "size_bytes": patch.size_bytes,
+        "base_commit": patch.base,
+    }

@@ -1,0 +1,81 @@
+"""The crash sweep over workspaces on their way in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.component.fake_world import FakeWorld
+from tests.component.test_crashes import LAYOUT, RECORD
+from tests.world import commit_all, git
+
+from banger.daemon.failpoints import POINTS
+from banger.daemon.journal import nothing
+from banger.daemon.operations.exporting import ExportWorkspace
+from banger.daemon.operations.importing import ImportWorkspace
+
+NOBODY = cast("Any", None)
+ACTIONS = ("kill", "enospc", "eio")
+RUN = ("vm", "run", "-d", "--name", "box", ".")
+
+
+def points() -> list[str]:
+    copying_in = ImportWorkspace(layout=LAYOUT, journal=NOBODY).steps(RECORD, RECORD, nothing)
+    copying_out = ExportWorkspace(scratch=LAYOUT.scratch, journal=NOBODY, supervisor=NOBODY).steps(
+        LAYOUT.scratch / "x", nothing, nothing
+    )
+    return [
+        f"{kind}.{step.name}.{point}"
+        for kind, steps in (("import", copying_in), ("export", copying_out))
+        for step in steps
+        for point in POINTS
+    ]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> FakeWorld:
+    """Guests that have a /root of their own on this host, and a repository."""
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    world.keep_guests_apart()
+    repository = world.root / "repo"
+    repository.mkdir()
+    git(repository, "init", "-q")
+    (repository / "file").write_text("one\n")
+    commit_all(repository)
+    return world
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("point", points())
+def test_a_workspace_arrives_or_leaves_whole_or_not_at_all(world: FakeWorld, point: str, action: str) -> None:
+    repository = world.root / "repo"
+    coming = point.startswith("import.")
+    if coming:
+        world.start_daemon(failpoints=f"{point}={action}")
+        failed = world.banger(*RUN, cwd=repository)
+    else:
+        world.start_daemon()
+        world.succeed(*RUN, cwd=repository)
+        world.succeed("vm", "exec", "box", "--", "sh", "-c", "echo two >>file; echo new >other")
+        world.kill_daemon()
+        world.start_daemon(failpoints=f"{point}={action}")
+        failed = world.banger("vm", "workspace", "export", "box", "--output", str(world.root / "patch"))
+    assert failed.returncode != 0
+    assert b"Traceback" not in failed.stderr
+    assert not (world.root / "patch").exists()
+    if action == "kill":
+        world.wait_for_death()
+        world.start_daemon()
+    if coming:
+        assert world.vms() == []
+        world.check_nothing_left()
+        world.succeed(*RUN, cwd=repository)
+        assert world.succeed("vm", "exec", "box", "--", "cat", "file") == b"one\n"
+    else:
+        assert not any(world.run_directory.joinpath("scratch").glob("*"))
+        patch = world.succeed("vm", "workspace", "export", "box")
+        assert b"+two" in patch
+        assert b"+new" in patch
+    world.clear()
