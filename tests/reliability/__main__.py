@@ -21,8 +21,10 @@ class Proof:
 
 
 PROVEN = {
-    "sweep": Proof("sweep"),
-    "sweep-vm": Proof("sweep", "prove_vm"),
+    "sweep": Proof("suites", "prove_sweep"),
+    "sweep-vm": Proof("suites", "prove_sweep_vm"),
+    "faults": Proof("suites", "prove_faults"),
+    "databases": Proof("suites", "prove_databases"),
     "soak": Proof("soak"),
     "cycles": Proof("cycles"),
     "cycles-vm": Proof("cycles", "prove_vm", 100),

@@ -25,7 +25,7 @@ def list_seconds(world: LooseWorld) -> float:
     times = []
     for _ in range(LIST_TURNS):
         began_s = time.perf_counter()
-        subprocess.run([*world.command, "vm", "list"], env=world.environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*world.command, "vm", "list"], env=world.environment, check=True, capture_output=True)
         times.append(time.perf_counter() - began_s)
     return statistics.median(times)
 

@@ -25,6 +25,8 @@ from banger.core.sockets import connect_unix
 
 CLIENTS: Final = 8
 COUNT: Final = 2000
+PROGRESS_BYTES: Final = 12_000  # about sixty lines, which are thirty requests
+PROGRESS_DEADLINE_S: Final = 10.0  # nobody gets on when all wait for a VM that is hard to stop
 RESTART_DEADLINE_S: Final = 120.0
 
 
@@ -46,7 +48,7 @@ class Soak:
         self._await(self.world.daemon_pid, "nobody starts the daemon")
         if self._random.random() < 0.75:
             self._await(self._answers, "the daemon does not answer")
-            time.sleep(self._random.uniform(0, 1.0))
+            self._let_them_work(self._random.randint(0, PROGRESS_BYTES))
         else:
             time.sleep(self._random.uniform(0, 0.6))  # while it starts and puts the world in order
         if self._random.random() < 0.25:
@@ -57,6 +59,16 @@ class Soak:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.kills["daemon"] += 1
+
+    def _let_them_work(self, wanted: int) -> None:
+        """Until the diaries have grown by so many bytes, however slow this machine is, and a moment more."""
+        begun, end_s = self._written(), time.monotonic() + PROGRESS_DEADLINE_S
+        while self._written() - begun < wanted and time.monotonic() < end_s:
+            time.sleep(0.005)
+        time.sleep(self._random.uniform(0, 0.1))
+
+    def _written(self) -> int:
+        return sum(path.stat().st_size for path in self.directory.glob("client-?"))
 
     def _await(self, condition: Callable[[], object], what: str) -> None:
         end_s = time.monotonic() + RESTART_DEADLINE_S

@@ -45,7 +45,7 @@ class Diverged(AssertionError):
 
 @dataclass
 class Slot:
-    """A place for one VM, under one of two names. `runs_since_s`: when the start was sent that made it run."""
+    """A place for one VM, under one of two names. `runs_since_s`: it was not killed from outside before that."""
 
     prefix: str
     world: World = field(default_factory=dict)
@@ -75,7 +75,9 @@ class Client:
         """Until told to stop."""
         for slot in self._slots:
             if slot.sent is not None:
-                self._settle(slot, possible_without_answer(slot.world, slot.sent), after_kill=True)
+                worlds = possible_without_answer(slot.world, slot.sent)
+                worlds += possible_without_answer(_fallen(slot.world), slot.sent) if self._was_hit(slot) else []
+                self._settle(slot, worlds, after_kill=True)
         while not self._stop.exists():
             if self._random.random() < 0.15:
                 self._compare()
@@ -93,9 +95,17 @@ class Client:
                     slot.runs_since_s = line["runs_since_s"]
                     slot.sent = Request(**line["sent"]) if line["sent"] is not None else None
 
-    def _write(self, slot: Slot, **more: object) -> None:
+    def _know(self, slot: Slot, world: World, **more: object) -> None:
+        """Nothing is under way, and this is so. What was killed before matters no more for a VM that does not run."""
+        slot.world, slot.sent = world, None
+        if not any(vm.state != "stopped" for vm in world.values()):
+            slot.runs_since_s = time.monotonic()
+        self._write(slot, **more)
+
+    def _write(self, slot: Slot, **more: object) -> float:
+        now_s = time.monotonic()
         line = {
-            "at_s": time.monotonic(),
+            "at_s": now_s,
             "slot": slot.prefix,
             "world": {name: asdict(vm) for name, vm in slot.world.items()},
             "runs_since_s": slot.runs_since_s,
@@ -103,6 +113,7 @@ class Client:
             **more,
         }
         self._diary.write(json.dumps(line) + "\n")
+        return now_s
 
     def _choose(self, slot: Slot) -> Request:
         name = slot.name
@@ -114,8 +125,8 @@ class Client:
 
     def _ask(self, slot: Slot, request: Request) -> None:
         expected, after = answer(slot.world, request)
-        slot.sent, sent_s = request, time.monotonic()
-        self._write(slot)
+        slot.sent = request
+        sent_s = self._write(slot)
         try:
             perform(self._api, request)
         except BangerError as error:
@@ -123,17 +134,16 @@ class Client:
         else:
             got, said = OK, ""
         if got == expected:
-            if (not _runs(slot.world) and _runs(after)) or request.verb == "restart":
+            if request.verb == "restart":
                 slot.runs_since_s = sent_s
-            slot.world, slot.sent = after, None
-            self._write(slot, answer=got)
+            self._know(slot, after, answer=got)
             return
         worlds = possible_without_answer(slot.world, request)
         lost = got == Unavailable.kind and ("connection to the daemon was lost" in said or "no daemon" in said)
         if not lost and not self._was_hit(slot):
             raise Diverged(f"{request} was answered {got} ({said}), not {expected}; {slot}")
-        if not _runs(slot.world):
-            slot.runs_since_s = sent_s
+        if self._was_hit(slot):
+            worlds += possible_without_answer(_fallen(slot.world), request)
         self._settle(slot, worlds, answer="unanswered" if lost else "vmm killed")
 
     def _was_hit(self, slot: Slot) -> bool:
@@ -153,8 +163,7 @@ class Client:
             seen = again
         if seen not in worlds and not (self._was_hit(slot) and any(seen == _fallen(world) for world in worlds)):
             raise Diverged(f"{slot.sent} without an answer ({answer}) left {seen}, not one of {worlds}; {slot}")
-        slot.world, slot.sent = seen, None
-        self._write(slot, answer=answer)
+        self._know(slot, seen, answer=answer)
 
     def _compare(self) -> None:
         """What is listed must be what is known."""
@@ -164,8 +173,7 @@ class Client:
                 continue
             if not (self._was_hit(slot) and seen == _fallen(slot.world)):
                 raise Diverged(f"{seen} is listed, not {slot.world}; {slot}")
-            slot.world = seen
-            self._write(slot)
+            self._know(slot, seen)
 
     def _look(self, slot: Slot) -> World:
         """The slot's VM as it is listed, when nothing is under way any more."""
@@ -198,10 +206,6 @@ def perform(api: Api, request: Request) -> None:
         api.act("kill", request.name, signal="KILL")
     else:
         api.act(request.verb, request.name)
-
-
-def _runs(world: World) -> bool:
-    return any(vm.state != "stopped" for vm in world.values())
 
 
 def _fallen(world: World) -> World:
