@@ -71,6 +71,15 @@ def test_a_device_is_written_into(world: World) -> None:
     assert stat.S_ISCHR(node.stat().st_mode)
 
 
+def test_a_command_whose_output_finds_no_room(world: World, daemon: FakeDaemon) -> None:
+    daemon.streams("/v1/vms/box/exec", lambda exchange: exchange.frame(framing.OUTPUT, b"x"))
+    with open("/dev/full", "wb") as full:
+        process = world.start("vm", "exec", "box", "x", stdout=full.fileno())
+    assert process.wait(DEADLINE_S) == 1
+    assert process.stderr is not None
+    assert process.stderr.read() == b"banger: standard output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize("name", [".", "no/such/dir/fix.patch", "file/fix.patch", "new/", ""])
 def test_refused_before_anything_is_collected(world: World, exporting: FakeDaemon, name: str) -> None:
     (world.cwd / "file").touch()

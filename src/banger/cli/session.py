@@ -5,6 +5,7 @@ Nothing in it blocks: a reader of our output that has stopped reading stops the 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -21,11 +22,14 @@ from banger.api.duplex import Duplex
 from banger.cli import exits
 from banger.cli.signals import FORWARDED, SignalPolicy, SignalWatch
 from banger.cli.terminal import RawTerminal, terminal_size
+from banger.core.errors import Failed
 
 _READ_BYTES: Final = 65536
 # A pipe that polls as writable takes so much without blocking (pipe(7), PIPE_BUF); a file takes anything.
 _PIPE_BYTES: Final = 4096
 _CREDIT: Final = struct.Struct(">I")
+_NOBODY_READS: Final = (errno.EPIPE, errno.EIO)  # a pipe's reader has left; a terminal is gone
+_NAMES: Final = {1: "standard output", 2: "standard error"}
 _STREAMS: Final = {framing.OUTPUT: 1, framing.ERROR_OUTPUT: 2}
 
 
@@ -128,6 +132,8 @@ class Session:
         except BlockingIOError:
             return
         except OSError as error:
+            if error.errno not in _NOBODY_READS:
+                raise Failed(f"{_NAMES[self._target]} cannot be written: {error.strerror}") from error
             raise exits.Hangup(exits.BROKEN_PIPE) from error
         self._pending = self._pending[written:]
 

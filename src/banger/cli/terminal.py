@@ -44,10 +44,14 @@ class RawTerminal:
         self.leave()
 
     def enter(self) -> None:
-        """Go raw; again after we were stopped and somebody else used the terminal."""
-        if self._before is None:
-            self._before = termios.tcgetattr(self._descriptor)
-        tty.setraw(self._descriptor, termios.TCSADRAIN)
+        """Go raw; again after we were stopped and somebody else used the terminal.
+
+        A terminal that is gone stays as it is: the end of its input, and a signal, tell of that.
+        """
+        with suppress(termios.error):
+            if self._before is None:
+                self._before = termios.tcgetattr(self._descriptor)
+            tty.setraw(self._descriptor, termios.TCSADRAIN)
 
     def leave(self) -> None:
         """Put back what was."""
