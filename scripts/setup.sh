@@ -10,15 +10,14 @@ unset PYTHONDONTWRITEBYTECODE  # banger starts quickly from bytecode
 readonly PURPOSE=${1:-run}
 readonly VENV=.venv
 
-case "$(uname -m)" in
-  x86_64) qemu=qemu-system-x86 ;;
-  aarch64) qemu=qemu-system-arm ;;
-  *) echo "setup: banger runs on x86_64 and aarch64, this is $(uname -m)" >&2; exit 1 ;;
-esac
+if [ "$(uname -m)" != x86_64 ]; then
+  echo "setup: banger runs VMs on x86_64 computers for now, and this one is $(uname -m)" >&2
+  exit 1
+fi
 
 # name of the package : a file or program that shows it is there (used where there is no dpkg)
 packages=(
-  "$qemu:qemu-system-$(uname -m)"
+  qemu-system-x86:qemu-system-x86_64
   passt:passt
   mmdebstrap:mmdebstrap
   uidmap:newuidmap

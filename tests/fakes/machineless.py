@@ -180,6 +180,9 @@ class FakeChoice:
 
 
 class FakeChooser:
+    def check(self) -> None:
+        return
+
     async def choose(self, kernel: Kernel) -> FakeChoice:
         return FakeChoice(FakeHypervisor())
 

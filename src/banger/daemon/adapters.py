@@ -22,7 +22,7 @@ from banger.disk.rootfs import ArchiveTree
 from banger.disk.space import check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
-from banger.hypervisor.choosing import QemuChoosing
+from banger.hypervisor.choosing import QemuChoosing, check_host
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.image.distribution import BUILD_BYTES, make_debian_image
@@ -144,6 +144,9 @@ class QemuChooser:
         self._boot_files = boot_files
         self._tsc_khz: int | None = None
         self._measuring = asyncio.Lock()
+
+    def check(self) -> None:
+        check_host(platform.machine())
 
     async def choose(self, kernel: Kernel) -> HostChoice:
         base = await self._boot_files.ensure_base(kernel)

@@ -47,6 +47,9 @@ class Kernels(Protocol):
 class Chooser(Protocol):
     """Picks the VMM by really running a guest."""
 
+    def check(self) -> None:
+        """Raise `Unsupported` or `Unavailable` where no VMM can work, before anything is fetched for one."""
+
     async def choose(self, kernel: Kernel) -> Chosen:
         """Raises `Unavailable` when no VMM works here."""
 

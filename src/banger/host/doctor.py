@@ -16,7 +16,7 @@ from banger.host.facts import Facts, Program
 PYTHON: Final = (3, 11)
 QEMU: Final = (7, 2)
 GIT: Final = (2, 39)
-ARCHITECTURES: Final = ("x86_64", "aarch64")
+ARCHITECTURES: Final = ("x86_64",)
 FREE_FAIL_BYTES: Final = 2 * GIB
 FREE_WARN_BYTES: Final = 10 * GIB
 _SUBUIDS: Final = 65536
@@ -57,7 +57,7 @@ def judge(facts: Facts) -> tuple[CheckResult, ...]:
         _judge_python(facts),
         _judge_architecture(facts),
         _judge_agent(facts),
-        _judge_version("qemu", "QEMU", facts.programs.get("qemu"), QEMU, _qemu_package(facts)),
+        _judge_version("qemu", "QEMU", facts.programs.get("qemu"), QEMU, "qemu-system-x86"),
         _judge_kvm(facts),
         _judge_version("git", "git", facts.programs.get("git"), GIT, "git"),
         _judge_programs(facts, "ssh", "OpenSSH client", ("ssh", "ssh-keygen"), "openssh-client"),
@@ -103,10 +103,6 @@ def _install(*packages: str) -> str:
     return "apt-get install " + " ".join(packages)
 
 
-def _qemu_package(facts: Facts) -> str:
-    return "qemu-system-arm" if facts.architecture == "aarch64" else "qemu-system-x86"
-
-
 def _dotted(version: Sequence[int]) -> str:
     return ".".join(map(str, version))
 
@@ -129,7 +125,7 @@ def _judge_architecture(facts: Facts) -> CheckResult:
         title="processor",
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=printable(facts.architecture, limit=40),
-        mend="" if good else "use an x86_64 or aarch64 computer",
+        mend="" if good else "use an x86_64 computer: others are not supported yet",
     )
 
 

@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from banger.core.errors import Unsupported
 from banger.core.files import make_private_directory, write_durably
 from banger.core.locks import exclusive_lock
 from banger.core.processes import read_boot_id, run
+from banger.core.untrusted import printable
 from banger.hypervisor.contract import Hypervisor
 from banger.hypervisor.probe import ProbeResult, check_program, find_kvm_obstacle, probe
 from banger.hypervisor.qemu.machine import Qemu
@@ -28,6 +30,16 @@ class Choice:
     hypervisor: Hypervisor
     accelerator: str
     notice: str
+
+
+def check_host(architecture: str) -> None:
+    """Raise `Unsupported` for a processor that we have no VMM for, `Unavailable` when QEMU is not installed."""
+    if architecture != "x86_64":
+        raise Unsupported(
+            f"banger runs VMs on x86_64 computers for now, and this one is {printable(architecture, limit=40)}",
+            hint="use another computer",
+        )
+    check_program(shutil.which(PROGRAM))
 
 
 class QemuChoosing:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from banger.core.errors import Unsupported
 from banger.core.locks import exclusive_lock
-from banger.hypervisor.choosing import QemuChoosing, read_memory, write_memory
+from banger.hypervisor.choosing import QemuChoosing, check_host, read_memory, write_memory
 from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, probe
 
 NOTHING = Path("/dev/null")
@@ -69,6 +70,13 @@ async def test_waiting_for_another_daemons_probe_can_be_given_up(tmp_path: Path)
     await asyncio.sleep(0.1)
     async with exclusive_lock(lock, deadline_s=1):
         pass
+
+
+@pytest.mark.parametrize("architecture", ["aarch64", "riscv64", ""])
+def test_a_computer_that_no_vmm_is_for(architecture: str) -> None:
+    with pytest.raises(Unsupported, match="x86_64"):
+        check_host(architecture)
+    check_host("x86_64")
 
 
 def test_obstacles(tmp_path: Path) -> None:

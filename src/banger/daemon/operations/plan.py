@@ -42,6 +42,7 @@ class PlanVm:
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
         check_sizes_here(self._host, vcpu=vcpu, memory_mib=memory_mib)
+        self._chooser.check()
         self._space.check()
         if nat:
             self._networks.check()
