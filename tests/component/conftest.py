@@ -9,6 +9,14 @@ import pytest
 from tests.component.fake_world import FakeWorld
 
 
+@pytest.fixture(autouse=True)
+def leave_nothing_running() -> Iterator[None]:
+    """A test that fails shall not burden the next ones with its daemon and guests."""
+    yield
+    while FakeWorld.started:
+        FakeWorld.started.pop().end_what_is_left()
+
+
 @pytest.fixture
 def fake_world(tmp_path: Path) -> Iterator[FakeWorld]:
     world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from tests.world import REPOSITORY, World, timed_start
@@ -15,6 +17,7 @@ from tests.world import REPOSITORY, World, timed_start
 class FakeWorld(World):
     """Starts and kills its daemon itself."""
 
+    started: ClassVar[list[FakeWorld]] = []
     daemon: subprocess.Popen[bytes] | None = None
     vmm = ""
 
@@ -40,6 +43,8 @@ class FakeWorld(World):
             "BANGER_READY_FD": str(write),
             "PYTHONPATH": str(REPOSITORY),
         }
+        if self not in self.started:
+            self.started.append(self)
         self.daemon = subprocess.Popen(
             [sys.executable, "-m", "tests.fakes.machineless"],
             env=environment,
@@ -79,6 +84,14 @@ class FakeWorld(World):
         """The daemon was to kill itself."""
         assert self.daemon is not None
         assert self.daemon.wait(30) == -signal.SIGKILL, self.log_tail()
+
+    def end_what_is_left(self) -> None:
+        """What a test that failed left running."""
+        for pid, _ in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self.daemon is not None:
+            self.daemon.wait()
 
     def clear(self) -> None:
         """Delete what there is, prove that nothing is left, end the daemon."""
