@@ -161,11 +161,11 @@ class FakeHypervisor:
             spec.console.write_text("Linux begins\nKernel panic - \x1b[31mno root\n")
         identity = read_identity(process.pid)
         assert identity is not None
-        return FakeMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid))
+        return FakeMachine(spec=spec, identity=identity, pidfd=os.pidfd_open(process.pid), process=process)
 
     async def adopt(self, spec: MachineSpec, identity: ProcessIdentity) -> RunningMachine | None:
         pidfd = open_pidfd(identity)
-        return FakeMachine(spec=spec, identity=identity, pidfd=pidfd) if pidfd is not None else None
+        return FakeMachine(spec=spec, identity=identity, pidfd=pidfd, process=None) if pidfd is not None else None
 
 
 @dataclass(frozen=True)

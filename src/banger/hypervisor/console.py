@@ -16,6 +16,7 @@ from typing import Final
 from banger.core.sockets import connect_unix
 
 LIMIT_BYTES: Final = 1 << 20
+TAIL_BYTES: Final = 16384
 LAST_WORDS_DEADLINE_S: Final = 2.0
 
 
@@ -136,10 +137,14 @@ def older_half(path: Path) -> Path:
 
 
 class ConsoleDrain(asyncio.Protocol):
-    """Takes what the VMM sends on its console socket into the ring, as long as the daemon lives."""
+    """Takes what the VMM sends on its console socket into the ring, as long as the daemon lives.
+
+    `tail` is the end of that, without what an earlier VMM left in the ring.
+    """
 
     def __init__(self, ring: ConsoleRing) -> None:
         self._ring = ring
+        self.tail = b""
         self._transport: asyncio.BaseTransport | None = None
         self._disconnected = asyncio.Event()
 
@@ -157,6 +162,7 @@ class ConsoleDrain(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._ring.append(data)
+        self.tail = (self.tail + data)[-TAIL_BYTES:]
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._disconnected.set()

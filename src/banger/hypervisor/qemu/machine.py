@@ -15,19 +15,29 @@ from banger.core.sockets import listen_unix
 from banger.core.untrusted import printable
 from banger.hypervisor.console import ConsoleDrain
 from banger.hypervisor.contract import MachineEnd, MachineSpec, RunningMachine
+from banger.hypervisor.qemu.ending import explain_end
 from banger.hypervisor.qemu.monitor import execute
 from banger.hypervisor.qemu.plan import Accelerator, Inherited, plan_arguments
 from banger.hypervisor.vmm_log import LogDrain, clear_log, open_for_vmm
 
+STATUS_DEADLINE_S: Final = 2.0  # asyncio hears of a child's end after the pidfd does
 KILL_DEADLINE_S: Final = 10.0
 _LOG_TAIL_BYTES: Final = 2048
 
 
 class QemuMachine:
-    """A QEMU process, known by its pidfd."""
+    """A QEMU process, known by its pidfd. `process` is the same as our child; None when it is another daemon's."""
 
-    def __init__(self, *, spec: MachineSpec, identity: ProcessIdentity, pidfd: int) -> None:
+    def __init__(
+        self,
+        *,
+        spec: MachineSpec,
+        identity: ProcessIdentity,
+        pidfd: int,
+        process: asyncio.subprocess.Process | None,
+    ) -> None:
         self.identity = identity
+        self._process = process
         self._spec = spec
         self._pidfd = pidfd
         self._ended = asyncio.Event()
@@ -45,12 +55,18 @@ class QemuMachine:
 
     async def wait(self) -> MachineEnd:
         await self._ended.wait()
+        console = b""
+        if self._drain is not None:
+            drain = self._drain
+            await drain.last_words()
+            console = drain.tail
+        status = None
+        if self._process is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_DEADLINE_S):
+                    status = await self._process.wait()
         said = read_log_tail(self._spec.log)
-        if self._killed:
-            return MachineEnd("it was ended", failed=False)
-        if said:
-            return MachineEnd(f"QEMU ended: {said}", failed=True)
-        return MachineEnd("the guest switched itself off", failed=False)
+        return explain_end(killed=self._killed, status=status, said=said, console=console)
 
     async def kill(self) -> None:
         if self._ended.is_set():
@@ -145,7 +161,7 @@ class Qemu:
             os.close(pidfd)
             LogDrain(spec.log_pipe, spec.log).close()
             raise Failed(f"QEMU ended at once: {read_log_tail(spec.log) or 'it said nothing'}")
-        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
+        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd, process=process)
         try:
             await machine.attach()
         except BaseException:
@@ -157,7 +173,7 @@ class Qemu:
         pidfd = open_pidfd(identity)
         if pidfd is None:
             return None
-        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd)
+        machine = QemuMachine(spec=spec, identity=identity, pidfd=pidfd, process=None)
         await machine.attach()
         return machine
 
