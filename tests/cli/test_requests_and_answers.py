@@ -98,7 +98,7 @@ def test_logs_cannot_control_a_terminal(world: World, daemon: FakeDaemon) -> Non
 def test_several_targets(world: World, daemon: FakeDaemon, verb: str, done: str) -> None:
     outcomes = [
         {"ref": "box", "vm": view_vm(), "error": None},
-        {"ref": "nobody", "vm": None, "error": view_error("not_found", "there is no such VM", hint="look")},
+        {"ref": "nobody", "vm": None, "error": view_error("not_found", "there is no VM nobody", hint="look")},
         {"ref": "stuck", "vm": None, "error": view_error("timed_out", "it does not end")},
         {"ref": "0b5c", "vm": None, "error": None},
     ]
@@ -109,7 +109,7 @@ def test_several_targets(world: World, daemon: FakeDaemon, verb: str, done: str)
     assert ran.stdout.decode() == f"box {done}\n0b5c {done}\n"
     assert ran.stderr.decode() == (
         "working\n"
-        "banger: nobody: there is no such VM (op-0123456789)\n  hint: look\n"
+        "banger: there is no VM nobody (op-0123456789)\n  hint: look\n"
         "banger: stuck: it does not end (op-0123456789)\n"
     )
     assert daemon.requests[0].body == {"refs": ["box", "nobody", "stuck", "0b5c"]}

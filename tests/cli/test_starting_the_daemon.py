@@ -134,9 +134,17 @@ def test_doctor_tells_why_the_daemon_does_not_start(starting: Starting) -> None:
 def test_directories_that_cannot_be_made(starting: Starting, world: World) -> None:
     world.home.write_text("a file is in the way")
     status, _, err = starting.run("well", "vm", "list")
-    assert status != 0
+    assert status == 2
     assert err.startswith("banger: ")
     assert str(world.home) in err
+
+
+def test_a_directory_that_others_may_write_is_refused(starting: Starting, world: World) -> None:
+    world.home.mkdir(exist_ok=True)
+    world.home.chmod(0o777)
+    status, _, err = starting.run("well", "vm", "list")
+    assert (status, "another user may write" in err) == (6, True)
+    assert list(world.home.iterdir()) == []
 
 
 def test_status_and_stop(starting: Starting, world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -73,6 +74,12 @@ async def test_since_a_short_id(trip: Travel, tmp_path: Path) -> None:
 async def test_words_that_name_no_commit_start_nothing(trip: Travel, tmp_path: Path, base: str) -> None:
     with pytest.raises(Invalid):
         await export_patch(Nobody(), guest_path="/", base=base, spool=tmp_path / "patch")
+
+
+async def test_a_workspace_that_is_no_repository_any_more(trip: Travel, tmp_path: Path) -> None:
+    shutil.rmtree(trip.copy / ".git")
+    with pytest.raises(Failed, match="no git repository any more"):
+        await export(trip, tmp_path)
 
 
 @pytest.mark.parametrize("base", ["nowhere", "HEAD~99", "HEAD..main", "HEAD:a.txt", "1" * 40])

@@ -11,6 +11,7 @@ from banger.core.errors import Invalid
 if TYPE_CHECKING:
     from banger.cli.context import Context
 
+_NO_VALUE = ": expected one argument"
 HELP_WORDS = frozenset(("-h", "--help"))
 
 
@@ -108,6 +109,12 @@ class Parser(argparse.ArgumentParser):
         """Called by argparse for what it cannot parse."""
         required = message.removeprefix("the following arguments are required: ")
         text = f"{required} is missing" if required != message else message.removeprefix("argument ")
+        if text.endswith(_NO_VALUE):
+            option = text.removesuffix(_NO_VALUE)
+            raise Invalid(
+                f"{self._words}: {option} needs a value",
+                hint=f"one that begins with a hyphen is written {option.rpartition('/')[2]}=VALUE",
+            )
         raise Invalid(f"{self._words}: {text}", hint=self._help_hint())
 
     def _refuse(self, word: str) -> NoReturn:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import select
 import socket
+import stat
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from banger.api.client import Connection
-from banger.core.errors import BangerError, Failed, TimedOut, Unavailable, Unsupported, error_of_kind
+from banger.core.errors import BangerError, Denied, Invalid, TimedOut, Unavailable, Unsupported, error_of_kind
 from banger.core.layout import Layout
 from banger.core.sockets import connect_unix
 
@@ -44,7 +45,7 @@ class Daemon:
         """Connect, or None when nobody listens."""
         try:
             return connect_unix(self._layout.daemon_socket)
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None
         except OSError as error:
             raise Unavailable(
@@ -115,11 +116,13 @@ class Daemon:
     def _open_lock(self, path: os.PathLike[str]) -> int:
         previous = os.umask(0o077)
         try:
+            if home := self._environment.get("BANGER_HOME"):
+                check_home(home, uid=os.getuid())
             for directory in (self._layout.run, self._layout.state):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Failed(
+            raise Invalid(
                 f"{error.filename}: {error.strerror}",
                 hint="banger needs directories of its own there; BANGER_HOME=/some/dir puts them elsewhere",
             ) from error
@@ -246,3 +249,16 @@ def _import_path(environment: Mapping[str, str]) -> dict[str, str]:
         return {}
     rest = [os.path.abspath(entry) for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return {"PYTHONPATH": os.pathsep.join([root, *(entry for entry in rest if entry != root)])}
+
+
+def check_home(home: str, *, uid: int) -> None:
+    """Raise `Denied` for a BANGER_HOME in which somebody else could put what we then trust."""
+    try:
+        status = os.stat(home)
+    except FileNotFoundError:
+        return
+    if status.st_uid not in (uid, 0) or (status.st_mode & 0o002 and not status.st_mode & stat.S_ISVTX):
+        raise Denied(
+            f"BANGER_HOME is {ascii(home)}, where another user may write",
+            hint="give it a directory of your own that nobody else may write",
+        )

@@ -105,7 +105,8 @@ def act_on_targets(
             error = error_from(dict(outcome["error"]))
             status = status or exits.OF_KIND[error.kind]
             if not options.json:
-                text = render_error(error, context.error_style, subject=called)
+                subject = "" if called in printable(error.summary) else called
+                text = render_error(error, context.error_style, subject=subject)
                 context.tell(text.removesuffix("\n"))
         elif not options.json and not options.quiet:
             vm = outcome["vm"]

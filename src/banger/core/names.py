@@ -31,16 +31,25 @@ def parse_vm_name(text: str) -> str:
 
     Raises `Invalid` with the first thing that is wrong.
     """
+    return _parse_label(text, "VM name")
+
+
+def parse_image_name(text: str) -> str:
+    """The same rule for what the user calls an image."""
+    return _parse_label(text, "image name")
+
+
+def _parse_label(text: str, what: str) -> str:
     hint = "use 1 to 63 lower-case letters, digits and hyphens, for example `my-box`"
     if not text:
-        raise Invalid("a VM name cannot be empty", hint=hint)
+        raise Invalid(f"the {what} cannot be empty", hint=hint)
     if len(text) > NAME_LIMIT:
-        raise Invalid(f"the VM name is {len(text)} characters long; {NAME_LIMIT} are allowed", hint=hint)
+        raise Invalid(f"the {what} is {len(text)} characters long; {NAME_LIMIT} are allowed", hint=hint)
     if text.startswith("-") or text.endswith("-"):
-        raise Invalid(f"the VM name {ascii(text)} cannot start or end with a hyphen", hint=hint)
+        raise Invalid(f"the {what} {ascii(text)} cannot start or end with a hyphen", hint=hint)
     for character in text:
         if character not in _LETTERS_AND_DIGITS and character != "-":
-            raise Invalid(f"the VM name {ascii(text)} cannot contain {ascii(character)}", hint=hint)
+            raise Invalid(f"the {what} {ascii(text)} cannot contain {ascii(character)}", hint=hint)
     return text
 
 

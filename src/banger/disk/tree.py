@@ -17,7 +17,7 @@ NAME_LIMIT: Final = 255
 PATH_LIMIT: Final = 4095
 DEPTH_LIMIT: Final = 256
 NODE_LIMIT: Final = 1_000_000
-HINT: Final = "the archive is damaged, or made to do harm"
+HINT: Final = "give an undamaged tar archive of a root directory, such as `docker export` writes"
 _FOLLOW_LIMIT: Final = 40
 
 

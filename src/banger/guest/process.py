@@ -50,6 +50,8 @@ class ExitStatus:
 def explain_no_start(error: BangerError, program: str | bytes) -> BangerError:
     """The error for a program that did not start, with the `status` that a shell would tell of it where it has one."""
     name = printable(program, limit=80)
+    if isinstance(error, Invalid) and error.data.get("errno") in (errno.ENOENT, errno.ENOTDIR):
+        error.hint = "is the workspace gone? `--cwd /` runs the command elsewhere"
     if isinstance(error, NotFound):
         return NotFound(
             f"the guest has no program {name}, or lacks what that needs to run",

@@ -18,7 +18,6 @@ from banger.core import processes
 from banger.core.errors import BangerError
 
 _VERSION_TIMEOUT_S: Final = 5.0
-_SBIN: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _VERSIONED: Final = {"qemu": ("--version",), "git": ("--version",)}
 
 
@@ -132,7 +131,7 @@ def subordinate_ids(text: str, *, user: str, uid: int) -> int:
 
 
 async def _program(name: str, file: str) -> Program | None:
-    path = shutil.which(file, path=os.pathsep.join((os.environ.get("PATH", ""), *_SBIN)))
+    path = shutil.which(file, path=processes.base_environment()["PATH"])  # as where programs are started
     if path is None:
         return None
     arguments = _VERSIONED.get(name)

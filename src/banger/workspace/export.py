@@ -18,6 +18,7 @@ from banger.workspace.verdict import PatchVerdict, judge_patch
 PATCH_LIMIT_BYTES: Final = 256 << 20
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REVISION_LIMIT: Final = 256
+_NO_REPOSITORY: Final = b"not a git repository"
 _NO_GIT, _NO_BASE, _NO_BASE_TREE, _NO_FILES = 101, 102, 103, 104
 
 # One program, because starting one costs more than what it does. It works on an index of its own, which begins as a
@@ -163,9 +164,14 @@ def _no_git() -> Unsupported:
 
 
 def _explain(ended: Ended, since: str) -> BangerError:
-    said = printable(ended.stderr.strip().splitlines()[-1] if ended.stderr.strip() else b"", limit=300)
+    said = printable(ended.stderr.strip().splitlines()[0] if ended.stderr.strip() else b"", limit=300)
     if ended.status == _NO_GIT:
         return _no_git()
+    if ended.status == _NO_BASE and _NO_REPOSITORY in ended.stderr:
+        return Failed(
+            "the workspace in the guest is no git repository any more",
+            hint="its .git was removed there; `banger vm cp` copies the files out",
+        )
     if ended.status == _NO_BASE:
         return Failed(
             f"the workspace in the guest has no commit {printable(since, limit=100)} to compare the changes with",

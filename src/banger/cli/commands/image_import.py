@@ -16,25 +16,26 @@ from banger.cli.arguments import Parser, add_json
 from banger.cli.commands.image_pull import tell_image
 from banger.cli.targets import add_quiet, follow
 from banger.core.errors import Invalid
-from banger.core.names import parse_vm_name
+from banger.core.names import parse_image_name
 
 if TYPE_CHECKING:
     from banger.cli.context import Context
 
 USAGE = "FILE --name NAME [--json] [-q]"
 DESCRIPTION = """\
-Make an image of a root file system: an uncompressed or compressed tar of a root directory, such as other
-tools export. The image boots unmodified, with its own init or without any. `-` reads standard input."""
+Make an image of a root file system: an uncompressed tar of a root directory, such as other tools export.
+The image boots unmodified, with its own init or without any. `-` reads standard input."""
 EXAMPLES = (
     ("banger image import rootfs.tar --name tiny", ""),
     ("banger image import - --name tiny < rootfs.tar", "from standard input"),
+    ("xz -dc rootfs.tar.xz | banger image import - --name tiny", "a compressed one"),
     ("banger vm run --image tiny --rm --no-workspace -- ls /", "use it"),
 )
 
 
 def declare(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a tar archive, or - for standard input")
-    parser.add_argument("--name", metavar="NAME", required=True, type=parse_vm_name, help="what to call the image")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
     add_json(parser)
     add_quiet(parser)
 
