@@ -89,7 +89,7 @@ def test_json_after_the_dashes_is_the_commands(world: World) -> None:
 
 
 def test_an_argument_that_is_not_text_is_refused(world: World) -> None:
-    done = world.run("vm", "exec", "box", "--", "a\udcff")
+    done = world.run("vm", "exec", "box", "--cwd", "a\udcff", "--", "x")
     assert done.returncode == 2
     assert b"not valid UTF-8" in done.stderr
 

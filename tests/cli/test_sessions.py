@@ -400,6 +400,16 @@ def test_a_connection_to_a_port(world: World, daemon: FakeDaemon) -> None:
     assert daemon.requests[0].body == {"port": 22, "wait_s": 60.0}
 
 
+def test_a_connection_that_is_waited_for(world: World, daemon: FakeDaemon) -> None:
+    def handle(exchange: Exchange) -> None:
+        exchange.frame(framing.EVENT, {"event": "notice", "text": "waiting"})
+        exchange.result(0)
+
+    daemon.streams("/v1/vms/box/connect", handle)
+    done = world.run("internal-connect", "box", "22")
+    assert (done.returncode, done.stderr) == (0, b"banger: waiting\n")
+
+
 def test_a_connection_ends_at_the_first_signal(world: World, daemon: FakeDaemon) -> None:
     def handle(exchange: Exchange) -> None:
         running(exchange)

@@ -20,6 +20,9 @@ def test_run_exec_stop_start_delete(fake_world: FakeWorld) -> None:
     data = os.urandom(1_000_000)
     assert fake_world.succeed("vm", "exec", "box", "--cwd", "/", "--", "cat", stdin=data) == data
     assert fake_world.banger("vm", "exec", "box", "--cwd", "/", "--", "sh", "-c", "exit 3").returncode == 3
+    odd = b"caf\xe9"
+    words = ("-e", os.fsdecode(b"ODD=" + odd), "--", "sh", "-c", 'printf %s "$0$ODD"', os.fsdecode(odd))
+    assert fake_world.succeed("vm", "exec", "box", "--cwd", "/", *words) == 2 * odd
     for program, status in (("no-such-program", 127), ("/etc/passwd", 126), ("/etc", 126)):
         done = fake_world.banger("vm", "exec", "box", "--cwd", "/", "--", program)
         assert (done.returncode, program in done.stderr.decode()) == (status, True), done

@@ -41,6 +41,7 @@ class Parser(argparse.ArgumentParser):
         self.listed: list[argparse.Action] = []
         self._words = " ".join(words)
         self._takes_command = False
+        self._any_bytes: set[str] = set()
         self._command_after: int | None = None
         self._explain: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
         super().__init__(
@@ -68,6 +69,10 @@ class Parser(argparse.ArgumentParser):
         self._takes_command = True
         self._command_after = after
 
+    def take_any_bytes(self, name: str) -> None:
+        """An option whose values are for the guest, which takes bytes that are no UTF-8."""
+        self._any_bytes.add(name)
+
     def own_words(self, words: Sequence[str]) -> tuple[list[str], list[str] | None]:
         """Split into our own words and the guest's command (None when there is none)."""
         if not self._takes_command:
@@ -93,14 +98,12 @@ class Parser(argparse.ArgumentParser):
         own, command = self.own_words(words)
         if command == []:
             raise Invalid("there is no command after `--`", hint=self._help_hint())
-        for word in words:
-            try:
-                word.encode()
-            except UnicodeEncodeError as error:
-                raise Invalid(f"{ascii(word)} is not valid UTF-8", hint="give it another name") from error
         options, rest = self.parse_known_args(own)
         if rest:
             self._refuse(rest[0])
+        for name, value in vars(options).items():
+            if name not in self._any_bytes:
+                _check_text(value)
         if self._takes_command:
             options.command = command
         return options
@@ -131,6 +134,15 @@ class Parser(argparse.ArgumentParser):
 
     def _help_hint(self) -> str:
         return f"`banger {self._words} --help` shows what it takes"
+
+
+def _check_text(value: object) -> None:
+    for word in value if isinstance(value, list) else [value]:
+        if isinstance(word, str):
+            try:
+                word.encode()
+            except UnicodeEncodeError as error:
+                raise Invalid(f"{ascii(word)} is not valid UTF-8", hint="give it another name") from error
 
 
 def add_json(parser: Parser) -> None:

@@ -33,6 +33,7 @@ def declare_environment(parser: Parser) -> None:
         metavar="NAME=VALUE",
         help="set a variable of the command; may be repeated",
     )
+    parser.take_any_bytes("env")
     parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
 
 

@@ -23,7 +23,12 @@ def check_command(argv: Sequence[str] | None, environment: Mapping[str, str]) ->
         if not name or "=" in name or "\0" in name + value:
             raise Invalid(f"{ascii(name)} is not the name of an environment variable", hint="give --env NAME=VALUE")
     variables = [f"{name}={value}" for name, value in environment.items()]
-    total = sum(len(word.encode("utf-8", "surrogateescape")) + _FIELD_BYTES for word in (*words, *variables))
+    try:
+        total = sum(len(word.encode("utf-8", "surrogateescape")) + _FIELD_BYTES for word in (*words, *variables))
+    except UnicodeEncodeError as error:  # a surrogate that stands for no byte
+        raise Invalid(
+            "an argument or a variable of the command is no text", hint="send it as standard input"
+        ) from error
     if total > TOTAL_LIMIT_BYTES or max(len(words), len(variables)) > WORDS_LIMIT:
         raise Invalid(
             f"the command has {total} bytes in {len(words)} words with its environment, "

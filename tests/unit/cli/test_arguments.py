@@ -101,7 +101,8 @@ def test_words_become_options(line: str, expected: dict[str, Any]) -> None:
         ("image import f --name Ä", "cannot contain", "lower-case"),
         ("internal-connect box 0", "is not a TCP port", "65535"),
         ("internal-connect box 65536", "is not a TCP port", "65535"),
-        ("vm exec box -- \udcff", "is not valid UTF-8", "another name"),
+        ("vm exec \udcff -- x", "neither a VM's name nor its id", "vm list"),
+        ("vm exec box --cwd \udcff -- x", "is not valid UTF-8", "another name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(line: str, summary: str, hint: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
 from banger.cli.guest import exchange
 from banger.core.errors import Invalid
+from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
     from banger.api.messages import ConnectRequest
@@ -28,7 +29,12 @@ def declare(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> int:
     request: ConnectRequest = {"port": options.port, "wait_s": _WAIT_S}
     path = vm_path(options.vm, "/connect")
-    status: int = exchange(context, path=path, request=request, stdin=True, program=False)["status"]
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] == "notice":
+            context.tell(f"banger: {printable(event['text'])}")
+
+    status: int = exchange(context, path=path, request=request, stdin=True, program=False, on_event=tell)["status"]
     return status
 
 

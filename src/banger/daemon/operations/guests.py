@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Final
 
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
 from banger.core.errors import Denied
@@ -16,9 +17,12 @@ from banger.daemon.operations.plan import PlanVm
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
+from banger.guest.readiness import SSH_PORT
 from banger.guest.ssh import ensure_known_hosts, plan_ssh_options
 from banger.hypervisor.console import read_console
 from banger.store.records import VmRecord
+
+TELL_AFTER_S: Final = 1.0
 
 
 class Guests:
@@ -45,16 +49,24 @@ class Guests:
 
     async def connect(self, record: VmRecord, asked: ConnectRequest, exchange: StreamExchange) -> ExitResult:
         """Join the client to a TCP port of the guest; a refused connection is tried again for `wait_s` seconds."""
-        deadline_s = time.monotonic() + min(asked["wait_s"], 300.0)
+        began_s = time.monotonic()
+        deadline_s = began_s + min(asked["wait_s"], 300.0)
+        told = False
         async with AsyncExitStack() as opened:
             while True:
                 channel = self._supervisor.channel(record.id, record.name)
                 try:
                     connection = await opened.enter_async_context(channel.connect_tcp(asked["port"]))
                     break
-                except Denied:
+                except Denied as error:
                     if time.monotonic() >= deadline_s:
+                        if asked["port"] == SSH_PORT:
+                            error.hint = f"has the image an ssh server? `banger vm exec {record.name}` needs none"
                         raise
+                    if not told and time.monotonic() - began_s >= TELL_AFTER_S:
+                        told = True
+                        text = f"waiting until port {asked['port']} of {record.name} answers"
+                        await exchange.send_event({"event": "notice", "text": text})
                     await asyncio.sleep(0.25)
             feeding = asyncio.create_task(feed_guest(connection, exchange.input.get))
             try:
