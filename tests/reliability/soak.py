@@ -155,11 +155,13 @@ class Soak:
 
 
 def prove(count: int, seed: int, *, clients: int = CLIENTS) -> Row:
-    """Kill `count` daemons and compare. Raises `AssertionError` with what was lost or left."""
+    """Kill `count` daemons, or fewer if told to end by SIGTERM; compare. Raises `AssertionError` with what was lost."""
+    enough: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: enough.append(number))
     directory = Path(tempfile.mkdtemp(prefix="banger-soak-"))
     soak = Soak(directory / "w", seed, clients)
     try:
-        while soak.kills["daemon"] < count:
+        while soak.kills["daemon"] < count and not enough:
             soak.strike()
             if sys.stderr.isatty():
                 print(f"\r{soak.kills['daemon']} of {count}", end="", file=sys.stderr, flush=True)
@@ -169,6 +171,7 @@ def prove(count: int, seed: int, *, clients: int = CLIENTS) -> Row:
         raise
     finally:
         soak.close()
+        signal.signal(signal.SIGTERM, before)
     answers = soak.tally()
     subprocess.run(["rm", "-rf", "--", str(directory)], check=True)
     total, acknowledged = answers.total(), answers["ok"]
