@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from banger.core.errors import Failed, Invalid, NotFound
 from banger.core.files import make_private_directory, sync_directory, write_durably
@@ -160,6 +160,44 @@ class ContentStore:
                 hint="use up to 63 lower-case letters, digits, dots and hyphens",
             )
         return self._root / "names" / f"{name}.json"
+
+
+class HasDigest(Protocol):
+    """What an entry looks like to those who use it."""
+
+    @property
+    def digest(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=HasDigest)
+
+
+class ItemStore(Generic[Item]):
+    """A content store whose entries are seen as `Item`s. `view` makes one of a name and an entry."""
+
+    def __init__(self, root: Path, *, kind: str, view: Callable[[str, Content], Item]) -> None:
+        self.content = ContentStore(root, kind=kind)
+        self._view = view
+
+    def find(self, name: str) -> Item | None:
+        content = self.content.find(name)
+        return self._view(name, content) if content is not None else None
+
+    def read(self, digest: str) -> Item:
+        """The item of that digest. Raises `NotFound`."""
+        content = self.content.read(digest)
+        return self._view(str(content.manifest["name"]), content)
+
+    def verify(self, item: Item) -> None:
+        """Read every file of an item and compare it with its digest. Raises `Failed`."""
+        self.content.verify(self.content.read(item.digest))
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """Take the name away, and the item unless another name or a digest `in_use` needs it. Raises `NotFound`."""
+        return self.content.remove(name, in_use=in_use)
+
+    def list(self) -> list[Item]:
+        return [self._view(name, content) for name, content in self.content.list()]
 
 
 def digest_file(path: Path) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
-async def finish(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run `work` to its end; a cancellation meanwhile is raised after it. The work must have deadlines of its own."""
+async def finish(
+    work: Coroutine[Any, Any, Result], *, unheard: Callable[[BaseException], None] = lambda _error: None
+) -> Result:
+    """Run `work` to its end; a cancellation meanwhile is raised after it. The work must have deadlines of its own.
+
+    `unheard` gets the failure that the cancellation takes the place of.
+    """
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -19,7 +24,7 @@ async def finish(work: Coroutine[Any, Any, Result]) -> Result:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not complain
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            unheard(failure)
         raise cancelled
     return task.result()

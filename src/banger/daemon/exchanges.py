@@ -113,6 +113,19 @@ class Requests:
             await asyncio.wait(self._tasks)
 
 
+async def fenced(
+    work: Coroutine[Any, Any, bytes], tell: Callable[[ErrorView], Awaitable[None]], operation: str
+) -> bytes:
+    """The fence: whatever goes wrong in `work` is told to the client. Raises `HungUp` when it was told, or is gone."""
+    try:
+        return await work
+    except FENCE as error:
+        if isinstance(error, HungUp):
+            raise
+        await tell(error_view(error, operation))
+        raise HungUp from None
+
+
 class PlainExchange:
     """JSON in, JSON out."""
 
@@ -122,19 +135,15 @@ class PlainExchange:
         self._settled = settled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        operation = self._requests.new_operation()
-        try:
+        async def work() -> bytes:
             check_version(scope)
             body = await _read_body(receive)
-            answer = await self._requests.work(
-                _call(self._handler, scope, body), _until_hung_up(receive), settled=self._settled
-            )
-        except HungUp:
-            return
-        except FENCE as error:
-            await _send_error(send, error, operation)
-            return
-        await _send_json(send, 200, answer)
+            handling = _call(self._handler, scope, body)
+            answer = await self._requests.work(handling, _until_hung_up(receive), settled=self._settled)
+            return json.dumps(answer).encode()
+
+        with suppress(HungUp):
+            await _send_json(send, 200, await fenced(work(), _teller(send), self._requests.new_operation()))
 
 
 class ProgressExchange:
@@ -147,36 +156,28 @@ class ProgressExchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._requests.new_operation()
-        try:
+
+        async def read() -> bytes:
             check_version(scope)
-            body = await _read_body(receive)
-        except HungUp:
-            return
-        except BangerError as error:
-            await _send_error(send, error, operation)
-            return
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/x-ndjson")]}
-        )
+            return await _read_body(receive)
 
-        async def send_line(message: object, *, more: bool = True) -> None:
-            line = json.dumps(message).encode() + b"\n"
-            await send({"type": "http.response.body", "body": line, "more_body": more})
+        async def send_line(line: bytes, *, more: bool = True) -> None:
+            await send({"type": "http.response.body", "body": line + b"\n", "more_body": more})
 
-        events = Events(send_line)
-        request = Request(operation, events.put)
-        try:
-            answer = await self._requests.work(
-                events.deliver_during(self._handler(request, dict(scope["path_params"]), body)),
-                _until_hung_up(receive),
-                settled=self._settled,
-            )
-        except HungUp:
-            return
-        except FENCE as error:
-            await send_line({"error": error_view(error, operation)}, more=False)
-            return
-        await send_line({"result": answer}, more=False)
+        async def work(body: bytes) -> bytes:
+            events = Events(lambda event: send_line(json.dumps(event).encode()))
+            request = Request(operation, events.put)
+            handling = events.deliver_during(self._handler(request, dict(scope["path_params"]), body))
+            answer = await self._requests.work(handling, _until_hung_up(receive), settled=self._settled)
+            return json.dumps({"result": answer}).encode()
+
+        async def tell(error: ErrorView) -> None:
+            await send_line(json.dumps({"error": error}).encode(), more=False)
+
+        with suppress(HungUp):
+            body = await fenced(read(), _teller(send), operation)
+            await _start(send, b"application/x-ndjson")
+            await send_line(await fenced(work(body), tell, operation), more=False)
 
 
 class FramedExchange:
@@ -190,22 +191,20 @@ class FramedExchange:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._requests.new_operation()
         exchange = StreamExchange(receive=receive, send=send)
-        try:
+
+        async def work() -> bytes:
             check_version(scope)
             body = await exchange.read_request()
             events = Events(exchange.send_event)
             request = Request(operation, events.put)
-            handling = self._handler(request, dict(scope["path_params"]), body, exchange)
-            answer = await self._requests.work(
-                events.deliver_during(handling), exchange.listen(), settled=self._settled
-            )
-            last = encode_last(answer)
-        except HungUp:
-            return
-        except FENCE as error:
-            await exchange.finish(framing.ERROR, encode_last(error_view(error, operation)))
-            return
-        await exchange.finish(framing.RESULT, last)
+            handling = events.deliver_during(self._handler(request, dict(scope["path_params"]), body, exchange))
+            return encode_last(await self._requests.work(handling, exchange.listen(), settled=self._settled))
+
+        async def tell(error: ErrorView) -> None:
+            await exchange.finish(framing.ERROR, encode_last(error))
+
+        with suppress(HungUp):
+            await exchange.finish(framing.RESULT, await fenced(work(), tell, operation))
 
 
 class DownloadExchange:
@@ -216,31 +215,32 @@ class DownloadExchange:
         self._handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        operation = self._requests.new_operation()
         begun = False
 
-        async def work() -> None:
+        async def deliver() -> None:
             nonlocal begun
             async for data in self._handler(dict(scope["path_params"])):
                 if not begun:
                     begun = True
-                    await _start_download(send)
+                    await _start(send, b"application/octet-stream")
                 await send({"type": "http.response.body", "body": data, "more_body": True})
-            if not begun:
-                await _start_download(send)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        try:
+        async def work() -> bytes:
             check_version(scope)
             await _read_body(receive)
-            await self._requests.work(work(), _until_hung_up(receive), settled=False)
-        except HungUp:
-            return
-        except FENCE as error:
-            if begun:
-                log.warning("%s: a download broke off: %r", operation, error)
-                raise
-            await _send_error(send, error, operation)
+            await self._requests.work(deliver(), _until_hung_up(receive), settled=False)
+            return b""
+
+        async def tell(error: ErrorView) -> None:
+            if begun:  # the client sees that the end is missing
+                raise RuntimeError(f"a download broke off: {error['summary']}")
+            await _teller(send)(error)
+
+        with suppress(HungUp):
+            last = await fenced(work(), tell, self._requests.new_operation())
+            if not begun:
+                await _start(send, b"application/octet-stream")
+            await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 class Events:
@@ -339,17 +339,16 @@ async def _until_hung_up(receive: Receive) -> None:
     raise HungUp
 
 
-async def _send_error(send: Send, error: BaseException, operation: str) -> None:
-    await _send_json(send, 400, {"error": error_view(error, operation)})
+def _teller(send: Send) -> Callable[[ErrorView], Awaitable[None]]:
+    """Tells an error as the whole answer."""
+    return lambda error: _send_json(send, 400, json.dumps({"error": error}).encode())
 
 
-async def _send_json(send: Send, status: int, answer: object) -> None:
-    body = json.dumps(answer).encode()
+async def _send_json(send: Send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _start_download(send: Send) -> None:
-    headers = [(b"content-type", b"application/octet-stream")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def _start(send: Send, content_type: bytes) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})

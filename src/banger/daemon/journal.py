@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from banger.core import finishing
 from banger.core.clock import Clock
 from banger.core.errors import BangerError
 from banger.core.faults import translate_os_error
@@ -219,19 +220,10 @@ def describe(error: BaseException) -> str:
     return type(error).__name__ + (f": {error}" if str(error) else "")
 
 
-async def shielded(work: Awaitable[None]) -> None:
-    """Await `work` to its end even if we are cancelled meanwhile; the cancellation is delivered afterwards."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                raise
-            cancelled = error
-    if cancelled is not None:
-        if (failure := task.exception()) is not None:
-            log.warning("while a request was being cancelled: %s", describe(failure))
-        raise cancelled
-    task.result()
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """As `finish`; what goes wrong while a request is being cancelled is logged."""
+    await finishing.finish(work, unheard=_log_unheard)
+
+
+def _log_unheard(failure: BaseException) -> None:
+    log.warning("while a request was being cancelled: %s", describe(failure))

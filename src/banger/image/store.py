@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from banger.core.content_store import Content, ContentStore
+from banger.core.content_store import Content, ItemStore
 
 ROOTFS_FILE: Final = "rootfs.erofs"
 PACKAGES_FILE: Final = "packages.txt"
@@ -35,31 +35,11 @@ class Image:
     recipe: str = ""
 
 
-class ImageStore:
+class ImageStore(ItemStore[Image]):
     """Images by name and by digest."""
 
     def __init__(self, root: Path) -> None:
-        self.content = ContentStore(root, kind="image")
-
-    def find(self, name: str) -> Image | None:
-        content = self.content.find(name)
-        return _image(name, content) if content is not None else None
-
-    def read(self, digest: str) -> Image:
-        """The image of that digest. Raises `NotFound`."""
-        content = self.content.read(digest)
-        return _image(str(content.manifest["name"]), content)
-
-    def verify(self, image: Image) -> None:
-        """Read every file of an image and compare it with its digest. Raises `Failed`."""
-        self.content.verify(self.content.read(image.digest))
-
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
-        """Take the name away, and the image unless another name or a digest `in_use` needs it. Raises `NotFound`."""
-        return self.content.remove(name, in_use=in_use)
-
-    def list(self) -> list[Image]:
-        return [_image(name, content) for name, content in self.content.list()]
+        super().__init__(root, kind="image", view=_image)
 
 
 def plan_manifest(

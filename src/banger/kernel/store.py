@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from banger.core.content_store import Content, ContentStore
+from banger.core.content_store import Content, ItemStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,31 +26,11 @@ class Kernel:
     source: str
 
 
-class KernelStore:
+class KernelStore(ItemStore[Kernel]):
     """Kernels by name and by digest."""
 
     def __init__(self, root: Path) -> None:
-        self.content = ContentStore(root, kind="kernel")
-
-    def find(self, name: str) -> Kernel | None:
-        content = self.content.find(name)
-        return _kernel(name, content) if content is not None else None
-
-    def read(self, digest: str) -> Kernel:
-        """The kernel of that digest. Raises `NotFound`."""
-        content = self.content.read(digest)
-        return _kernel(str(content.manifest["name"]), content)
-
-    def verify(self, kernel: Kernel) -> None:
-        """Read every file of a kernel and compare it with its digest. Raises `Failed`."""
-        self.content.verify(self.content.read(kernel.digest))
-
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
-        """Take the name away, and the kernel unless another name or a digest `in_use` needs it. Raises `NotFound`."""
-        return self.content.remove(name, in_use=in_use)
-
-    def list(self) -> list[Kernel]:
-        return [_kernel(name, content) for name, content in self.content.list()]
+        super().__init__(root, kind="kernel", view=_kernel)
 
 
 def plan_manifest(
