@@ -76,32 +76,38 @@ static int load_modules(const char *list) {
     return result;
 }
 
-/* The device under /sys/block whose virtio serial number is `serial`; waits for it to appear. */
-static int find_disk(const char *serial, char *device, size_t size) {
+/* The device whose file `attribute` in sysfs says `wanted`; waits for it to appear. 0, or -1 and ENODEV. */
+static int find_device(const char *directory, const char *attribute, const char *wanted, char *device, size_t size) {
     for (int passed_ms = 0; passed_ms < DEVICE_WAIT_MS; passed_ms += STEP_MS) {
-        DIR *listing = opendir("/sys/block");
-        for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;) {
-            char path[320], found[64] = "";
-            snprintf(path, sizeof path, "/sys/block/%s/serial", entry->d_name);
+        DIR *listing = opendir(directory);
+        bool found = false;
+        for (struct dirent *entry; !found && listing != NULL && (entry = readdir(listing)) != NULL;) {
+            char path[384], text[128] = "";
+            snprintf(path, sizeof path, "%s/%s/%s", directory, entry->d_name, attribute);
             int fd = open(path, O_RDONLY | O_CLOEXEC);
             if (fd < 0)
                 continue;
-            ssize_t length = read(fd, found, sizeof found - 1);
+            ssize_t length = read(fd, text, sizeof text - 1);
             close(fd);
-            found[length > 0 ? length : 0] = 0;
-            found[strcspn(found, "\n")] = 0;
-            if (strcmp(found, serial) == 0) {
+            text[length > 0 ? length : 0] = 0;
+            text[strcspn(text, "\n")] = 0;
+            found = strcmp(text, wanted) == 0;
+            if (found)
                 snprintf(device, size, "/dev/%s", entry->d_name);
-                closedir(listing);
-                return 0;
-            }
         }
         if (listing != NULL)
             closedir(listing);
+        if (found)
+            return 0;
         pause_ms(STEP_MS);
     }
     errno = ENODEV;
-    return failed(serial);
+    return -1;
+}
+
+/* A disk by the serial number of its virtio block device. */
+static int find_disk(const char *serial, char *device, size_t size) {
+    return find_device("/sys/block", "serial", serial, device, size) == 0 ? 0 : failed(serial);
 }
 
 static int mount_disk(const char *serial, const char *target, const char *type, unsigned long flags,
@@ -235,30 +241,12 @@ static int mount_rest(const struct seed *seed) {
 
 int open_channel(const char *channel) {
     const char *wanted = strchr(channel, ':');
-    for (int passed_ms = 0; wanted != NULL && passed_ms < DEVICE_WAIT_MS; passed_ms += STEP_MS) {
-        DIR *listing = opendir("/sys/class/virtio-ports");
-        for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;) {
-            char path[320], name[128] = "";
-            snprintf(path, sizeof path, "/sys/class/virtio-ports/%s/name", entry->d_name);
-            int fd = open(path, O_RDONLY | O_CLOEXEC);
-            if (fd < 0)
-                continue;
-            ssize_t length = read(fd, name, sizeof name - 1);
-            close(fd);
-            name[length > 0 ? length : 0] = 0;
-            name[strcspn(name, "\n")] = 0;
-            if (strcmp(name, wanted + 1) == 0) {
-                snprintf(path, sizeof path, "/dev/%s", entry->d_name);
-                closedir(listing);
-                return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-            }
-        }
-        if (listing != NULL)
-            closedir(listing);
-        pause_ms(STEP_MS);
+    char device[320];
+    if (wanted == NULL || find_device("/sys/class/virtio-ports", "name", wanted + 1, device, sizeof device) != 0) {
+        errno = ENODEV;
+        return -1;
     }
-    errno = ENODEV;
-    return -1;
+    return open(device, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
 static bool only_when_broken(enum stream_kind kind) { return kind == INFO || kind == SHUTDOWN; }
