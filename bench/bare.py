@@ -57,8 +57,13 @@ class Bare:
         self.files.data_disk.unlink(missing_ok=True)
         await HostDataDisks(self.layout).make(self.files.data_disk, 8 << 30)
 
+    @property
+    def port(self) -> Path:
+        """The host's end of the port `bench.tar` of a guest that has one."""
+        return self.files.run / "bench.sock"
+
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[tuple[Channel, int]]:
+    async def running(self, *, with_port: bool = False) -> AsyncIterator[tuple[Channel, int]]:
         """A guest that has given its first answer, and the pid of its QEMU; killed at the end."""
         files = self.files
         spec = MachineSpec(
@@ -83,7 +88,7 @@ class Bare:
             run_directory=files.run,
         )
         listeners = []
-        for path in (files.channel, files.console_socket, files.control):
+        for path in (files.channel, files.console_socket, files.control, self.port):
             path.unlink(missing_ok=True)
             listeners.append(listen_unix(path))
         descriptors = [listener.fileno() for listener in listeners]
@@ -93,6 +98,10 @@ class Bare:
             spec,
             Inherited(channel=descriptors[0], console=descriptors[1], control=descriptors[2]),
         )
+        if with_port:
+            argv = [argument.replace("max_ports=2", "max_ports=3") for argument in argv]
+            argv += ["-chardev", f"socket,id=port,fd={descriptors[3]},server=on,wait=off"]
+            argv += ["-device", "virtserialport,chardev=port,name=bench.tar"]
         process = subprocess.Popen(argv, pass_fds=descriptors, cwd=files.run, stdout=subprocess.DEVNULL)
         for listener in listeners:
             listener.close()
