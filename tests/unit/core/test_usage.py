@@ -26,7 +26,10 @@ def test_what_is_no_such_line(text: str) -> None:
 
 
 def test_a_stranger_with_the_pid_is_not_read() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    script = "print(flush=True); input()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()  # it has begun, and has memory
     try:
         identity = read_identity(process.pid)
         assert identity is not None
