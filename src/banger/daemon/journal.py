@@ -83,9 +83,17 @@ class Journal:
         """Run `steps` in order; on any failure or cancellation undo them in reverse and raise what happened.
 
         `begin`, `finish` and `undone` write the rows that belong to the same transaction as the operation's own.
-        `arguments` is what a later daemon needs, beside the VM's row, to undo the steps.
+        `arguments` is what a later daemon needs, beside the VM's row, to undo the steps. Who is cancelled when `finish`
+        is already committed sees that, and nothing is undone: a later daemon would take the operation for done.
         """
         begun: list[Step] = []
+        done = False
+
+        async def close() -> None:
+            nonlocal done
+            await self._close(operation_id, "done", finish)
+            done = True
+
         with self._working_on(operation_id):
             try:
                 await shielded(self._open(kind, operation_id, vm_id, begin, arguments))
@@ -95,8 +103,10 @@ class Journal:
             try:
                 for seq, step in enumerate(steps):
                     await self._take(kind, operation_id, seq, step, begun, mark=self._mark)
-                await shielded(self._close(operation_id, "done", finish))
+                await shielded(close())
             except BaseException as error:
+                if done:
+                    raise
                 log.info("%s %s of %s is taken back: %r", operation_id, kind, vm_id, error)
                 await shielded(self._take_back(operation_id, begun, undone, reason=describe(error)))
                 if isinstance(error, OSError):

@@ -99,6 +99,34 @@ async def test_an_undo_that_fails_stops_no_other_and_leaves_the_operation_open(t
     await database.close()
 
 
+async def test_who_is_cancelled_when_it_is_done_undoes_nothing(tmp_path: Path) -> None:
+    """A daemon that died in the middle of undoing would leave a row for something that is half gone."""
+    world = World()
+    journal, database = await journal_at(tmp_path)
+    loop = asyncio.get_running_loop()
+
+    def finish(connection: sqlite3.Connection) -> None:
+        world.row("finish")(connection)
+        loop.call_soon_threadsafe(task.cancel)
+
+    task = asyncio.create_task(
+        journal.roll_back_on_failure(
+            kind="k",
+            operation_id="o",
+            vm_id="v",
+            begin=world.row("begin"),
+            steps=[world.step("a")],
+            finish=finish,
+            undone=world.row("undone"),
+        )
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.happened == ["begin", "+a", "finish"]
+    assert await database.call(list_open_operations) == []
+    await database.close()
+
+
 async def test_cancellation_undoes(tmp_path: Path) -> None:
     world = World()
     journal, database = await journal_at(tmp_path)
