@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from threading import Thread
 
@@ -62,3 +63,12 @@ def test_a_machine_whose_making_is_given_up_is_not_found_by_who_waits_for_it(fak
     making.communicate(timeout=30)
     assert making.returncode != 0
     assert api.vms() == []
+
+
+def test_a_disk_that_somebody_removed_is_told_and_leaves_nothing_open(fake_world: FakeWorld) -> None:
+    api = Api(fake_world)
+    api.create("box", start=False)
+    shutil.rmtree(api.show("box")["directory"])
+    assert fake_world.banger("vm", "rename", "box", "other").returncode == 1
+    assert fake_world.rows("step") == 0
+    assert [vm["name"] for vm in api.vms()] == ["box"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -121,13 +122,15 @@ class ChangeVm:
 
         async def shrink_disk() -> None:
             # Nobody has used the new part: the VM's lock is held, and only a start makes the guest grow.
-            if files.data_disk.stat().st_size > before.spec.disk_bytes:
-                os.truncate(files.data_disk, before.spec.disk_bytes)
+            with suppress(FileNotFoundError):
+                if files.data_disk.stat().st_size > before.spec.disk_bytes:
+                    os.truncate(files.data_disk, before.spec.disk_bytes)
 
         async def remember() -> None:
             write_manifest(files, after)
 
         async def remember_again() -> None:
-            write_manifest(files, before)
+            with suppress(FileNotFoundError):
+                write_manifest(files, before)
 
         return (Step("disk", grow_disk, shrink_disk), Step("manifest", remember, remember_again))
