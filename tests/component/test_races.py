@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from contextlib import suppress
 from threading import Thread
 
@@ -54,7 +55,9 @@ def test_a_machine_that_was_adopted_while_it_was_paused_answers_when_it_is_resum
 
 
 def test_a_machine_whose_making_is_given_up_is_not_found_by_who_waits_for_it(fake_world: FakeWorld) -> None:
-    making = fake_world.start("vm", "run", "--rm", "--no-workspace", "--name", "box", "--", "sleep", "3603")
+    # It ends with its guest: a command of the fake VMM is a process of this host.
+    words = ("vm", "run", "--rm", "--no-workspace", "--name", "box", "--", "cat")
+    making = fake_world.start(*words, stdin=subprocess.PIPE)
     api = Api(fake_world)
     while True:
         with suppress(BangerError):
