@@ -113,18 +113,25 @@ class FakeKernels:
 
 
 class FakeMachine(QemuMachine):
-    """A process like QEMU's, without QEMU's control socket: its guest's only processor is the agent's process."""
+    """A process like QEMU's, without QEMU's control socket: its guest's processors are it and the agent's process.
+
+    It is stopped too, because the agent of the next session would run.
+    """
 
     async def paused(self) -> bool:
-        return any(_state(pid) == "T" for pid in self._agents())
+        return _state(self.identity.pid) == "T"
 
     async def pause(self) -> None:
-        for pid in self._agents():
+        for pid in (self.identity.pid, *self._agents()):
             os.kill(pid, signal.SIGSTOP)
 
     async def resume(self) -> None:
-        for pid in self._agents():
+        for pid in (*self._agents(), self.identity.pid):
             os.kill(pid, signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        super().signal(number)
+        super().signal(signal.SIGCONT)  # a stopped process takes no notice of any other
 
     def _agents(self) -> list[int]:
         children = Path(f"/proc/{self.identity.pid}/task/{self.identity.pid}/children").read_text()
