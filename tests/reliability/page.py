@@ -44,12 +44,13 @@ _TAIL = """
 
 @dataclass(frozen=True)
 class Row:
-    """What one run has shown. `proof` is one of `PROOFS`."""
+    """What one run has shown. `proof` is one of `PROOFS`; a run that was ended early is not `whole`."""
 
     proof: str
     what: str
     count: str
     result: str
+    whole: bool = True
 
     def __str__(self) -> str:
         return f"| `{self.proof}` | {self.what} | {self.count} | {self.result} |"

@@ -181,4 +181,5 @@ def prove(count: int, seed: int, *, clients: int = CLIENTS) -> Row:
         f"{soak.kills['daemon']} daemons, {soak.kills['vmm']} VMMs and {soak.kills['client']} clients killed; seed {seed}",
         f"{total} requests, {acknowledged} acknowledged, {answers['unanswered'] + answers['client killed']} unanswered; "
         f"**0 lost, 0 leaks** ({host()})",
+        whole=soak.kills["daemon"] >= count,
     )
