@@ -6,6 +6,7 @@ write. What that cannot do is listed here by name, with who does it instead.
 
 from __future__ import annotations
 
+import lzma
 import os
 import pty
 import re
@@ -55,6 +56,7 @@ BEFORE = {  # what has to be so first; a VM that an example names exists and run
     "banger vm resume": "banger vm pause $VMS",
     "banger vm prune": "banger vm stop $VMS",
     "banger image import": "banger daemon stop",  # which forgets the images that were imported
+    "xz -dc rootfs.tar.xz": "banger daemon stop",
     "banger vm run --image tiny": "banger daemon stop && banger image import rootfs.tar --name tiny",
     "git apply": "banger vm exec box -- sh -c 'echo more >> notes.txt' && banger vm workspace export box -q -o fix.patch",
     "banger vm workspace export": "banger vm exec box -- sh -c 'echo more >> notes.txt'",
@@ -134,6 +136,7 @@ def repository(tmp_path: Path) -> Path:
     (path / "draft.toml").write_text("")
     with tarfile.open(path / "rootfs.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
+    (path / "rootfs.tar.xz").write_bytes(lzma.compress((path / "rootfs.tar").read_bytes()))
     return path
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _READY_DEADLINE_S: Final = 120.0
 _PREDECESSOR_DEADLINE_S: Final = 15
+_PREDECESSOR_STEP_S: Final = 0.05
 _END_SILENCE_S: Final = 3
 _END_DEADLINE_S: Final = 480  # it finishes a `vm stop` that is under way, which may take six minutes
 _LINE_LIMIT: Final = 65536
@@ -104,7 +105,8 @@ class Daemon:
             fcntl.flock(lock, fcntl.LOCK_EX)  # waits for whoever is starting one right now
             connection = self.connect_running()
             if connection is None:
-                self._wait_for_predecessor()
+                connection = self._wait_for_predecessor()
+            if connection is None:
                 self._start()
                 connection = self.connect_running()
         finally:
@@ -129,26 +131,32 @@ class Daemon:
         finally:
             os.umask(previous)
 
-    def _wait_for_predecessor(self) -> None:
-        """A daemon that is ending no longer listens but still holds its lock: wait until it is gone."""
+    def _wait_for_predecessor(self) -> socket.socket | None:
+        """A daemon that holds its lock and does not listen is ending, or is just beginning.
+
+        Wait for the one or the other: the connection to one that began, or None when it is gone. Raises `TimedOut`.
+        """
         import fcntl
-        import signal
+        import time
 
+        deadline_s = time.monotonic() + _PREDECESSOR_DEADLINE_S
         lock = self._open_lock(self._layout.daemon_lock)
-
-        def give_up(*_: object) -> None:
-            raise TimedOut(
-                "a daemon is there, but it neither answers nor ends",
-                hint=f"look into {self._layout.daemon_log}, and end it",
-            )
-
-        previous = signal.signal(signal.SIGALRM, give_up)
-        signal.alarm(_PREDECESSOR_DEADLINE_S)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if (connection := self.connect_running()) is not None:
+                        return connection
+                    if time.monotonic() >= deadline_s:
+                        raise TimedOut(
+                            "a daemon is there, but it neither answers nor ends",
+                            hint=f"look into {self._layout.daemon_log}, and end it",
+                        ) from None
+                    time.sleep(_PREDECESSOR_STEP_S)
+                else:
+                    return None
         finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, previous)
             os.close(lock)
 
     def _start(self) -> None:
