@@ -132,6 +132,14 @@ bool info_open(struct stream *stream, struct fields fields);
 bool shutdown_open(struct stream *stream, struct fields fields);
 bool sync_open(struct stream *stream, struct fields fields);
 
+/* A program as an exec's OPEN describes it, without a stream: nothing to read, and its output to `output`. -1: none. */
+pid_t exec_apart(struct fields fields, int output);
+
+/* ---- entrypoint.c: the program that an image without init is made for */
+void entrypoint_read(const char *path); /* remembers it; a seed without it asks for none */
+void entrypoint_start(void);
+void entrypoint_end(void); /* its own signal, and some time */
+
 /* ---- children.c: who ended */
 void children_begin(void);           /* SIGCHLD arrives on a pipe */
 int children_fd(void);

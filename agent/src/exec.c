@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGUMENT_LIMIT = 4096, LINGER_MS = 200, FLAG_PTY = 1, FLAG_STDIN = 2 };
+enum { ARGUMENT_LIMIT = 4096, LINGER_MS = 200, FLAG_PTY = 1, FLAG_STDIN = 2, FLAG_MAKE_DIRECTORY = 8 };
 
 struct request {
     char *arguments[ARGUMENT_LIMIT + 1];
@@ -28,7 +28,7 @@ struct request {
     uid_t uid;
     gid_t gid;
     char user_name[64], home[PATH_SIZE];
-    bool pty, input;
+    bool pty, input, make_directory;
     struct winsize size;
 };
 
@@ -52,24 +52,36 @@ struct program {
 
 static const struct stream_kind_ops ops;
 
-/* `name`, `uid` or `uid:gid`, looked up in the guest's own files. Root and numbers need no entry there. */
-static bool find_user(struct request *request) {
-    const char *text = request->user[0] ? request->user : "0";
+static bool is_number(const char *text, unsigned long *number) {
     char *end;
-    unsigned long uid = strtoul(text, &end, 10);
-    bool numeric = end != text && (*end == 0 || *end == ':');
+    *number = strtoul(text, &end, 10);
+    return end != text && *end == 0;
+}
+
+/* `user` or `user:group`, each a name or a number, looked up in the guest's own files. Root and numbers need no entry
+   there. */
+static bool find_user(struct request *request) {
+    char text[sizeof request->user];
+    snprintf(text, sizeof text, "%s", request->user[0] ? request->user : "0");
+    char *group = strchr(text, ':');
+    if (group != NULL)
+        *group++ = 0;
+    unsigned long uid = 0, gid;
+    bool numeric = is_number(text, &uid);
     struct passwd *entry = numeric ? getpwuid((uid_t)uid) : getpwnam(text);
-    if (entry == NULL && !numeric)
+    if (entry == NULL && !numeric && strcmp(text, "root") != 0)
         return false;
     request->uid = entry ? entry->pw_uid : (uid_t)uid;
     request->gid = entry ? entry->pw_gid : (gid_t)uid;
     snprintf(request->user_name, sizeof request->user_name, "%s", entry ? entry->pw_name : uid == 0 ? "root" : "");
     snprintf(request->home, sizeof request->home, "%s", entry ? entry->pw_dir : uid == 0 ? "/root" : "/");
-    if (!numeric || *end == 0)
-        return entry == NULL || strlen(entry->pw_name) < sizeof request->user_name;
-    char *start = end + 1;
-    request->gid = (gid_t)strtoul(start, &end, 10);
-    return end != start && *end == 0;
+    if (entry != NULL && strlen(entry->pw_name) >= sizeof request->user_name)
+        return false;
+    if (group == NULL)
+        return true;
+    struct group *found = is_number(group, &gid) ? NULL : getgrnam(group);
+    request->gid = found ? found->gr_gid : (gid_t)gid;
+    return found != NULL || is_number(group, &gid) || strcmp(group, "root") == 0;
 }
 
 static bool add_string(char **list, size_t *count, const struct field *field) {
@@ -108,6 +120,7 @@ static const char *read_request(struct request *request, struct fields fields) {
                 return "the flags are malformed";
             request->pty = number & FLAG_PTY;
             request->input = number & FLAG_STDIN;
+            request->make_directory = number & FLAG_MAKE_DIRECTORY;
             break;
         case 15:
         case 16:
@@ -194,6 +207,8 @@ static int become(struct request *request, const int descriptors[3], enum stage 
     *stage = USER;
     if (!find_user(request))
         return EINVAL;
+    if (request->make_directory)
+        make_directories(request->directory); /* or entering it fails */
     *stage = STARTING;
     set_variable(request, "HOME", request->home);
     set_variable(request, "USER", request->user_name);
@@ -306,6 +321,32 @@ static pid_t spawn(struct request *request, const struct ends *ends, int *report
     else
         close(pair[0]);
     errno = saved;
+    return pid;
+}
+
+pid_t exec_apart(struct fields fields, int output) {
+    struct request *request = calloc(1, sizeof *request);
+    const char *wrong = request == NULL ? "no memory" : read_request(request, fields);
+    int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    pid_t pid = -1;
+    if (wrong != NULL)
+        dprintf(output, "banger-agent: the image's program: %s\n", wrong);
+    else if (input >= 0)
+        pid = fork();
+    if (pid == 0) {
+        int descriptors[3] = {fcntl(input, F_DUPFD_CLOEXEC, 3), fcntl(output, F_DUPFD_CLOEXEC, 3),
+                              fcntl(output, F_DUPFD_CLOEXEC, 3)};
+        enum stage stage = STARTING;
+        int error = become(request, descriptors, &stage);
+        dprintf(1, "banger-agent: the image's program %s cannot be started: %s%s\n", request->arguments[0],
+                stage == USER ? "no such user" : stage == DIRECTORY ? "its directory: " : "",
+                stage == USER ? "" : strerror(error));
+        _exit(127);
+    }
+    if (input >= 0)
+        close(input);
+    if (request != NULL)
+        free_request(request);
     return pid;
 }
 

@@ -265,6 +265,8 @@ static void serve(int fd, bool broken) {
         (void)ignored;
         close(score);
     }
+    if (!broken && pid1_mode == 1)
+        entrypoint_start();
     session_run(&session);
 }
 
@@ -274,6 +276,7 @@ static int prepare_root(struct seed *seed) {
     if (seed_read(seed, "/seed/config") != 0)
         return failed("/seed/config");
     seed_apply_clock(seed);
+    entrypoint_read("/seed/entrypoint");
     phase = "disks";
     if (mount_root(seed) != 0 || switch_root(seed) != 0 || mount_rest(seed) != 0)
         return -1;

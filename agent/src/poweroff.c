@@ -221,6 +221,7 @@ void finish_shutdown(void) {
         ask_init();
         return;
     }
+    entrypoint_end();
     kill(-1, SIGTERM);
     if (!wait_for_all(GRACE_MS)) {
         kill(-1, SIGKILL);

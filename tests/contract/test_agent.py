@@ -1,6 +1,7 @@
 """The real agent, on this host, through the real channel: what both sides promise each other."""
 
 import asyncio
+import grp
 import os
 import pwd
 import signal
@@ -123,8 +124,20 @@ async def test_directory_environment_and_user(tmp_path: Path) -> None:
         uid = output.split()[1]
         assert output == b"/tmp\n" + uid + b"\n/root\n"
         assert uid != b"0"
+        _, output, _ = await run(channel, request("id", "-u", user="nobody:0"))
+        assert output == f"{pwd.getpwnam('nobody').pw_uid}\n".encode()
+        for group, number in (("www-data", grp.getgrnam("www-data").gr_gid), ("root", 0), ("77", 77)):
+            _, output, _ = await run(channel, request("id", "-g", user=f"nobody:{group}"))
+            assert output == f"{number}\n".encode()
         _, output, _ = await run(channel, request("id", "-g", user="12:34"))
         assert output == b"34\n"
+
+
+async def test_a_directory_can_be_made_with_its_program(tmp_path: Path) -> None:
+    wanted = tmp_path / "a" / "b"
+    asked = ExecRequest(argv=["pwd"], environment=ENVIRONMENT, cwd=str(wanted), make_directory=True)
+    async with connected() as channel:
+        assert await run(channel, asked) == (ExitStatus(0, None), f"{wanted}\n".encode(), b"")
 
 
 async def test_a_user_has_the_home_and_the_name_that_the_guest_knows() -> None:
@@ -226,6 +239,8 @@ async def test_refusals_are_typed() -> None:
             await run(channel, request("true", cwd="/no/such/directory"))
         with pytest.raises(Invalid):
             await run(channel, request("true", user="no-such-user"))
+        with pytest.raises(Invalid):
+            await run(channel, request("true", user="nobody:no-such-group"))
         assert (await run(channel, request("true")))[0] == ExitStatus(0, None)
 
 

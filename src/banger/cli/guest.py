@@ -48,9 +48,12 @@ def parse_environment(assignments: list[str]) -> dict[str, str]:
     return environment
 
 
-def plan_pty(command: list[str] | None, *, tty: bool, example: str) -> PtySize | None:
-    """The terminal that the guest's program gets: always one for a shell, which needs ours. Raises `Invalid`."""
-    if command is not None:
+def plan_pty(command: list[str] | None, *, tty: bool, example: str, shell: bool = True) -> PtySize | None:
+    """The terminal that the guest's program gets: always one for a shell, which needs ours. Raises `Invalid`.
+
+    Without `shell` no command is not known to mean one.
+    """
+    if command is not None or (not shell and not os.isatty(0)):
         return terminal_size() if tty else None
     if not os.isatty(0):
         raise Invalid("a shell needs a terminal, and standard input is none", hint=f"give a command: `{example}`")

@@ -17,6 +17,7 @@ NOT_EXECUTABLE: Final = 126  # POSIX, "Exit Status for Commands"
 NOT_IN_GUEST: Final = 127
 _PTY: Final = 1
 _STDIN: Final = 2
+_MAKE_DIRECTORY: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,10 @@ class PtySize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecRequest:
-    """What to run: the whole environment, an absolute directory, a user by name, `uid` or `uid:gid`."""
+    """What to run: the whole environment, an absolute directory, and as `user` or `user:group`, names or numbers.
+
+    `make_directory` makes the directory where it is missing, which container runtimes do with an image's.
+    """
 
     argv: Sequence[str | bytes]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +41,7 @@ class ExecRequest:
     user: str | None = None
     pty: PtySize | None = None
     stdin: bool = False
+    make_directory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ def encode_exec(request: ExecRequest) -> bytes:
     if request.user is not None:
         fields.append((13, request.user.encode()))
     flags = (_PTY if request.pty else 0) | (_STDIN if request.stdin else 0)
+    flags |= _MAKE_DIRECTORY if request.make_directory else 0
     fields.append((14, number(flags)))
     if request.pty is not None:
         fields += [(15, number(request.pty.rows)), (16, number(request.pty.columns))]
@@ -125,6 +131,11 @@ def encode_exec(request: ExecRequest) -> bytes:
             hint="put it into a script in the workspace, or send it to standard input",
         )
     return payload
+
+
+def encode_entrypoint(request: ExecRequest, *, stop_signal: int) -> bytes:
+    """What the seed says of the program that starts with the machine: an exec, and by which signal it is ended."""
+    return encode_exec(request) + encode_fields([(17, number(stop_signal))])
 
 
 def _bytes(text: str | bytes) -> bytes:

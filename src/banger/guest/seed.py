@@ -47,6 +47,8 @@ class Seed:
     dns: str | None = None
     mtu: int | None = None
     files: tuple[SeedFile, ...] = ()
+    entrypoint: bytes | None = None
+    """As `guest.process.encode_entrypoint` writes it."""
 
     def archive(self) -> bytes:
         """The cpio archive. Raises `Invalid` for values that do not fit their grammar."""
@@ -57,6 +59,7 @@ class Seed:
                 regular(
                     "/seed/config", "".join(f"{key}={value}\n" for key, value in self._lines()).encode(), mode=0o600
                 ),
+                *((regular("/seed/entrypoint", self.entrypoint, mode=0o600),) if self.entrypoint else ()),
                 directory("/seed/files", mode=0o755),
                 *self._file_entries(),
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from banger.core.content_store import Content, ItemStore
+from banger.image.run_config import RunConfig, decode_run_config, encode_run_config
 
 ROOTFS_FILE: Final = "rootfs.erofs"
 PACKAGES_FILE: Final = "packages.txt"
@@ -33,6 +34,7 @@ class Image:
     created_at_s: float
     source: str
     recipe: str = ""
+    run: RunConfig = field(default_factory=RunConfig)
 
 
 class ImageStore(ItemStore[Image]):
@@ -51,6 +53,7 @@ def plan_manifest(
     source: str,
     environment: Mapping[str, str],
     recipe: str = "",
+    run: RunConfig | None = None,
 ) -> Mapping[str, Any]:
     """What the manifest of an image says besides its files."""
     return {
@@ -62,6 +65,7 @@ def plan_manifest(
         "created_at_s": created_at_s,
         "source": source,
         "recipe": recipe,
+        **({"run": encode_run_config(run)} if run is not None else {}),
     }
 
 
@@ -80,4 +84,5 @@ def _image(name: str, content: Content) -> Image:
         created_at_s=manifest["created_at_s"],
         source=manifest["source"],
         recipe=manifest.get("recipe", ""),
+        run=decode_run_config(manifest.get("run", {})),
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from banger.core.errors import BangerError, Invalid
 from banger.guest.cpio import CpioEntry, directory, encode_archive, regular
 from banger.guest.initramfs import build_base_initramfs
+from banger.guest.process import ExecRequest, encode_entrypoint
 from banger.guest.seed import Seed, SeedFile
 
 
@@ -63,6 +64,12 @@ def test_the_base_has_what_the_kernel_and_the_agent_need(tmp_path: Path) -> None
     assert {name for name, mode in shown.items() if mode[0] == "d"} >= {"dev", "proc", "sys", "etc/banger", "modules"}
     places = content(archive, "etc/banger/modules").decode().split()
     assert [content(archive, place.lstrip("/")) for place in places] == [b"first", b"second"]
+
+
+def test_a_program_for_the_machine_is_in_the_seed() -> None:
+    program = encode_entrypoint(ExecRequest(argv=["serve", "a b"], cwd="/srv"), stop_signal=3)
+    assert content(make_seed(entrypoint=program).archive(), "seed/entrypoint") == program
+    assert "seed/entrypoint" not in modes(make_seed().archive())
 
 
 @given(st.lists(st.binary(max_size=9), max_size=5))

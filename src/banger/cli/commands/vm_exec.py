@@ -32,7 +32,7 @@ def declare(parser: Parser) -> None:
     add_vm(parser)
     declare_environment(parser)
     parser.add_argument("--cwd", metavar="DIR", help="directory in the guest (default: the workspace, else home)")
-    parser.add_argument("--user", metavar="USER", help="user in the guest (default: root)")
+    parser.add_argument("--user", metavar="USER", help="user in the guest (default: the image's)")
     parser.take_command(after=1)
 
 

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 USAGE = "[PATH] [options] [-- CMD ARGS...]"
 DESCRIPTION = """\
-Make a VM, put the repository at PATH in, and run CMD in it, or a shell without CMD. The exit status is
-CMD's. Without PATH it is the repository that you are in, if you are in one. Only tracked files travel,
-with your changes to them, and enough history for `git log`, `git diff` and `git commit`.
+Make a VM, put the repository at PATH in, and run CMD in it. Without CMD it is a shell, or the program
+of an image that has one and no init. The exit status is CMD's. Without PATH it is the repository that
+you are in, if you are in one. Only tracked files travel, with your changes to them, and enough history
+for `git log`, `git diff` and `git commit`.
 
 The VM goes on running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
 The first run makes the default image, which takes a minute or two."""
@@ -57,7 +58,11 @@ def declare(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> int:
     check_combination(options)
     example = "banger vm run . -- CMD"
-    pty = None if options.detach else plan_pty(options.command, tty=options.tty, example=example)
+    pty = (
+        None
+        if options.detach
+        else plan_pty(options.command, tty=options.tty, example=example, shell=options.image is None)
+    )
     environment = guest_environment(options, context.environment, pty=pty is not None)
     path = find_path(options, directory=os.fspath(Path.cwd()))
     request: RunRequest = {

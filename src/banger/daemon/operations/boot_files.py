@@ -10,8 +10,10 @@ from typing import Final
 
 from banger.core.files import make_private_directory, write_durably
 from banger.core.layout import Layout, VmLayout
+from banger.daemon.operations.commands import plan_environment
 from banger.guest.agent import find_agent
 from banger.guest.initramfs import build_base_initramfs
+from banger.guest.process import ExecRequest, encode_entrypoint
 from banger.guest.seed import Seed, SeedFile
 from banger.guest.ssh import ensure_user_key, public_half
 from banger.image.store import Image
@@ -80,6 +82,7 @@ class BootFiles:
             dns=str(network.dns) if network else None,
             mtu=network.mtu if network else None,
             channel="virtio:banger.channel",
+            entrypoint=_entrypoint(image) if record.spec.runs_entrypoint else None,
             files=(
                 SeedFile(path="/etc/ssh/ssh_host_ed25519_key", mode=0o600, content=host_key.read_bytes()),
                 SeedFile(
@@ -91,6 +94,18 @@ class BootFiles:
                 *(_KEPT_TMP if image.init else ()),
             ),
         )
+
+
+def _entrypoint(image: Image) -> bytes:
+    """The program that the image is made for, as its configuration says."""
+    request = ExecRequest(
+        argv=image.run.argv,
+        environment=plan_environment(image.environment, {}),
+        cwd=image.run.working_dir or "/",
+        user=image.run.user or None,
+        make_directory=True,
+    )
+    return encode_entrypoint(request, stop_signal=image.run.stop_signal)
 
 
 def _concatenate(path: Path, base: Path, seed: bytes) -> None:

@@ -12,6 +12,7 @@ from banger.daemon.streams import Input, StreamExchange
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest, GuestProcess
 from banger.guest.process import PtySize as GuestPtySize
+from banger.image.store import Image
 from banger.store.records import VmRecord
 
 GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,21 +29,33 @@ def plan_environment(image: Mapping[str, str], asked: Mapping[str, str]) -> dict
     return {"PATH": GUEST_PATH, "LANG": "C.UTF-8", **image, **asked}
 
 
-def default_directory(record: VmRecord) -> str:
-    """Where commands run that say nothing else: the workspace if there is one, else root's home."""
-    return record.workspaces[0].guest_path if record.workspaces else "/root"
+def default_directory(record: VmRecord, image: Image | None = None) -> str:
+    """Where commands run that say nothing else: the workspace, or where their image wants them, or root's home."""
+    wanted = image.run.working_dir if image is not None else ""
+    return record.workspaces[0].guest_path if record.workspaces else wanted or "/root"
+
+
+def default_user(record: VmRecord, image: Image) -> str | None:
+    """As whom commands run that say nothing else: root, whose the workspace is, or whom the image wants."""
+    return None if record.workspaces else image.run.user or None
+
+
+def default_command(image: Image) -> tuple[str, ...]:
+    """What runs where nothing is asked for: the program that an image without init is made for, or a login shell."""
+    return image.run.argv if image.init is None and image.run.argv else LOGIN_SHELL
 
 
 async def run_for_client(
     channel: Channel,
     exchange: StreamExchange,
     *,
-    argv: Sequence[str] | None,
+    argv: Sequence[str],
     environment: Mapping[str, str],
     cwd: str,
     user: str | None,
     pty: PtySize | None,
     stdin: bool,
+    make_cwd: bool,
 ) -> ExitResult:
     """Run one program and return how it ended. The program is killed when we are cancelled.
 
@@ -50,12 +63,13 @@ async def run_for_client(
     """
     check_command(argv, environment)
     request = ExecRequest(
-        argv=tuple(argv or LOGIN_SHELL),
+        argv=tuple(argv),
         environment=environment,
         cwd=cwd,
         user=user,
         pty=GuestPtySize(rows=pty["rows"], columns=pty["columns"]) if pty is not None else None,
         stdin=stdin,
+        make_directory=make_cwd,
     )
     async with channel.exec(request) as process:
         exchange.on_control = lambda message: _control(process, message)

@@ -48,7 +48,7 @@ class CreateMachine:
         """Make the VM. One that does not start stays, stopped: it was asked for, and its console tells why."""
         with refusing():
             name = await find_free_name(self._database, self._ids, asked["name"])
-            spec = await self._plan(request, asked)
+            spec = await self._plan(request, asked, attended=False)
         record = VmRecord(
             id=self._ids.vm_id(),
             name=name,

@@ -11,7 +11,13 @@ from typing import Final
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
-from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
+from banger.daemon.operations.commands import (
+    LOGIN_SHELL,
+    default_directory,
+    default_user,
+    plan_environment,
+    run_for_client,
+)
 from banger.daemon.operations.joining import feed_guest
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.streams import StreamExchange
@@ -36,13 +42,15 @@ class Guests:
 
     async def exec(self, record: VmRecord, asked: ExecRequest, exchange: StreamExchange) -> ExitResult:
         """Run a command in a running VM."""
+        image = self._plan.image(record.spec)
         return await run_for_client(
             self._supervisor.channel(record.id, record.name),
             exchange,
-            argv=asked["command"],
-            environment=plan_environment(self._plan.image_environment(record.spec), asked["environment"]),
-            cwd=asked["cwd"] or default_directory(record),
-            user=asked["user"],
+            argv=LOGIN_SHELL if asked["command"] is None else asked["command"],
+            environment=plan_environment(image.environment, asked["environment"]),
+            cwd=asked["cwd"] or default_directory(record, image),
+            user=asked["user"] or default_user(record, image),
+            make_cwd=asked["cwd"] is None and not record.workspaces,
             pty=asked["pty"],
             stdin=asked["stdin"],
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from banger.api.messages import SpecRequest
 from banger.core.config.defaults import Defaults
 from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
 from banger.daemon.progress import reporter
+from banger.image.store import Image
 
 
 class PlanVm:
@@ -34,8 +33,11 @@ class PlanVm:
         self._networks = networks
         self._space = space
 
-    async def __call__(self, request: Request, asked: SpecRequest) -> VmSpec:
-        """Check sizes, space, network and VMM; get image and kernel if they are not here yet."""
+    async def __call__(self, request: Request, asked: SpecRequest, *, attended: bool) -> VmSpec:
+        """Check sizes, space, network and VMM; get image and kernel if they are not here yet.
+
+        A VM that nobody attends runs the program of its image.
+        """
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
         disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
@@ -60,6 +62,7 @@ class PlanVm:
             memory_mib=memory_mib,
             disk_bytes=disk_bytes,
             nat=nat,
+            runs_entrypoint=not attended and image.init is None and bool(image.run.argv),
             origins=self._defaults.origins_beside(
                 {
                     "image": asked["image"],
@@ -76,6 +79,6 @@ class PlanVm:
         """How long the VM may live; None and 0 mean for ever."""
         return self._defaults.ttl_s if asked["ttl_s"] is None else asked["ttl_s"]
 
-    def image_environment(self, spec: VmSpec) -> Mapping[str, str]:
-        """The environment that a VM's image asks for."""
-        return dict(self._images.read(spec.image_digest).environment)
+    def image(self, spec: VmSpec) -> Image:
+        """The image of a VM. Raises `NotFound`."""
+        return self._images.read(spec.image_digest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,14 @@ from banger.daemon.context import Request
 from banger.daemon.journal import shielded
 from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.manifest import rewrite_manifest
-from banger.daemon.operations.commands import default_directory, plan_environment, run_for_client
+from banger.daemon.operations.commands import (
+    LOGIN_SHELL,
+    default_command,
+    default_directory,
+    default_user,
+    plan_environment,
+    run_for_client,
+)
 from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.importing import ImportWorkspace
@@ -83,9 +90,12 @@ class RunVm:
             check_run(asked)
             name = await find_free_name(self._database, self._ids, asked["name"])
             repository = await self._inspect(request, asked["path"])
-            spec = await self._plan(request, asked)
-            environment = plan_environment(self._plan.image_environment(spec), asked["environment"])
-            check_command(asked["command"], environment)
+            spec = await self._plan(request, asked, attended=not asked["detach"])
+            image = self._plan.image(spec)
+            environment = plan_environment(image.environment, asked["environment"])
+            command = default_command(image) if asked["command"] is None else asked["command"]
+            check_terminal(asked, command)
+            check_command(command, environment)
         # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
         record = VmRecord(
             id=self._ids.vm_id(),
@@ -113,7 +123,17 @@ class RunVm:
             result: ExitResult = {"status": 0, "signal": None, "vm": None}
             if not asked["detach"]:
                 with self._supervisor.using(record.id):
-                    result = await self._run_command(asked, environment, record, exchange)
+                    result = await run_for_client(
+                        self._supervisor.channel(record.id, record.name),
+                        exchange,
+                        argv=command,
+                        environment=environment,
+                        cwd=default_directory(record, image),
+                        user=default_user(record, image),
+                        make_cwd=not record.workspaces,
+                        pty=asked["pty"],
+                        stdin=asked["stdin"],
+                    )
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)
             return result
@@ -142,23 +162,15 @@ class RunVm:
             workspace = await self._import_workspace(request, record, channel, await packing.packed(), repository.top)
             return replace(record, workspaces=(workspace,))
 
-    async def _run_command(
-        self, asked: RunRequest, environment: Mapping[str, str], record: VmRecord, exchange: StreamExchange
-    ) -> ExitResult:
-        return await run_for_client(
-            self._supervisor.channel(record.id, record.name),
-            exchange,
-            argv=asked["command"],
-            environment=environment,
-            cwd=default_directory(record),
-            user=None,
-            pty=asked["pty"],
-            stdin=asked["stdin"],
-        )
-
     async def _remove(self, request: Request, record: VmRecord) -> None:
         async with self._supervisor.lock(record.id):
             await self._delete(request, record)
+
+
+def check_terminal(asked: RunRequest, command: Sequence[str]) -> None:
+    """Raise `Invalid` for a shell that nobody could type into."""
+    if not asked["detach"] and command == LOGIN_SHELL and asked["pty"] is None:
+        raise Invalid("a shell needs a terminal", hint="give a command after `--`, or --detach")
 
 
 def check_run(asked: RunRequest) -> None:
@@ -169,8 +181,8 @@ def check_run(asked: RunRequest) -> None:
         raise Invalid(
             "--detach and a command exclude each other", hint="run the command afterwards with `banger vm exec`"
         )
-    if not asked["detach"] and asked["command"] is None and asked["pty"] is None:
-        raise Invalid("a shell needs a terminal", hint="give a command after `--`, or --detach")
+    if asked["image"] is None:
+        check_terminal(asked, asked["command"] or LOGIN_SHELL)  # sooner than the default image is made
     if asked["path"] is not None and not asked["path"].startswith("/"):
         raise Invalid("the path of the repository is not absolute")
     check_command(asked["command"], asked["environment"])  # and once more with what the image adds
