@@ -14,6 +14,7 @@ from typing import Final
 
 import uvicorn
 
+from banger.catalogue.shelf import Shelf
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import apply_configuration
 from banger.core.config.file_sync import GUEST_HOME
@@ -22,13 +23,7 @@ from banger.core.config.reading import find_home, read_host_cpus, read_host_defa
 from banger.core.layout import Layout
 from banger.core.sockets import listen_unix
 from banger.core.vm import HostSize
-from banger.daemon.adapters import (
-    HostDataDisks,
-    HostImages,
-    HostKernels,
-    HostSpace,
-    QemuChooser,
-)
+from banger.daemon.adapters import HostDataDisks, HostSpace, QemuChooser
 from banger.daemon.composition import (
     Collaborators,
     compose_lifecycle,
@@ -38,6 +33,8 @@ from banger.daemon.composition import (
 )
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.host_images import HostImages
+from banger.daemon.host_kernels import HostKernels
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
@@ -56,9 +53,10 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     """The real things."""
     user_key = choose_user_key(layout, configuration)
     boot_files = BootFiles(layout=layout, user_key=user_key)
+    catalogues = Shelf()
     return Collaborators(
-        images=HostImages(layout),
-        kernels=HostKernels(layout),
+        images=HostImages(layout, catalogues),
+        kernels=HostKernels(layout, catalogues),
         chooser=QemuChooser(layout, boot_files),
         boot_files=boot_files,
         networks=UserNetworks(python=sys.executable),

@@ -16,7 +16,6 @@ from banger.daemon.failpoints import Failpoints
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes, Uptime
 from banger.daemon.operations.boot_files import BootFiles
-from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.change import ChangeVm
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
@@ -28,7 +27,9 @@ from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.importing import ImportWorkspace
+from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
@@ -235,7 +236,8 @@ def compose_services(
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
         export=operations.export,
-        catalogue=Catalogue(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
+        images=ImageVerbs(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
+        kernels=KernelVerbs(kernels=parts.kernels),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(
             layout=layout,

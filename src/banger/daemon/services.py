@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from banger.api.messages import DoctorResult
 from banger.core.layout import Layout
-from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.images import ImageVerbs
+from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.run import RunVm
@@ -39,7 +40,8 @@ class Services:
     forward: ForwardPorts
     copy: CopyFiles
     export: ExportWorkspace
-    catalogue: Catalogue
+    images: ImageVerbs
+    kernels: KernelVerbs
     system: System
     doctor: Callable[[], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]

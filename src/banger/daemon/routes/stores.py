@@ -7,7 +7,6 @@ from starlette.routing import Route
 from banger.api.messages import ImportRequest, PullRequest
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
-from banger.daemon.operations.catalogue import Catalogue
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 
@@ -16,7 +15,8 @@ class StoreRoutes:
     """What VMs boot from."""
 
     def __init__(self, services: Services) -> None:
-        self._catalogue: Catalogue = services.catalogue
+        self._images = services.images
+        self._kernels = services.kernels
 
     def routes(self, requests: Requests) -> list[Route]:
         return [
@@ -27,14 +27,14 @@ class StoreRoutes:
         ]
 
     async def list_images(self, _path: PathParameters, _body: bytes) -> object:
-        return {"images": await self._catalogue.list_images()}
+        return {"images": await self._images.list()}
 
     async def list_kernels(self, _path: PathParameters, _body: bytes) -> object:
-        return {"kernels": await self._catalogue.list_kernels()}
+        return {"kernels": await self._kernels.list()}
 
     async def pull_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        return await self._catalogue.pull(request, decode(body, PullRequest)["name"])
+        return await self._images.pull(request, decode(body, PullRequest)["name"])
 
     async def import_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
         asked = decode(body, ImportRequest)
-        return await self._catalogue.import_tar(request, name=asked["name"], path=asked["path"])
+        return await self._images.import_tar(request, name=asked["name"], path=asked["path"])

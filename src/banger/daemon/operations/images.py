@@ -1,11 +1,11 @@
-"""Images and kernels as clients see them."""
+"""Images as clients see them."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from banger.api.messages import ImageView, KernelView
+from banger.api.messages import ImageView
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_vm_name
@@ -14,10 +14,9 @@ from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
 from banger.daemon.progress import reporter
 from banger.image.store import Image
-from banger.kernel.store import Kernel
 
 
-class Catalogue:
+class ImageVerbs:
     """Lists, pulls and imports."""
 
     def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults) -> None:
@@ -25,11 +24,8 @@ class Catalogue:
         self._kernels = kernels
         self._defaults = defaults
 
-    async def list_images(self) -> list[ImageView]:
+    async def list(self) -> list[ImageView]:
         return [view_image(image) for image in await asyncio.to_thread(self._images.list)]
-
-    async def list_kernels(self) -> list[KernelView]:
-        return [view_kernel(kernel) for kernel in await asyncio.to_thread(self._kernels.list)]
 
     async def pull(self, request: Request, name: str) -> ImageView:
         """Make sure that the named image is here, as this version of banger makes it, and the default kernel."""
@@ -61,17 +57,4 @@ def view_image(image: Image) -> ImageView:
         "init": image.init,
         "created_at_s": image.created_at_s,
         "source": image.source,
-    }
-
-
-def view_kernel(kernel: Kernel) -> KernelView:
-    """A kernel as clients see it."""
-    return {
-        "name": kernel.name,
-        "digest": kernel.digest,
-        "architecture": kernel.architecture,
-        "release": kernel.release,
-        "size_bytes": kernel.size_bytes,
-        "created_at_s": kernel.created_at_s,
-        "source": kernel.source,
     }
