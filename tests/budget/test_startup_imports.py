@@ -73,7 +73,8 @@ def test_pages_import_next_to_nothing(tmp_path: Path, words: tuple[str, ...]) ->
 def test_fast_commands_import_little(tmp_path: Path, words: tuple[str, ...]) -> None:
     with FakeDaemon(tmp_path / "run" / "daemon.sock") as daemon:
         daemon.answers("GET", "/v1/vms", {"vms": [view_vm()]})
-        daemon.answers("GET", "/v1/vms/box", view_vm())
+        shown = {"ref": "box", "name": "box", "error": None, "vm": view_vm()}
+        daemon.answers("POST", "/v1/vms/show", {"outcomes": [shown]})
 
         def run(exchange: Exchange) -> None:
             exchange.result(0)

@@ -32,7 +32,7 @@ REFUSED = [
     "vm exec a/b -- true",
     "vm delete",
     "vm show",
-    "vm show a b",
+    "vm rename a b c",
     "vm ssh box --print-config -- ls",
     "image import nowhere.tar --name x",
     "image import . --name x",

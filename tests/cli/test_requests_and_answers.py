@@ -57,7 +57,9 @@ def test_list_of_nothing(world: World, daemon: FakeDaemon) -> None:
 
 
 def test_show(world: World, daemon: FakeDaemon) -> None:
-    daemon.answers("GET", "/v1/vms/box", view_vm() | DETAIL)
+    seen = {"ref": "box", "name": "box", "error": None, "vm": view_vm() | DETAIL}
+    gone = {"ref": "gone", "name": None, "error": view_error("not_found", "there is no VM gone")}
+    daemon.answers("POST", "/v1/vms/show", {"outcomes": [seen]})
     shown = world.run("vm", "show", "box").stdout.decode()
     assert "debian-bookworm (built-in), sha256:11\n" in shown
     assert "2 (host)\n" in shown
@@ -66,11 +68,20 @@ def test_show(world: World, daemon: FakeDaemon) -> None:
     assert "debian-6.1, sha256:22\n" in shown
     assert "boot: 1.2 s" in shown
     assert json.loads(world.run("vm", "show", "box", "--json").stdout) == view_vm() | DETAIL
+    daemon.answers("POST", "/v1/vms/show", {"outcomes": [gone, seen, seen]})
+    done = world.run("vm", "show", "gone", "box", "0b5c")
+    assert (done.returncode, done.stdout.decode()) == (OF_KIND["not_found"], f"{shown}\n{shown}")
+    assert done.stderr.decode() == "banger: there is no VM gone (op-0123456789)\n"
+    assert daemon.requests[-1].body == {"refs": ["gone", "box", "0b5c"]}
+    done = world.run("vm", "show", "gone", "box", "0b5c", "--json")
+    listed = [{"ref": "gone", "error": gone["error"]}, seen["vm"], seen["vm"]]
+    assert (done.returncode, done.stderr, json.loads(done.stdout)) == (OF_KIND["not_found"], b"", listed)
 
 
 @pytest.mark.parametrize("kind", sorted(OF_KIND))
 def test_the_kind_of_an_error_is_the_exit_status(world: World, daemon: FakeDaemon, kind: str) -> None:
-    daemon.answers("GET", "/v1/vms/box", {"error": view_error(kind, "it is so", hint="do that")}, status=400)
+    outcome = {"ref": "box", "name": "box", "error": view_error(kind, "it is so", hint="do that")}
+    daemon.answers("POST", "/v1/vms/show", {"outcomes": [outcome]})
     done = world.run("vm", "show", "box")
     assert done.returncode == OF_KIND[kind]
     assert done.stdout == b""
@@ -266,8 +277,35 @@ def test_stats_table(world: World, daemon: FakeDaemon) -> None:
 
 
 def test_ping(world: World, daemon: FakeDaemon) -> None:
-    daemon.answers("POST", "/v1/vms/box/ping", {"name": "box", "round_trip_s": 0.0125})
+    answered = {"ref": "0b5c", "name": "box", "error": None, "round_trip_s": 0.0125}
+    hung = {"ref": "hung", "name": "hung", "error": view_error("timed_out", "no answer")}
+    daemon.answers("POST", "/v1/vms/ping", {"outcomes": [answered]})
     assert world.run("vm", "ping", "box", "-c", "2").stdout.decode() == (
         "box answered in 12.50 ms\nbox answered in 12.50 ms\n2 answers, min/mean/max 12.50 ms/12.50 ms/12.50 ms\n"
     )
     assert world.run("vm", "ping", "box", "-c", "0").returncode == 2
+    assert json.loads(world.run("vm", "ping", "box", "-c", "1", "--json").stdout) == {
+        "name": "box",
+        "round_trips_s": [0.0125],
+    }
+    daemon.on(
+        "POST",
+        "/v1/vms/ping",
+        lambda exchange: exchange.send_json(
+            {"outcomes": [hung, answered] if "hung" in exchange.body["refs"] else [answered]}
+        ),
+    )
+    done = world.run("vm", "ping", "hung", "0b5c", "-c", "2")
+    assert (done.returncode, done.stderr) == (OF_KIND["timed_out"], b"banger: hung: no answer (op-0123456789)\n")
+    assert done.stdout.decode() == (
+        "box answered in 12.50 ms\nbox answered in 12.50 ms\nbox: 2 answers, min/mean/max 12.50 ms/12.50 ms/12.50 ms\n"
+    )
+    assert [request.body["refs"] for request in daemon.requests[-2:]] == [["hung", "0b5c"], ["0b5c"]]
+    done = world.run("vm", "ping", "hung", "0b5c", "-c", "2", "--json")
+    assert (done.returncode, done.stderr) == (OF_KIND["timed_out"], b"")
+    assert json.loads(done.stdout) == [
+        {"ref": "hung", "error": hung["error"]},
+        {"name": "box", "round_trips_s": [0.0125, 0.0125]},
+    ]
+    daemon.answers("POST", "/v1/vms/ping", {"outcomes": [hung]})
+    assert json.loads(world.run("vm", "ping", "hung", "--json").stdout) == {"error": hung["error"]}

@@ -43,6 +43,7 @@ TERMINAL = {  # what is typed
 }
 ENDLESS = {  # what is printed before somebody presses Ctrl-C
     "banger vm logs box -f": b"Linux begins",
+    "banger vm logs box otter -f -n 0": b"",
     "banger vm forward box 0:80 --json": b"127.0.0.1",
     "banger vm ping box -c 100 --json": b"",
 }

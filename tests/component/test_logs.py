@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,3 +90,70 @@ def test_deleting_the_machine_ends_it(box: FakeWorld) -> None:
     assert process.communicate(timeout=60) == (b"", b"")
     assert process.returncode == 0
     until(lambda: box.vms() == [])
+
+
+@pytest.fixture
+def two(box: FakeWorld) -> FakeWorld:
+    box.succeed("vm", "run", "-d", "--no-workspace", "--name", "otter")
+    for name in ("box", "otter"):
+        print_on(box, name, f"{name} begins\n{name} goes on\n".encode())
+    return box
+
+
+def print_on(world: FakeWorld, name: str, text: bytes) -> None:
+    ring = ConsoleRing(Path(world.json("vm", "show", name)["directory"]) / "console.log")
+    ring.append(text)
+    ring.close()
+
+
+def test_several_consoles_one_after_the_other(two: FakeWorld) -> None:
+    identity = two.json("vm", "show", "otter")["id"]
+    assert two.succeed("vm", "logs", identity, "box", "-n", "1") == (
+        b"==> otter <==\notter goes on\n\n==> box <==\nbox goes on\n"
+    )
+    done = two.banger("vm", "logs", "nobody", "box", "otter", "-n", "0")
+    assert (done.returncode, done.stdout) == (3, b"==> box <==\n\n==> otter <==\n")
+    assert done.stderr.startswith(b"banger: there is no VM nobody")
+    done = two.banger("vm", "logs", "box", "nobody", "otter", "--json")
+    good, bad, other = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert good == {"vm": "box", "console": "box begins\nbox goes on\n"}
+    assert (bad["ref"], bad["error"]["kind"], other["vm"]) == ("nobody", "not_found", "otter")
+
+
+def test_several_consoles_side_by_side(two: FakeWorld) -> None:
+    process = two.start("vm", "logs", "otter", "nobody", "box", "-f", "-n", "1")
+    received = read_until(process, b"goes on\n")
+    if received.count(b"\n") < 2:
+        received += read_until(process, b"goes on\n")
+    assert sorted(received.splitlines()) == [b"box | box goes on", b"otter | otter goes on"]
+    print_on(two, "box", b"half a")
+    print_on(two, "otter", b"whole\n")
+    assert read_until(process, b"\n") == b"otter | whole\n"
+    print_on(two, "box", b" line\nand the rest")
+    assert read_until(process, b"\n") == b"box | half a line\n"
+    two.succeed("vm", "stop", "box")
+    assert read_until(process, b"\n") == b"box | and the rest\n"
+    two.succeed("vm", "delete", "otter")
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest) == (3, b"")
+    assert errors.startswith(b"banger: there is no VM nobody")
+
+
+def test_ctrl_c_while_several_are_followed(two: FakeWorld) -> None:
+    process = two.start("vm", "logs", "box", "otter", "-f", "-n", "1")
+    read_until(process, b"goes on\n")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b"")
+
+
+def test_a_daemon_that_ends_while_several_are_followed(two: FakeWorld) -> None:
+    process = two.start("vm", "logs", "box", "otter", "-f")
+    received = b""
+    while received.count(b"\n") < 4:
+        received += read_until(process, b"\n")
+    two.kill_daemon()
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest, errors.count(b"the connection to the daemon was lost")) == (8, b"", 2)
+    two.start_daemon()

@@ -29,6 +29,21 @@ def test_health_of_several(fake_world: FakeWorld) -> None:
     assert b"nobody" in done.stderr
 
 
+def test_several_are_shown_and_pinged(fake_world: FakeWorld) -> None:
+    fake_world.succeed(*RUN, "--name", "a")
+    fake_world.succeed("vm", "create", "--no-start", "b")
+    identity = fake_world.json("vm", "show", "a")["id"]
+    done = fake_world.banger("vm", "show", "b", "nobody", identity[:13], "a", "--json")
+    first, second, third = json.loads(done.stdout)  # two words for one VM are one
+    assert (done.returncode, done.stderr) == (3, b"")
+    assert (first["name"], second["error"]["kind"], third["id"]) == ("b", "not_found", identity)
+    assert [one["name"] for one in fake_world.json("vm", "show", "a", "a")] == ["a"]
+    done = fake_world.banger("vm", "ping", "b", "a", "-c", "2")
+    assert done.returncode == 5
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [b"a", b"a", b"a:"]
+    assert b"b is not running" in done.stderr
+
+
 def test_pings_are_answered(fake_world: FakeWorld) -> None:
     fake_world.succeed(*RUN, "--name", "box")
     answered = fake_world.json("vm", "ping", "box", "-c", "5")

@@ -48,7 +48,9 @@ class Api:
         return listed
 
     def show(self, name: str) -> dict[str, Any]:
-        detail: dict[str, Any] = self._get(f"/v1/vms/{name}")
+        with _Watched(self._connect()) as connection:
+            (outcome,) = connection.post("/v1/vms/show", {"refs": [name]})["outcomes"]
+        detail: dict[str, Any] = _good(outcome)["vm"]
         return detail
 
     def create(self, name: str, *, start: bool, memory_mib: int | None = None) -> None:
@@ -82,9 +84,7 @@ class Api:
     def act(self, verb: str, ref: str, /, **arguments: object) -> dict[str, Any] | None:
         """One of the verbs that take several VMs, on one: its view afterwards. Raises what became of it."""
         outcome = self._follow(f"/v1/vms/{verb}", {"refs": [ref], **arguments})["outcomes"][0]
-        if outcome["error"] is not None:
-            raise error_of_kind(outcome["error"]["kind"], outcome["error"]["summary"])
-        view: dict[str, Any] | None = outcome["vm"]
+        view: dict[str, Any] | None = _good(outcome)["vm"]
         return view
 
     def change(self, name: str, *, new_name: str | None = None, vcpu: int | None = None) -> None:
@@ -138,6 +138,13 @@ class _Watched:
             raise Hung(f"no answer for {HANG_S:g} s") from error
         if isinstance(error, OSError):
             raise Unavailable("the connection to the daemon was lost") from error
+
+
+def _good(outcome: dict[str, Any]) -> dict[str, Any]:
+    """What became of one target. Raises its error."""
+    if outcome["error"] is not None:
+        raise error_of_kind(outcome["error"]["kind"], outcome["error"]["summary"])
+    return outcome
 
 
 def spec(name: str, memory_mib: int | None) -> dict[str, object]:

@@ -155,6 +155,12 @@ def add_vm(parser: Parser) -> None:
     parser.add_argument("vm", metavar="VM", type=vm_ref, help="name, id or the beginning of an id")
 
 
+def add_vms(parser: Parser, *, none_is_all: bool = False) -> None:
+    """The VMs that a command is about."""
+    nargs = "*" if none_is_all else "+"
+    parser.add_argument("vm", metavar="VM...", nargs=nargs, type=vm_ref, help="names, ids or the beginnings of ids")
+
+
 def vm_ref(text: str) -> str:
     """A name or the beginning of an id; raises `Invalid` for what can be neither."""
     if not text or len(text) > 64 or not all(c.isascii() and (c.isalnum() or c == "-") for c in text):

@@ -6,8 +6,9 @@ import codecs
 import re
 from typing import Final
 
-from banger.core.untrusted import printable_lines
+from banger.core.untrusted import printable, printable_lines
 
+LINE_LIMIT: Final = 16384
 # Colours, and the cursor movements that an init uses to draw its status (ECMA-48, section 5.4); titles (xterm's OSC).
 # With limits, so that what may still become one is never held back for long.
 _SEQUENCES: Final = re.compile(
@@ -37,6 +38,26 @@ class ConsoleText:
         self._returns = text[len(kept) :]
         kept = re.sub(r"\r+\n", "\n", kept)
         return printable_lines(kept, limit=len(kept))
+
+
+class NamedLines:
+    """The same as whole lines, each after a name: for consoles that are printed side by side.
+
+    A line without end is given out in pieces of `LINE_LIMIT` characters.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._before = f"{printable(name)} | "
+        self._text = ConsoleText()
+        self._line = ""
+
+    def feed(self, data: bytes, *, end: bool = False) -> str:
+        """The lines that are complete now; with `end` all that is left."""
+        *lines, self._line = (self._line + self._text.feed(data, end=end)).split("\n")
+        while len(self._line) > LINE_LIMIT or (end and self._line):
+            lines.append(self._line[:LINE_LIMIT])
+            self._line = self._line[LINE_LIMIT:]
+        return "".join(f"{self._before}{line}\n" for line in lines)
 
 
 def clean_console(console: bytes) -> str:

@@ -77,6 +77,6 @@ class Context:
         sys.stderr.flush()
 
 
-def vm_path(ref: str, rest: str = "") -> str:
-    """The API's path of a VM. `ref` has passed `banger.cli.arguments.vm_ref`: it needs no encoding."""
+def vm_path(ref: str, rest: str) -> str:
+    """The API's path of what a VM has. `ref` has passed `banger.cli.arguments.vm_ref`: it needs no encoding."""
     return f"/v1/vms/{ref}{rest}"

@@ -1,16 +1,14 @@
-"""What `health`, `stats` and `ports` share: several VMs looked at in one request, told about in the order given."""
+"""What `health`, `stats` and `ports` share: several VMs looked at in one request, told about in one table."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from banger.api.client import error_from
 from banger.cli import exits
-from banger.cli.failures import render_error
+from banger.cli.outcomes import look, tell_failure
 from banger.cli.render import render_json
-from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
     from banger.api.messages import Observation
@@ -21,9 +19,7 @@ def observe(
     context: Context, options: Namespace, *, what: str, show: Callable[[list[Observation]], str]
 ) -> tuple[int, list[Observation]]:
     """Ask, print with `show` what was seen, and return the status of the first that could not be looked at."""
-    with context.open() as daemon:
-        answer: dict[str, Any] = daemon.post(f"/v1/vms/{what}", {"refs": options.vm})
-    outcomes: list[Observation] = answer["outcomes"]
+    outcomes = look(context, options.vm, what=what)
     seen = [outcome for outcome in outcomes if outcome["error"] is None]
     if options.json:
         context.write(render_json({"outcomes": outcomes}))
@@ -32,9 +28,6 @@ def observe(
     status = exits.DONE
     for outcome in outcomes:
         if outcome["error"] is not None:
-            error = error_from(dict(outcome["error"]))
-            status = status or exits.OF_KIND[error.kind]
-            if not options.json:
-                text = render_error(error, context.error_style, subject=printable(outcome["ref"]))
-                context.tell(text.removesuffix("\n"))
+            failed = tell_failure(context, outcome["error"], outcome["ref"], quiet=options.json)
+            status = status or failed
     return status, outcomes

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from banger.api.client import error_from
 from banger.cli import exits
-from banger.cli.arguments import Parser, add_json, vm_ref
-from banger.cli.failures import render_error
+from banger.cli.arguments import Parser, add_json, add_vms
+from banger.cli.outcomes import tell_failure
 from banger.cli.progress import Progress
 from banger.cli.render import render_bar, render_json
 from banger.core.untrusted import printable
@@ -26,7 +25,7 @@ NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 def declare_targets(parser: Parser) -> None:
     """The arguments that these commands take."""
-    parser.add_argument("vm", metavar="VM...", nargs="+", type=vm_ref, help="names, ids or the beginnings of ids")
+    add_vms(parser)
     add_json(parser)
     add_quiet(parser)
 
@@ -100,17 +99,13 @@ def act_on_targets(
         context.write(render_json(result))
     status = exits.DONE
     for outcome in result["outcomes"]:
-        called = printable(names.get(outcome["ref"], outcome["ref"]))
+        called = names.get(outcome["ref"], outcome["ref"])
         if outcome["error"] is not None:
-            error = error_from(dict(outcome["error"]))
-            status = status or exits.OF_KIND[error.kind]
-            if not options.json:
-                subject = "" if called in printable(error.summary) else called
-                text = render_error(error, context.error_style, subject=subject)
-                context.tell(text.removesuffix("\n"))
+            failed = tell_failure(context, outcome["error"], called, quiet=options.json)
+            status = status or failed
         elif not options.json and not options.quiet:
             vm = outcome["vm"]
-            context.write(f"{printable(vm['name']) if vm is not None else called} {done}\n")
+            context.write(f"{printable(vm['name'] if vm is not None else called)} {done}\n")
             if vm is not None and (text := remark(vm)):
                 context.tell(f"  {text}")
             if vm is not None and getattr(options, "verbose", False):

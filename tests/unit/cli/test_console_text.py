@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banger.cli.console_text import ConsoleText, clean_console
+from banger.cli.console_text import LINE_LIMIT, ConsoleText, NamedLines, clean_console
 
 PIECES = st.sampled_from(
     [
@@ -56,3 +56,21 @@ def test_a_split_sequence_is_hidden() -> None:
         "",
         "d",
     ]
+
+
+@given(console=st.lists(PIECES, max_size=40).map(b"".join), cuts=st.lists(st.integers(0, 120), max_size=8))
+def test_named_lines_are_the_same_text(console: bytes, cuts: list[int]) -> None:
+    lines = NamedLines("box")
+    places = [0, *sorted(min(cut, len(console)) for cut in cuts), len(console)]
+    shown = "".join(lines.feed(console[start:end]) for start, end in pairwise(places))
+    shown += lines.feed(b"", end=True)
+    assert shown == "".join(
+        f"box | {line}\n" for line in clean_console(console).removesuffix("\n").split("\n") if shown
+    )
+
+
+def test_a_line_without_end_is_not_held_for_ever() -> None:
+    lines = NamedLines("a\x1bb")
+    assert lines.feed(b"x" * LINE_LIMIT) == ""
+    assert lines.feed(b"y") == "a\\x1bb | " + "x" * LINE_LIMIT + "\n"
+    assert lines.feed(b"z", end=True) == "a\\x1bb | yz\n"

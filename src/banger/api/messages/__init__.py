@@ -36,7 +36,6 @@ from banger.api.messages.observations import (
     GuestStats,
     Observation,
     ObservationsRequest,
-    PingResult,
     PortView,
     VmStats,
 )
@@ -100,7 +99,6 @@ __all__ = [
     "ObservationsRequest",
     "OwnUsage",
     "Ping",
-    "PingResult",
     "PortView",
     "PtySize",
     "PullRequest",

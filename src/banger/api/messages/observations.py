@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from banger.api.messages.errors import ErrorView
-from banger.api.messages.vms import ReadinessView, VmState
+from banger.api.messages.vms import ReadinessView, VmDetail, VmState
 
 
 class PortView(TypedDict):
@@ -49,24 +49,22 @@ class VmStats(TypedDict):
 
 
 class ObservationsRequest(TypedDict):
-    """Body of `POST /v1/vms/health|stats|ports` (plain): which VMs; for `stats` none means all."""
+    """Body of `POST /v1/vms/show|health|stats|ports|ping` (plain): which VMs; for `stats` none means all."""
 
     refs: list[str]
 
 
 class Observation(TypedDict):
-    """What was seen of one target, in the order given; `checks`, `stats` or `ports` by what was asked."""
+    """What was seen of one target, in the order given; the rest by what was asked.
+
+    `round_trip_s`: how long the agent took to answer.
+    """
 
     ref: str
     name: str | None
     error: ErrorView | None
+    vm: NotRequired[VmDetail]
     checks: NotRequired[list[ReadinessView]]
     stats: NotRequired[VmStats]
     ports: NotRequired[list[PortView]]
-
-
-class PingResult(TypedDict):
-    """Answer of `POST /v1/vms/{ref}/ping` (plain): how long the agent took to answer."""
-
-    name: str
-    round_trip_s: float
+    round_trip_s: NotRequired[float]

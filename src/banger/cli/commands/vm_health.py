@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli import exits
-from banger.cli.arguments import Parser, add_json, vm_ref
+from banger.cli.arguments import Parser, add_json, add_vms
 from banger.cli.observations import observe
 from banger.cli.render import Style, format_duration, render_table
 
@@ -26,7 +26,7 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("vm", metavar="VM...", nargs="+", type=vm_ref, help="names, ids or the beginnings of ids")
+    add_vms(parser)
     add_json(parser)
 
 

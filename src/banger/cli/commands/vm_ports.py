@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from banger.cli.arguments import Parser, add_json, vm_ref
+from banger.cli.arguments import Parser, add_json, add_vms
 from banger.cli.observations import observe
 from banger.cli.render import Style, render_table
 
@@ -21,7 +21,7 @@ EXAMPLES = (("banger vm ports box", ""), ("banger vm ports box otter --json", "f
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("vm", metavar="VM...", nargs="+", type=vm_ref, help="names, ids or the beginnings of ids")
+    add_vms(parser)
     add_json(parser)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from banger.cli.arguments import Parser, add_json, add_vm
-from banger.cli.context import vm_path
+from banger.cli import exits
+from banger.cli.arguments import Parser, add_json, add_vms
+from banger.cli.outcomes import failure_json, look, tell_failure
 from banger.cli.render import Style, format_duration, format_time, render_fields, render_json
 from banger.core.sizes import MIB, format_size
 
@@ -14,21 +15,39 @@ if TYPE_CHECKING:
     from banger.api.messages import VmDetail, WorkspaceView
     from banger.cli.context import Context
 
-USAGE = "VM [--json]"
-DESCRIPTION = "Show everything about one VM: what was asked for, what is true now, and how long its last start took."
-EXAMPLES = (("banger vm show box", ""), ("banger vm show box --json", "for programs"))
+USAGE = "VM... [--json]"
+DESCRIPTION = """\
+Show everything about VMs: what was asked for, what is true now, and how long the last start took.
+
+With --json one VM is an object. When several are named they are a list, in the order given, in which
+one that could not be shown is an object with `ref` and `error`."""
+EXAMPLES = (
+    ("banger vm show box", ""),
+    ("banger vm show box otter", "one after the other"),
+    ("banger vm show box --json", "for programs"),
+)
 
 
 def declare(parser: Parser) -> None:
-    add_vm(parser)
+    add_vms(parser)
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    with context.open() as daemon:
-        vm: VmDetail = daemon.get(vm_path(options.vm))
-    context.write(render_json(vm) if options.json else render_vm(vm, context.style))
-    return 0
+    several = len(options.vm) > 1
+    outcomes = look(context, options.vm, what="show", alone=not several)
+    if options.json:
+        documents = [outcome["vm"] if "vm" in outcome else failure_json(outcome) for outcome in outcomes]
+        context.write(render_json(documents if several else documents[0]))
+    status, blank = exits.DONE, ""
+    for outcome in outcomes:
+        if outcome["error"] is not None:
+            failed = tell_failure(context, outcome["error"], outcome["ref"], quiet=options.json)
+            status = status or failed
+        elif not options.json:
+            context.write(blank + render_vm(outcome["vm"], context.style))
+            blank = "\n"
+    return status
 
 
 def render_vm(vm: VmDetail, style: Style) -> str:

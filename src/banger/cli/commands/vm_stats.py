@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from banger.cli.arguments import Parser, add_json, vm_ref
+from banger.cli.arguments import Parser, add_json, add_vms
 from banger.cli.observations import observe
 from banger.cli.render import Style, format_duration, render_table
 from banger.core.sizes import format_size
@@ -25,7 +25,7 @@ _HEADER = ("NAME", "STATE", "CPU", "RSS", "NET", "DISK", "LOAD", "MEMORY", "ROOT
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("vm", metavar="VM...", nargs="*", type=vm_ref, help="names, ids or the beginnings of ids")
+    add_vms(parser, none_is_all=True)
     add_json(parser)
 
 

@@ -43,7 +43,9 @@ class FollowConsole:
                 while data := follower.read(_CHUNK_BYTES):
                     if follower.fell_behind:
                         follower.fell_behind = False
-                        request.notice("some of the console may be missing here: it came faster than it was read")
+                        request.notice(
+                            f"something of {record.name} may be missing here: it came faster than it was read"
+                        )
                     await exchange.send_output(data)
                 if over:
                     return {}

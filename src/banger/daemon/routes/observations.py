@@ -1,4 +1,4 @@
-"""`/v1/vms/health`, `stats`, `ports` and `ping`: looking without touching."""
+"""`/v1/vms/show`, `health`, `stats`, `ports` and `ping`: looking without touching."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 
 from starlette.routing import Route
 
-from banger.api.messages import Observation, ObservationsRequest, PingResult
+from banger.api.messages import Observation, ObservationsRequest
 from banger.core.errors import BangerError
 from banger.daemon.context import operation_id
 from banger.daemon.exchanges import Requests, error_view
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 from banger.daemon.targets import resolve_targets
-from banger.daemon.views import view_check
+from banger.daemon.views import view_check, view_detail
 from banger.store.records import VmRecord
 
 Look = Callable[[VmRecord, Observation], Awaitable[None]]
@@ -28,11 +28,15 @@ class ObservationRoutes:
 
     def routes(self, requests: Requests) -> list[Route]:
         return [
+            Route("/v1/vms/show", requests.plain(self.each(self.show)), methods=["POST"]),
             Route("/v1/vms/health", requests.plain(self.each(self.health)), methods=["POST"]),
             Route("/v1/vms/stats", requests.plain(self.each(self.stats, none_is_all=True)), methods=["POST"]),
             Route("/v1/vms/ports", requests.plain(self.each(self.ports)), methods=["POST"]),
-            Route("/v1/vms/{ref}/ping", requests.plain(self.ping), methods=["POST"]),
+            Route("/v1/vms/ping", requests.plain(self.each(self.ping)), methods=["POST"]),
         ]
+
+    async def show(self, record: VmRecord, seen: Observation) -> None:
+        seen["vm"] = view_detail(record, self._services.supervisor, self._services.layout)
 
     async def health(self, record: VmRecord, seen: Observation) -> None:
         seen["checks"] = [view_check(check) for check in await self._services.observe.health(record)]
@@ -43,9 +47,8 @@ class ObservationRoutes:
     async def ports(self, record: VmRecord, seen: Observation) -> None:
         seen["ports"] = await self._services.observe.ports(record)
 
-    async def ping(self, path: PathParameters, _body: bytes) -> PingResult:
-        record = await self._services.find(path["ref"])
-        return {"name": record.name, "round_trip_s": round(await self._services.observe.ping(record), 6)}
+    async def ping(self, record: VmRecord, seen: Observation) -> None:
+        seen["round_trip_s"] = round(await self._services.observe.ping(record), 6)
 
     def each(
         self, look: Look, *, none_is_all: bool = False

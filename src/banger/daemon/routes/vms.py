@@ -28,14 +28,14 @@ from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
 from banger.daemon.streams import StreamExchange
 from banger.daemon.targets import resolve_targets
-from banger.daemon.views import view_detail, view_vm
+from banger.daemon.views import view_vm
 from banger.store.records import VmRecord
 
 Act = Callable[[Request, VmRecord], Awaitable[VmRecord | None]]
 
 
 class VmRoutes:
-    """Make, list, show and move VMs from state to state."""
+    """Make, list and move VMs from state to state."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -55,15 +55,10 @@ class VmRoutes:
             Route("/v1/vms/kill", requests.progress(self.kill), methods=["POST"]),
             Route("/v1/vms/set", requests.progress(self.change), methods=["POST"]),
             Route("/v1/vms/delete", requests.progress(self.each(lifecycle.delete)), methods=["POST"]),
-            Route("/v1/vms/{ref}", requests.plain(self.show), methods=["GET"]),
         ]
 
     async def list(self, _path: PathParameters, _body: bytes) -> object:
         return {"vms": [view_vm(record, self._services.supervisor) for record in await self._services.records()]}
-
-    async def show(self, path: PathParameters, _body: bytes) -> object:
-        record = await self._services.find(path["ref"])
-        return view_detail(record, self._services.supervisor, self._services.layout)
 
     async def run(self, request: Request, _path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         return await self._services.run(request, decode(body, RunRequest), exchange)
