@@ -1,7 +1,7 @@
 """Directories of files that never change, named by what they hold; and names that point at them.
 
 sha256/<hex>/manifest.json and the files it lists
-names/<name>.json            {"digest": "sha256:<hex>"}
+names/<name>.json            {"digest": "sha256:<hex>"}, and what is true of the name rather than of the content
 drafts/                      what is being made; each is locked by its maker, and removed when its maker is gone
 locks/<name>                 held while a name is being made
 """
@@ -26,6 +26,8 @@ from banger.core.locks import exclusive_lock, try_lock
 
 _CHUNK_BYTES: Final = 1 << 20
 _MAKING_DEADLINE_S: Final = 7200.0
+# What the same content may say differently under each name that it has: none of it is in the digest.
+OF_NAME: Final = frozenset(("name", "created_at_s", "source", "recipe", "provenance"))
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -60,13 +62,14 @@ class ContentStore:
             os.close(descriptor)
 
     def publish(self, draft: Path, *, name: str, files: Sequence[str], manifest: Mapping[str, Any]) -> Content:
-        """Make `files` of a draft an entry, and `name` point at it. The digest covers files and manifest.
+        """Make `files` of a draft an entry, and `name` point at it.
 
-        `created_at_s` in the manifest is kept out of the digest, so that the same content has the same name.
+        The digest covers the files and the manifest but for `OF_NAME`, so that the same content has the same digest
+        whoever made it, when, and out of what.
         """
         pointer = self._pointer(name)
         body = {**manifest, "files": {file: digest_file(draft / file) for file in sorted(files)}}
-        identity = {key: value for key, value in body.items() if key != "created_at_s"}
+        identity = {key: value for key, value in body.items() if key not in OF_NAME}
         hexdigest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         target = self._root / "sha256" / hexdigest
         make_private_directory(target.parent)
@@ -82,17 +85,23 @@ class ContentStore:
             sync_directory(target.parent)
         make_private_directory(pointer.parent)
         digest = f"sha256:{hexdigest}"
-        write_durably(pointer, json.dumps({"digest": digest}).encode())
-        return self.read(digest)
+        of_name = {key: value for key, value in manifest.items() if key in OF_NAME}
+        write_durably(pointer, json.dumps({**of_name, "digest": digest}).encode())
+        return self._read(digest, of_name)
 
     def find(self, name: str) -> Content | None:
         """What `name` points at, or None; also for a name that no entry can have."""
         with suppress(FileNotFoundError, NotFound, Invalid, ValueError, KeyError, TypeError):
-            return self.read(str(json.loads(self._pointer(name).read_bytes())["digest"]))
+            of_name = dict(json.loads(self._pointer(name).read_bytes()))
+            digest = str(of_name.pop("digest"))
+            return self._read(digest, {key: value for key, value in of_name.items() if key in OF_NAME})
         return None
 
     def read(self, digest: str) -> Content:
-        """The entry of that digest. Raises `NotFound`."""
+        """The entry of that digest, with what was said of it when it first came. Raises `NotFound`."""
+        return self._read(digest, {})
+
+    def _read(self, digest: str, of_name: Mapping[str, Any]) -> Content:
         match = _DIGEST.fullmatch(digest)
         path = self._root / "sha256" / (match[1] if match is not None else "none")
         try:
@@ -102,7 +111,7 @@ class ContentStore:
             raise NotFound(
                 f"the {self._kind} {digest[:19]} is gone from the store", hint="pull it again with `banger image pull`"
             ) from error
-        return Content(digest, path, manifest, size_bytes)
+        return Content(digest, path, {**manifest, **of_name}, size_bytes)
 
     def verify(self, content: Content) -> None:
         """Read every file and compare. Raises `Failed` naming the file and both digests."""
@@ -178,6 +187,10 @@ class ItemStore(Generic[Item]):
     def __init__(self, root: Path, *, kind: str, view: Callable[[str, Content], Item]) -> None:
         self.content = ContentStore(root, kind=kind)
         self._view = view
+
+    def view(self, name: str, content: Content) -> Item:
+        """The item that an entry is under a name."""
+        return self._view(name, content)
 
     def find(self, name: str) -> Item | None:
         content = self.content.find(name)

@@ -12,6 +12,7 @@ from typing import Final
 from banger.core.debian import Mirrors, find_mirrors, read_host_proxies, render_apt_conf, render_sources
 from banger.core.errors import Failed
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
 from banger.image.recipe import (
@@ -130,9 +131,12 @@ def _write(
             source=f"Debian {wanted.suite}, signed archive",
             environment=ENVIRONMENT,
             recipe=fingerprint(wanted),
+            provenance=Provenance(
+                kind="distribution", reference=f"Debian {wanted.suite}", signer="debian-archive-keyring"
+            ),
         ),
     )
-    return store.read(content.digest)
+    return store.view(name, content)
 
 
 def edit(tree: RootfsTree) -> None:

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 from banger.core.errors import Unsupported
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.image.rootfs import ReadRootfs, RootfsTree
 from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
 from banger.image.writing import write_rootfs
@@ -60,9 +61,10 @@ def import_tar(
                 created_at_s=time.time(),
                 source=origin,
                 environment={},
+                provenance=Provenance(kind="archive"),
             ),
         )
-        return store.read(content.digest)
+        return store.view(name, content)
 
 
 def find_architecture(tree: RootfsTree) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from banger.core.content_store import Content, ItemStore
+from banger.core.provenance import UNKNOWN, Provenance, decode_provenance
 from banger.image.run_config import RunConfig, decode_run_config, encode_run_config
 
 ROOTFS_FILE: Final = "rootfs.erofs"
@@ -35,6 +36,7 @@ class Image:
     source: str
     recipe: str = ""
     run: RunConfig = field(default_factory=RunConfig)
+    provenance: Provenance = UNKNOWN
 
 
 class ImageStore(ItemStore[Image]):
@@ -54,6 +56,7 @@ def plan_manifest(
     environment: Mapping[str, str],
     recipe: str = "",
     run: RunConfig | None = None,
+    provenance: Provenance = UNKNOWN,
 ) -> Mapping[str, Any]:
     """What the manifest of an image says besides its files."""
     return {
@@ -65,6 +68,7 @@ def plan_manifest(
         "created_at_s": created_at_s,
         "source": source,
         "recipe": recipe,
+        "provenance": provenance.encode(),
         **({"run": encode_run_config(run)} if run is not None else {}),
     }
 
@@ -85,4 +89,5 @@ def _image(name: str, content: Content) -> Image:
         source=manifest["source"],
         recipe=manifest.get("recipe", ""),
         run=decode_run_config(manifest.get("run", {})),
+        provenance=decode_provenance(manifest.get("provenance", {})),
     )

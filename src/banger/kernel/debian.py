@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Protocol
 
+from banger.core.content_store import digest_file
 from banger.core.debian import KEYRING, read_host_proxies, read_host_sources
 from banger.core.errors import Failed, Unavailable
 from banger.core.processes import run, run_to_file
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
 from banger.kernel.apt import Apt
@@ -126,6 +128,7 @@ async def _store_package(
             check()
             boot_files = _write_files(draft, tree, release=release, indexes=indexes)
             check()
+            digest = digest_file(package)
             content = store.content.publish(
                 draft,
                 name=name,
@@ -137,9 +140,12 @@ async def _store_package(
                     boot_modules=boot_files,
                     created_at_s=time.time(),
                     source=source,
+                    provenance=Provenance(
+                        kind="distribution", reference=source, digest=digest, signer="debian-archive-keyring"
+                    ),
                 ),
             )
-            return store.read(content.digest)
+            return store.view(name, content)
 
     return await run_in_thread(publish)
 

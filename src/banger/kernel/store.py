@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from banger.core.content_store import Content, ItemStore
+from banger.core.provenance import UNKNOWN, Provenance, decode_provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class Kernel:
     size_bytes: int
     created_at_s: float
     source: str
+    provenance: Provenance = UNKNOWN
 
 
 class KernelStore(ItemStore[Kernel]):
@@ -41,6 +43,7 @@ def plan_manifest(
     boot_modules: tuple[str, ...],
     created_at_s: float,
     source: str,
+    provenance: Provenance = UNKNOWN,
 ) -> Mapping[str, Any]:
     """What the manifest of a kernel says besides its files."""
     return {
@@ -50,6 +53,7 @@ def plan_manifest(
         "boot_modules": list(boot_modules),
         "created_at_s": created_at_s,
         "source": source,
+        "provenance": provenance.encode(),
     }
 
 
@@ -66,4 +70,5 @@ def _kernel(name: str, content: Content) -> Kernel:
         size_bytes=content.size_bytes,
         created_at_s=manifest["created_at_s"],
         source=manifest["source"],
+        provenance=decode_provenance(manifest.get("provenance", {})),
     )

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,18 @@ def test_the_digest_is_of_content_and_manifest_but_not_of_the_time(store: Conten
     assert publish(store, "b", created_at_s=2.0).digest == first.digest
     assert publish(store, "c", b"other", created_at_s=1.0).digest != first.digest
     assert publish(store, "d", created_at_s=1.0, more=1).digest != first.digest
+
+
+def test_each_name_of_the_same_content_keeps_what_was_said_of_it(store: ContentStore) -> None:
+    first = publish(store, "a", source="here", created_at_s=1.0, key="value")
+    second = publish(store, "b", source="there", created_at_s=2.0, key="value")
+    assert first.digest == second.digest
+    assert second.manifest["source"] == "there"
+    found = store.find("b")
+    assert found is not None
+    assert (found.manifest["source"], found.manifest["key"]) == ("there", "value")
+    assert store.read(first.digest).manifest["source"] == "here"
+    assert [content.manifest["source"] for _, content in store.list()] == ["here", "there"]
 
 
 def test_a_name_moves_to_new_content(store: ContentStore) -> None:
@@ -213,5 +224,6 @@ def test_makers_in_many_processes_make_it_once(tmp_path: Path) -> None:
 
 
 def test_the_pointer_is_json_that_says_the_digest(store: ContentStore, tmp_path: Path) -> None:
-    content = publish(store, "a", created_at_s=time.time())
-    assert json.loads((tmp_path / "store" / "names" / "a.json").read_bytes()) == {"digest": content.digest}
+    content = publish(store, "a", created_at_s=5.0, key="value")
+    pointer = json.loads((tmp_path / "store" / "names" / "a.json").read_bytes())
+    assert pointer == {"created_at_s": 5.0, "digest": content.digest}
