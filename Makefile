@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n > 6 ? 6 : n)))
 ARGS ?=
 
-PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm
+PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
 .PHONY: help run test check bench fuzz-agent clean setup-run setup-test setup-fuzz $(PROOFS)
 
@@ -18,7 +18,7 @@ help:
 	@echo 'make check   style, types and import rules'
 	@echo 'make bench   measure, and write docs/performance.md'
 	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, faults,'
-	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm (ARGS="--count 10" for fewer)'
+	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make clean   remove what the other commands made in this directory'
 

@@ -31,6 +31,7 @@ PROVEN = {
     "model": Proof("states"),
     "many-vms": Proof("many"),
     "adopt-vm": Proof("adopt"),
+    "stops-vm": Proof("stops"),
 }
 
 

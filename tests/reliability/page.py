@@ -23,6 +23,7 @@ PROOFS = (
     "model",
     "many-vms",
     "adopt-vm",
+    "stops-vm",
 )
 _BEGIN = "| proof | what is done | how often | what came of it |"
 _RULE = "|---|---|---|---|"
