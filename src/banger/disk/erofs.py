@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import stat
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from banger.core.errors import Invalid
 from banger.core.untrusted import printable
-from banger.disk.tree import Node
+from banger.disk.tree import ROOT, Body, Tree
 
 BLOCK: Final = 4096
 _SUPERBLOCK_OFFSET: Final = 1024
@@ -54,40 +54,34 @@ _SHORTER: Final = "the archive became shorter while its image was written"
 _SHORTER_HINT: Final = "do not change the archive meanwhile, and try again"
 
 
-@dataclass(slots=True, eq=False)
-class _Inode:
-    """Where a node goes."""
+class _Output:
+    """The image, of which metadata and data grow in turns, each from front to back."""
 
-    node: Node
-    number: int
-    size: int
-    xattrs: bytes
-    parent: _Inode | None
-    subdirectories: int = 0
-    offset: int = 0
-    inline: int = 0
-    first_block: int = 0
-    names: list[bytes] = field(default_factory=list)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._position = 0
 
-    @property
-    def nid(self) -> int:
-        return (self.offset - _META_BLOCK * BLOCK) // _SLOT
-
-    @property
-    def blocks(self) -> int:
-        return -(-(self.size - self.inline) // BLOCK) if self.size > self.inline else 0
+    def write(self, offset: int, data: bytes | bytearray) -> None:
+        """Bytes at `offset`. What is between them and those before, if it is less than a block, is nobody's."""
+        gap = offset - self._position
+        if 0 < gap < BLOCK:
+            self._file.write(bytes(gap))  # quicker than to seek, for which a file gives its buffer up
+        elif gap:
+            self._file.seek(offset)
+        self._file.write(data)
+        self._position = offset + len(data)
 
 
 class _Metadata:
     """The area of inodes, written from front to back in large pieces while data goes elsewhere in the same file."""
 
-    def __init__(self, output: BinaryIO) -> None:
+    def __init__(self, output: _Output) -> None:
         self._output = output
         self._begin = _META_BLOCK * BLOCK
         self._pending = bytearray()
         self._digest = hashlib.sha256()
 
-    def add(self, offset: int, data: bytes) -> None:
+    def add(self, offset: int, data: bytes | bytearray) -> None:
         """Bytes at `offset` of the image, which is not before the end of the bytes added earlier."""
         self._pending += bytes(offset - self._begin - len(self._pending))
         self._pending += data
@@ -96,147 +90,225 @@ class _Metadata:
 
     def flush(self) -> bytes:
         """Write what is pending; the digest of the area so far."""
-        self._output.seek(self._begin)
-        self._output.write(self._pending)
+        self._output.write(self._begin, self._pending)
         self._begin += len(self._pending)
         self._digest.update(self._pending)
         self._pending = bytearray()
         return self._digest.digest()
 
 
-def write_erofs(root: Node, output: BinaryIO, *, report: Callable[[int], None] = lambda _bytes: None) -> int:
-    """Write the image of a tree to an empty seekable file and return its size in bytes.
+class _Layout:
+    """Which inodes there are, and where each of them and its data goes. In flat arrays by the inode, as the tree is."""
+
+    def __init__(self, tree: Tree, root: int) -> None:
+        self.tree = tree
+        self.root = root
+        self.order = array("I")
+        self.number = array("I", bytes(4 * tree.inode_limit))  # from 1; 0 for what is not part of the image
+        self.subdirectories = array("I", bytes(4 * tree.inode_limit))
+        self.first_block = array("I", bytes(4 * tree.inode_limit))
+        self._size = array("Q", bytes(8 * tree.inode_limit))
+        self._nid = array("I", bytes(4 * tree.inode_limit))
+        self._collect()
+        self.blocks = self._place()
+
+    def offset(self, inode: int) -> int:
+        """Where an inode is in the image."""
+        return _META_BLOCK * BLOCK + self._nid[inode] * _SLOT
+
+    def size(self, inode: int) -> int:
+        return self._size[inode]
+
+    def inline(self, inode: int, head: int) -> int:
+        """How many bytes at the end of the content go beside the inode, whose head takes so many bytes."""
+        tail = self._size[inode] % BLOCK
+        return tail if head + tail <= BLOCK // 2 else 0
+
+    def names(self, directory: int) -> Iterator[tuple[bytes, int]]:
+        """Names and inodes in the order of the names' bytes, with the two that no tree has."""
+        tree = self.tree
+        above = tree.parent(directory) if directory != self.root else directory
+        dots = [(b"..", above), (b".", directory)]
+        for entry in tree.entries.sort(directory):
+            name = tree.entries.name(entry)
+            while dots and dots[-1][0] < name:
+                yield dots.pop()
+            yield name, tree.entries.inode[entry]
+        yield from reversed(dots)
+
+    def encode_directory(self, directory: int) -> Iterator[bytes]:
+        """The blocks of a directory, not padded."""
+        names: list[bytes] = []
+        targets: list[int] = []
+        used = 0
+        for name, inode in self.names(directory):
+            if used + _DIRENT.size + len(name) > BLOCK:
+                yield self._encode_block(names, targets)
+                names, targets, used = [], [], 0
+            names.append(name)
+            targets.append(inode)
+            used += _DIRENT.size + len(name)
+        yield self._encode_block(names, targets)
+
+    def _encode_block(self, names: list[bytes], targets: list[int]) -> bytes:
+        name_at = len(names) * _DIRENT.size
+        entries = bytearray()
+        for name, inode in zip(names, targets, strict=True):
+            entries += _DIRENT.pack(self._nid[inode], name_at, _FILE_TYPES[stat.S_IFMT(self.tree.mode(inode))])
+            name_at += len(name)
+        return bytes(entries) + b"".join(names)
+
+    def _collect(self) -> None:
+        """Number the inodes: the root first, each after its directory, hard links where they are first met."""
+        tree, number = self.tree, self.number
+        waiting = array("I", (self.root,))
+        while waiting:
+            inode = waiting.pop()
+            if number[inode]:
+                continue
+            self.order.append(inode)
+            number[inode] = len(self.order)
+            if tree.is_directory(inode):
+                children = self._measure(inode)
+                children.reverse()
+                waiting.extend(children)
+            else:
+                self._size[inode] = tree.size(inode)
+
+    def _measure(self, directory: int) -> array[int]:
+        """Find out how large a directory is; the inodes in it, in their order."""
+        children = array("I")
+        full, used, subdirectories = 0, 0, 0
+        for name, inode in self.names(directory):
+            if used + _DIRENT.size + len(name) > BLOCK:
+                full, used = full + 1, 0
+            used += _DIRENT.size + len(name)
+            if name not in (b".", b".."):
+                children.append(inode)
+                subdirectories += self.tree.is_directory(inode)
+        self._size[directory] = full * BLOCK + used
+        self.subdirectories[directory] = subdirectories
+        return children
+
+    def _place(self) -> int:
+        """Give every inode its place and its data blocks; how many blocks the image has.
+
+        A short tail goes beside its inode, and then both must be within one block.
+        """
+        offset = _META_BLOCK * BLOCK
+        for inode in self.order:
+            head = _INODE.size + len(_encode_xattrs(self.tree, inode))
+            offset = -(-offset // _SLOT) * _SLOT
+            inline = self.inline(inode, head)
+            if offset % BLOCK + head + inline > BLOCK:
+                offset = -(-offset // BLOCK) * BLOCK
+            self._nid[inode] = (offset - _META_BLOCK * BLOCK) // _SLOT
+            offset += head + inline
+            self.first_block[inode] = _blocks(self._size[inode] - inline)  # how many, for the moment
+        block = -(-offset // BLOCK)
+        for inode in self.order:
+            count = self.first_block[inode]
+            if block + count >= 1 << 32:
+                raise Invalid("the file system would be larger than 16 TiB")
+            self.first_block[inode] = block if count else 0
+            block += count
+        return block
+
+
+def write_erofs(
+    tree: Tree, file: BinaryIO, *, root: int = ROOT, report: Callable[[int], None] = lambda _bytes: None
+) -> int:
+    """Write the image of a tree, or of a directory in it, to an empty seekable file and return its size in bytes.
 
     `report` is told the bytes of file content written so far. Raises `Invalid` for what the format cannot hold.
     """
-    inodes = _number_inodes(root)
-    meta_end = _place_inodes(inodes.values())
-    block = -(-meta_end // BLOCK)
-    for inode in inodes.values():
-        if inode.blocks:
-            inode.first_block = block
-            block += inode.blocks
-    if block >= 1 << 32:
-        raise Invalid("the file system would be larger than 16 TiB")
+    layout = _Layout(tree, root)
+    output = _Output(file)
     meta = _Metadata(output)
     written = 0
-    for inode in inodes.values():
-        meta.add(inode.offset, _encode_inode(inode) + inode.xattrs)
-        if inode.size:
-            _write_content(inode, inodes, meta, output)
-        if inode.node.body is not None:
-            written += inode.size
+    for inode in layout.order:
+        xattrs = _encode_xattrs(tree, inode)
+        head = _INODE.size + len(xattrs)
+        inline = layout.inline(inode, head)
+        meta.add(layout.offset(inode), _encode_inode(layout, inode, xattrs, inline) + xattrs)
+        if layout.size(inode):
+            tail = _write_content(layout, inode, inline, output)
+            meta.add(layout.offset(inode) + head, tail)
+        if stat.S_ISREG(tree.mode(inode)):
+            written += layout.size(inode)
             report(written)
     uuid = meta.flush()[:16]
-    output.truncate(block * BLOCK)
-    output.seek(0)
-    output.write(_superblock(inodes[id(root)], len(inodes), block, uuid))
-    return block * BLOCK
+    file.truncate(layout.blocks * BLOCK)
+    output.write(0, _superblock(len(layout.order), layout.blocks, uuid))
+    return layout.blocks * BLOCK
 
 
-def _number_inodes(root: Node) -> dict[int, _Inode]:
-    """One `_Inode` a node, by its id, the root first and each after its directory; hard links share one."""
-    inodes: dict[int, _Inode] = {}
-    waiting: list[tuple[Node, _Inode | None]] = [(root, None)]
-    while waiting:
-        node, parent = waiting.pop()
-        if id(node) in inodes:
-            continue
-        inode = _Inode(node=node, number=len(inodes) + 1, size=0, xattrs=_encode_xattrs(node), parent=parent)
-        inodes[id(node)] = inode
-        if node.is_directory:
-            inode.names = sorted([b".", b"..", *node.children])
-            inode.size = _directory_size(inode.names)
-            if parent is not None:
-                parent.subdirectories += 1
-            waiting += [(node.children[name], inode) for name in reversed(inode.names) if name in node.children]
-        elif node.is_symlink:
-            inode.size = len(node.target)
-        elif node.body is not None:
-            inode.size = node.body.length
-    return inodes
+def _write_content(layout: _Layout, inode: int, inline: int, output: _Output) -> bytes | bytearray:
+    """Write the blocks of an inode's content; what goes beside the inode."""
+    tree = layout.tree
+    begin = layout.first_block[inode] * BLOCK
+    full = layout.size(inode) - inline
+    if tree.is_directory(inode):
+        for number, block in enumerate(layout.encode_directory(inode)):
+            if number * BLOCK >= full:
+                return block
+            output.write(begin + number * BLOCK, block)
+        return b""
+    if tree.is_symlink(inode):
+        target = tree.target(inode)
+        if full:
+            output.write(begin, target[:full])
+        return target[full:]
+    return _copy_body(tree.body(inode), full, begin, output)
 
 
-def _place_inodes(inodes: Iterable[_Inode]) -> int:
-    """Give every inode its offset and return the end of the metadata.
-
-    A short tail goes beside its inode, and then both must be within one block.
-    """
-    offset = _META_BLOCK * BLOCK
-    for inode in inodes:
-        head = _INODE.size + len(inode.xattrs)
-        tail = inode.size % BLOCK
-        offset = -(-offset // _SLOT) * _SLOT
-        inode.inline = tail if tail and head + tail <= BLOCK // 2 else 0
-        if offset % BLOCK + head + inode.inline > BLOCK:
-            offset = -(-offset // BLOCK) * BLOCK
-        inode.offset = offset
-        offset += head + inode.inline
-    return offset
-
-
-def _write_content(inode: _Inode, inodes: dict[int, _Inode], meta: _Metadata, output: BinaryIO) -> None:
-    node = inode.node
-    tail_at = inode.offset + _INODE.size + len(inode.xattrs)
-    if node.body is not None:
-        _copy_body(inode, meta, tail_at, output)
-        return
-    content = _encode_directory(inode, inodes) if node.is_directory else node.target
-    full = len(content) - inode.inline
-    if full:
-        output.seek(inode.first_block * BLOCK)
-        output.write(content[:full])
-    meta.add(tail_at, content[full:])
-
-
-def _copy_body(inode: _Inode, meta: _Metadata, tail_at: int, output: BinaryIO) -> None:
-    body = inode.node.body
-    assert body is not None
+def _copy_body(body: Body, full: int, begin: int, output: _Output) -> bytearray:
+    """Copy the first `full` bytes of a file to `begin`, where there is data; the bytes after them."""
+    tail = bytearray(body.length - full)
     body.source.seek(body.offset)
-    left = body.length - inode.inline
-    if left:
-        output.seek(inode.first_block * BLOCK)
-    while left:
-        data = body.source.read(min(left, _COPY_BYTES))
-        if not data:
-            raise Invalid(_SHORTER, hint=_SHORTER_HINT)
-        output.write(data)
-        left -= len(data)
-    if inode.inline:
-        tail = body.source.read(inode.inline)
-        if len(tail) != inode.inline:
-            raise Invalid(_SHORTER, hint=_SHORTER_HINT)
-        meta.add(tail_at, tail)
+    for start, size in body.extents():
+        position, end = start, start + size
+        while position < end:
+            limit = full if position < full else end
+            data = body.source.read(min(end, limit, position + _COPY_BYTES) - position)
+            if not data:
+                raise Invalid(_SHORTER, hint=_SHORTER_HINT)
+            if position < full:
+                output.write(begin + position, data)
+            else:
+                tail[position - full : position - full + len(data)] = data
+            position += len(data)
+    return tail
 
 
-def _encode_inode(inode: _Inode) -> bytes:
-    node = inode.node
-    layout = _FLAT_INLINE if inode.inline else _FLAT_PLAIN
-    place = inode.first_block
+def _encode_inode(layout: _Layout, inode: int, xattrs: bytes, inline: int) -> bytes:
+    node = layout.tree.node(inode)
+    place = layout.first_block[inode]
     if stat.S_ISCHR(node.mode) or stat.S_ISBLK(node.mode):
         major, minor = node.device
         place = (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12
     return _INODE.pack(
-        _EXTENDED | layout,
-        (len(inode.xattrs) - len(_XATTR_HEADER)) // 4 + 1 if inode.xattrs else 0,
+        _EXTENDED | (_FLAT_INLINE if inline else _FLAT_PLAIN),
+        (len(xattrs) - len(_XATTR_HEADER)) // 4 + 1 if xattrs else 0,
         node.mode,
         0,
-        inode.size,
+        layout.size(inode),
         place,
-        inode.number,
+        layout.number[inode],
         node.uid,
         node.gid,
         node.mtime_s & 0xFFFF_FFFF_FFFF_FFFF,
         node.mtime_ns,
-        2 + inode.subdirectories if node.is_directory else node.links,
+        2 + layout.subdirectories[inode] if node.is_directory else node.links,
     )
 
 
-def _encode_xattrs(node: Node) -> bytes:
-    if not node.xattrs:
+def _encode_xattrs(tree: Tree, inode: int) -> bytes:
+    xattrs = tree.xattrs(inode)
+    if not xattrs:
         return b""
     parts = [_XATTR_HEADER]
-    for name, value in sorted(node.xattrs.items()):
+    for name, value in sorted(xattrs.items()):
         prefix, index = _find_prefix(name)
         rest = name.removeprefix(prefix)
         if len(rest) > 255 or len(value) > 65535:
@@ -256,44 +328,15 @@ def _find_prefix(name: bytes) -> tuple[bytes, int]:
     raise Invalid(f"an extended attribute has the name {printable(name, limit=80)}, which no file system keeps")
 
 
-def _directory_blocks(names: list[bytes]) -> Iterator[list[bytes]]:
-    block: list[bytes] = []
-    used = 0
-    for name in names:
-        if used + _DIRENT.size + len(name) > BLOCK:
-            yield block
-            block, used = [], 0
-        block.append(name)
-        used += _DIRENT.size + len(name)
-    yield block
+def _blocks(size: int) -> int:
+    return -(-size // BLOCK)
 
 
-def _directory_size(names: list[bytes]) -> int:
-    blocks = list(_directory_blocks(names))
-    return (len(blocks) - 1) * BLOCK + sum(_DIRENT.size + len(name) for name in blocks[-1])
+def _superblock(inode_count: int, blocks: int, uuid: bytes) -> bytes:
+    """Block 0, for a root that is the first inode.
 
-
-def _encode_directory(inode: _Inode, inodes: dict[int, _Inode]) -> bytes:
-    above = inode.parent or inode
-    encoded = bytearray()
-    for names in _directory_blocks(inode.names):
-        encoded += bytes(-len(encoded) % BLOCK)
-        name_at = len(names) * _DIRENT.size
-        for name in names:
-            if name == b".":
-                entry = inode
-            elif name == b"..":
-                entry = above
-            else:
-                entry = inodes[id(inode.node.children[name])]
-            encoded += _DIRENT.pack(entry.nid, name_at, _FILE_TYPES[stat.S_IFMT(entry.node.mode)])
-            name_at += len(name)
-        encoded += b"".join(names)
-    return bytes(encoded)
-
-
-def _superblock(root: _Inode, inode_count: int, blocks: int, uuid: bytes) -> bytes:
-    """Block 0. Its checksum is CRC-32C over the block from the superblock on, with the field itself zero."""
+    Its checksum is CRC-32C over the block from the superblock on, with the field itself zero.
+    """
 
     def pack(checksum: int) -> bytes:
         fields = _SUPERBLOCK.pack(
@@ -302,7 +345,7 @@ def _superblock(root: _Inode, inode_count: int, blocks: int, uuid: bytes) -> byt
             _COMPAT_CHECKSUM | _COMPAT_MTIME,
             BLOCK.bit_length() - 1,
             0,  # no extension slots
-            root.nid,
+            0,  # the root's number
             inode_count,
             0,  # build time: the same tree gives the same bytes
             0,

@@ -1,54 +1,83 @@
 """A file tree in memory: what an archive says, before any of it becomes a file system.
 
-Names are bytes and stay inside this tree: no name from an archive ever reaches a path of the host.
+Names are bytes and stay inside this tree: no name from an archive ever reaches a path of the host. Inodes are numbers
+in flat arrays, for which a million files are no burden; a `Node` is what goes in and comes out.
 """
 
 from __future__ import annotations
 
+import io
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import struct
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from banger.core.errors import Invalid
-from banger.core.untrusted import printable
+from banger.disk.entries import Entries
 
-NAME_LIMIT: Final = 255
-PATH_LIMIT: Final = 4095
-DEPTH_LIMIT: Final = 256
 NODE_LIMIT: Final = 1_000_000
-HINT: Final = "give an undamaged tar archive of a root directory, such as `docker export` writes"
-_FOLLOW_LIMIT: Final = 40
+METADATA_BYTES_LIMIT: Final = 64 << 20
+ROOT: Final = 0
+_NOWHERE: Final = io.BytesIO()
+_XATTR: Final = struct.Struct("<BH")
+_EXTRA_BYTES: Final = 256  # what an inode costs beyond its place in the arrays if its content is not in the main source
+
+
+class Unusable(ValueError):
+    """Why a member of an archive cannot be taken: the end of a sentence that begins with its name."""
+
+    def __init__(self, reason: str, *, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Where the bytes of a regular file are: a part of an open file of ours."""
+    """Where the bytes of a regular file are: a part of an open file of ours.
+
+    A sparse file has its data in one piece from `offset` on, and in `pieces` where each part of it belongs: start and
+    length in turn, ascending and without overlap. The rest of it is zeros.
+    """
 
     source: BinaryIO
     offset: int
     length: int
+    pieces: array[int] | None = None
 
-    def read(self) -> bytes:
-        """All of it; for small files."""
+    def read(self, size: int | None = None) -> bytes:
+        """All of it, or its first bytes; for few."""
+        size = self.length if size is None else min(size, self.length)
         self.source.seek(self.offset)
-        return self.source.read(self.length)
+        content = bytearray(size)
+        for start, piece in self.extents():
+            if start >= size:
+                break
+            part = self.source.read(min(piece, size - start))
+            content[start : start + len(part)] = part
+        return bytes(content)
+
+    def extents(self) -> Iterator[tuple[int, int]]:
+        """Where there is data: start and length, in the order in which the source has it."""
+        if self.pieces is None:
+            yield 0, self.length
+        else:
+            yield from zip(self.pieces[::2], self.pieces[1::2], strict=True)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Node:
-    """An inode. `mode` includes the type; its names are in the directories that hold it."""
+    """What an inode is. `mode` includes the type; its names are in the directories that hold it."""
 
     mode: int
     uid: int = 0
     gid: int = 0
     mtime_s: int = 0
     mtime_ns: int = 0
-    xattrs: dict[bytes, bytes] | None = None
+    xattrs: Mapping[bytes, bytes] | None = None
     body: Body | None = None
     target: bytes = b""
     device: tuple[int, int] = (0, 0)
-    children: dict[bytes, Node] = field(default_factory=dict)
     links: int = 1
 
     @property
@@ -65,140 +94,216 @@ class Node:
 
 
 class Tree:
-    """A root directory that grows by what an archive says. `nodes` counts names, those of implied parents too."""
+    """A root directory and what is below it. Raises `Unusable` when it grows too large.
 
-    def __init__(self, *, node_limit: int = NODE_LIMIT) -> None:
-        self.root = Node(mode=stat.S_IFDIR | 0o755)
-        self.nodes = 1
+    `source` is where the bodies of most files are; others may be elsewhere, which costs more.
+    """
+
+    def __init__(
+        self,
+        source: BinaryIO | None = None,
+        *,
+        node_limit: int = NODE_LIMIT,
+        metadata_bytes_limit: int = METADATA_BYTES_LIMIT,
+    ) -> None:
+        self.entries = Entries()
+        self.source = source
         self._node_limit = node_limit
+        self._metadata_bytes_limit = metadata_bytes_limit
+        self._mode = array("H")
+        self._uid = array("I")
+        self._gid = array("I")
+        self._mtime_s = array("q")
+        self._mtime_ns = array("I")
+        self._links = array("I")
+        self._place = array("Q")  # of content in the source, of a link's target in the texts; device; own entry
+        self._size = array("Q")
+        self._xattrs = array("I")  # place in the texts, 0 for none
+        self._texts = bytearray(1)
+        self._bodies: dict[int, Body] = {}
+        self._bodies_bytes = 0
+        self._free = array("I")
+        self.add_inode(Node(mode=stat.S_IFDIR | 0o755))
 
-    def put(self, path: bytes, node: Node) -> None:
-        """Put `node` at `path`. A later file replaces an earlier one; a directory keeps its children.
+    @property
+    def nodes(self) -> int:
+        """How many names there are, that of the root included."""
+        return self.entries.count + 1
 
-        Missing parents are made. Raises `Invalid` when a parent is no directory, when a directory that is not empty
-        would be replaced, and when the tree grows too large.
-        """
-        parts = split_path(path)
-        if not parts:
-            if not node.is_directory:
-                raise Invalid("the archive replaces the root with something that is no directory", hint=HINT)
-            _copy_attributes(node, self.root)
-            return
-        parent = self._find_parent(parts, path)
-        present = parent.children.get(parts[-1])
-        if present is not None and present.is_directory and node.is_directory:
-            _copy_attributes(node, present)
-            return
-        self._replace(parent, parts[-1], node, present=present, path=path)
+    @property
+    def metadata_bytes(self) -> int:
+        """What names, targets and attributes take, those of what is gone included."""
+        return self.entries.name_bytes + len(self._texts) + self._bodies_bytes
 
-    def link(self, path: bytes, target: bytes) -> None:
-        """Make `path` another name of what is at `target`. Raises `Invalid` when that is missing or a directory."""
-        node = find(self.root, target)
-        parts = split_path(path)
-        if node is None or node.is_directory or not parts:
-            raise Invalid(f"the hard link {_shown(path)} points at nothing that can be linked", hint=HINT)
-        parent = self._find_parent(parts, path)
-        present = parent.children.get(parts[-1])
-        if present is node:
-            return
-        self._replace(parent, parts[-1], node, present=present, path=path)
-        node.links += 1
+    @property
+    def content_bytes(self) -> int:
+        """What the files hold together."""
+        sizes = zip(self._mode, self._links, self._size, strict=True)
+        return sum(size for mode, links, size in sizes if links and stat.S_ISREG(mode))
 
-    def _replace(self, parent: Node, name: bytes, node: Node, *, present: Node | None, path: bytes) -> None:
-        if present is None:
-            self._count(path)
-        elif present.is_directory and present.children:
-            raise Invalid(f"the archive member {_shown(path)} replaces a directory that is not empty", hint=HINT)
+    @property
+    def inode_limit(self) -> int:
+        """One more than the largest number of an inode so far."""
+        return len(self._mode)
+
+    def add_inode(self, node: Node) -> int:
+        """An inode without a name yet."""
+        if self._free:
+            inode = self._free.pop()
+            self._links[inode] = 0
         else:
-            present.links -= 1
-        parent.children[name] = node
+            inode = len(self._mode)
+            for column in (self._mode, self._uid, self._gid, self._mtime_s, self._mtime_ns, self._links):
+                column.append(0)
+            self._place.append(0)
+            self._size.append(0)
+            self._xattrs.append(0)
+        self._place[inode] = self._size[inode] = 0
+        self.set_attributes(inode, node)
+        kind = stat.S_IFMT(node.mode)
+        if kind == stat.S_IFLNK:
+            self._place[inode], self._size[inode] = len(self._texts), len(node.target)
+            self._add_text(node.target)
+        elif node.body is not None:
+            self._set_body(inode, node.body)
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+            self._place[inode] = node.device[0] << 32 | node.device[1]
+        return inode
 
-    def _find_parent(self, parts: tuple[bytes, ...], path: bytes) -> Node:
-        node = self.root
-        for part in parts[:-1]:
-            child = node.children.get(part)
-            if child is None:
-                self._count(path)
-                child = Node(mode=stat.S_IFDIR | 0o755)
-                node.children[part] = child
-            if not child.is_directory:
-                raise Invalid(f"the archive member {_shown(path)} lies below something that is no directory", hint=HINT)
-            node = child
-        return node
+    def set_attributes(self, inode: int, node: Node) -> None:
+        """Mode, owner, time and extended attributes of `node` for an inode of the same type."""
+        self._mode[inode] = node.mode
+        self._uid[inode] = node.uid
+        self._gid[inode] = node.gid
+        self._mtime_s[inode] = node.mtime_s
+        self._mtime_ns[inode] = node.mtime_ns
+        self._xattrs[inode] = len(self._texts) if node.xattrs else 0
+        if node.xattrs:
+            packed = [_XATTR.pack(len(name), len(value)) + name + value for name, value in sorted(node.xattrs.items())]
+            self._add_text(len(packed).to_bytes(2, "little") + b"".join(packed))
 
-    def _count(self, path: bytes) -> None:
-        self.nodes += 1
-        if self.nodes > self._node_limit:
-            raise Invalid(f"the archive has more than {self._node_limit} files, at {_shown(path)}", hint=HINT)
+    def add(self, directory: int, name: bytes, inode: int) -> int:
+        """Give an inode a name that its directory does not have yet; the entry."""
+        if self.nodes >= self._node_limit:
+            raise Unusable(f"is one more than {self._node_limit} files and directories, which is all there may be")
+        self._check_metadata(len(name))
+        entry = self.entries.add(directory, name, inode)
+        self._links[inode] += 1
+        if self.is_directory(inode):
+            self._place[inode] = entry
+        return entry
 
+    def replace(self, entry: int, inode: int) -> None:
+        """Make an entry, of no directory, that of another inode."""
+        self._unlink(self.entries.inode[entry])
+        self.entries.inode[entry] = inode
+        self._links[inode] += 1
+        if self.is_directory(inode):
+            self._place[inode] = entry
 
-def split_path(path: bytes) -> tuple[bytes, ...]:
-    """Components of an archive's path, relative to the root. Raises `Invalid` for `..`, NUL and excess."""
-    if b"\0" in path or len(path) > PATH_LIMIT:
-        raise Invalid(f"the archive member {_shown(path)} has a name that no file can have", hint=HINT)
-    parts = tuple(part for part in path.split(b"/") if part not in (b"", b"."))
-    if b".." in parts:
-        raise Invalid(f"the archive member {_shown(path)} leaves the root", hint=HINT)
-    if len(parts) > DEPTH_LIMIT or any(len(part) > NAME_LIMIT for part in parts):
-        raise Invalid(f"the archive member {_shown(path)} has a name that no file can have", hint=HINT)
-    return parts
+    def remove(self, entry: int) -> None:
+        """Remove an entry and everything below it."""
+        pending = array("I", (entry,))
+        while pending:
+            entry = pending.pop()
+            inode = self.entries.inode[entry]
+            if self.is_directory(inode):
+                pending.extend(self.entries.children(inode))
+            self.entries.remove(entry)
+            self._unlink(inode)
 
+    def parent(self, directory: int) -> int:
+        """The directory that holds a directory; the root is its own."""
+        return self.entries.directory[self._place[directory]] if directory != ROOT else ROOT
 
-def find(root: Node, path: bytes) -> Node | None:
-    """What is at `path`; symbolic links are not followed."""
-    node = root
-    for part in split_path(path):
-        child = node.children.get(part)
-        if child is None:
+    def entry_of(self, directory: int) -> int:
+        """The one entry of a directory other than the root."""
+        return self._place[directory]
+
+    def is_directory(self, inode: int) -> bool:
+        return self._mode[inode] & 0o170000 == stat.S_IFDIR
+
+    def is_symlink(self, inode: int) -> bool:
+        return self._mode[inode] & 0o170000 == stat.S_IFLNK
+
+    def mode(self, inode: int) -> int:
+        return self._mode[inode]
+
+    def size(self, inode: int) -> int:
+        """Bytes of a regular file, or of a symbolic link's target."""
+        return 0 if self.is_directory(inode) else self._size[inode]
+
+    def target(self, inode: int) -> bytes:
+        """Where a symbolic link points."""
+        return bytes(self._texts[self._place[inode] : self._place[inode] + self._size[inode]])
+
+    def body(self, inode: int) -> Body:
+        """The content of a regular file."""
+        if inode in self._bodies:
+            return self._bodies[inode]
+        assert self.source is not None or not self._size[inode]
+        return Body(self.source or _NOWHERE, self._place[inode], self._size[inode])
+
+    def xattrs(self, inode: int) -> dict[bytes, bytes] | None:
+        """The extended attributes, by the order of their names; None for none."""
+        place = self._xattrs[inode]
+        if not place:
             return None
-        node = child
-    return node
+        found = {}
+        count, place = int.from_bytes(self._texts[place : place + 2], "little"), place + 2
+        for _ in range(count):
+            name_length, value_length = _XATTR.unpack_from(self._texts, place)
+            name_at = place + _XATTR.size
+            place = name_at + name_length + value_length
+            found[bytes(self._texts[name_at : name_at + name_length])] = bytes(
+                self._texts[name_at + name_length : place]
+            )
+        return found
 
+    def node(self, inode: int) -> Node:
+        """What an inode is, as a value."""
+        mode = self._mode[inode]
+        kind = stat.S_IFMT(mode)
+        place = self._place[inode]
+        return Node(
+            mode=mode,
+            uid=self._uid[inode],
+            gid=self._gid[inode],
+            mtime_s=self._mtime_s[inode],
+            mtime_ns=self._mtime_ns[inode],
+            xattrs=self.xattrs(inode),
+            body=self.body(inode) if kind == stat.S_IFREG else None,
+            target=self.target(inode) if kind == stat.S_IFLNK else b"",
+            device=(place >> 32, place & 0xFFFF_FFFF) if kind in (stat.S_IFCHR, stat.S_IFBLK) else (0, 0),
+            links=self._links[inode],
+        )
 
-def resolve(root: Node, path: bytes) -> tuple[bytes, Node] | None:
-    """Follow symbolic links inside the tree, as the guest would; the final path and node, or None."""
-    pending = _reversed_parts(path)
-    stack: list[tuple[bytes, Node]] = []
-    followed = 0
-    while pending:
-        part = pending.pop()
-        if part == b"..":
-            if stack:
-                stack.pop()
-            continue
-        child = (stack[-1][1] if stack else root).children.get(part)
-        if child is None:
-            return None
-        if not child.is_symlink:
-            stack.append((part, child))
-            continue
-        followed += 1
-        if followed > _FOLLOW_LIMIT:  # as the kernel does (path_resolution(7))
-            return None
-        if child.target.startswith(b"/"):
-            stack.clear()
-        pending += _reversed_parts(child.target)
-    return b"/" + b"/".join(name for name, _ in stack), stack[-1][1] if stack else root
+    def _set_body(self, inode: int, body: Body) -> None:
+        self._size[inode] = body.length
+        if body.source is self.source and body.pieces is None:
+            self._place[inode] = body.offset
+        elif body.length:
+            cost_bytes = _EXTRA_BYTES + 8 * len(body.pieces or ())
+            self._check_metadata(cost_bytes)
+            self._bodies[inode] = body
+            self._bodies_bytes += cost_bytes
 
+    def _unlink(self, inode: int) -> None:
+        self._links[inode] -= 1
+        if not self._links[inode]:
+            body = self._bodies.pop(inode, None)
+            if body is not None:
+                self._bodies_bytes -= _EXTRA_BYTES + 8 * len(body.pieces or ())
+            self._mode[inode] = 0
+            self._free.append(inode)
 
-def walk(root: Node) -> Iterator[tuple[bytes, Node]]:
-    """Every name with its node, parents first, children in the order of their bytes; the root is `b""`."""
-    waiting: list[tuple[bytes, Node]] = [(b"", root)]
-    while waiting:
-        path, node = waiting.pop()
-        yield path, node
-        prefix = path + b"/" if path else b""
-        waiting += [(prefix + name, node.children[name]) for name in sorted(node.children, reverse=True)]
+    def _add_text(self, text: bytes) -> None:
+        self._check_metadata(len(text))
+        self._texts += text
 
-
-def _reversed_parts(path: bytes) -> list[bytes]:
-    return [part for part in reversed(path.split(b"/")) if part not in (b"", b".")]
-
-
-def _copy_attributes(source: Node, target: Node) -> None:
-    target.mode, target.uid, target.gid = source.mode, source.uid, source.gid
-    target.mtime_s, target.mtime_ns, target.xattrs = source.mtime_s, source.mtime_ns, source.xattrs
-
-
-def _shown(path: bytes) -> str:
-    return printable(path, limit=200)
+    def _check_metadata(self, more: int) -> None:
+        if self.metadata_bytes + more > self._metadata_bytes_limit:
+            raise Unusable(
+                f"comes after {self._metadata_bytes_limit} bytes of names, link targets and attributes,"
+                " which is all there may be"
+            )

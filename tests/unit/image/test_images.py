@@ -10,8 +10,8 @@ import pytest
 
 from banger.core.errors import Invalid, Unsupported
 from banger.core.progress import Progress
+from banger.disk.paths import find
 from banger.disk.rootfs import ArchiveTree
-from banger.disk.tree import find
 from banger.image.distribution import edit, list_packages
 from banger.image.importing import import_tar, parse_architecture
 from banger.image.recipe import MASKED_UNITS
@@ -150,12 +150,12 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
     assert not any(name.startswith(("var/cache/apt", "var/lib/apt/lists")) for name in names)
 
     # Directories of packages stay, with their owners; only what was written in them goes.
-    assert find(tree.tree.root, b"var/log/apt") is not None
-    assert find(tree.tree.root, b"var/lib/apt/lists") is not None
+    assert find(tree.tree, b"var/log/apt") is not None
+    assert find(tree.tree, b"var/lib/apt/lists") is not None
     for unit in MASKED_UNITS:
-        node = find(tree.tree.root, f"etc/systemd/system/{unit}".encode())
-        assert node is not None
-        assert node.target == b"/dev/null"
+        inode = find(tree.tree, f"etc/systemd/system/{unit}".encode())
+        assert inode is not None
+        assert tree.tree.target(inode) == b"/dev/null"
 
 
 def test_the_package_list() -> None:
