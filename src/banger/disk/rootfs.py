@@ -1,4 +1,4 @@
-"""From an archive to a file system image."""
+"""From an archive, or from layers, to a file system image."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from banger.core.errors import Invalid, Unavailable
+from banger.core.layers import Layer
 from banger.core.untrusted import printable
 from banger.disk.erofs import write_erofs
+from banger.disk.layers import read_layers
 from banger.disk.members import ArchiveMembers
 from banger.disk.paths import find, resolve, walk
 from banger.disk.tar import TarLimits, TarReader
@@ -180,6 +182,23 @@ class ArchiveTree(RootTree):
         """Give the nameless file back."""
         if self._spool is not None:
             self._spool.close()
+
+
+class LayerTree(RootTree):
+    """The tree of an image's layers, whose files are in a nameless file in `scratch` until `close`."""
+
+    def __init__(self, layers: Sequence[Layer], *, scratch: Path | None, report: Callable[[int, int], None]) -> None:
+        """Raises what `read_layers` does."""
+        self._spool = open_spool(scratch)
+        try:
+            super().__init__(read_layers(layers, spool=self._spool, report=report))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Give the nameless file back."""
+        self._spool.close()
 
 
 def open_spool(scratch: Path | None) -> BinaryIO:

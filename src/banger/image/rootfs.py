@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from banger.core.layers import Layer
 
 
 class RootfsTree(Protocol):
@@ -48,3 +50,15 @@ class ReadRootfs(Protocol):
     """Reads an archive. What a source that cannot seek holds goes to `scratch`; `report` is told the bytes read."""
 
     def __call__(self, source: BinaryIO, *, scratch: Path | None, report: Callable[[int], None]) -> RootfsTree: ...
+
+
+class ReadLayers(Protocol):
+    """Applies the layers of an image, the lowest first, keeping the contents of files in `scratch`.
+
+    `report` is told the compressed bytes read so far and those of all layers; what it raises ends the work. Blocking.
+    Raises `Invalid` and `Unsupported` naming layer and member, `Failed` for a layer that cannot be read.
+    """
+
+    def __call__(
+        self, layers: Sequence[Layer], *, scratch: Path | None, report: Callable[[int, int], None]
+    ) -> RootfsTree: ...

@@ -1,0 +1,228 @@
+"""What the members of one layer do to the tree that the layers below it made: OCI image-spec, `layer.md`. Pure.
+
+Names are resolved as `umoci unpack` resolves them on a disk, but in the tree: an entry whose parent is a symbolic link
+goes where that points inside the root, `..` in a link stops at the root, and directories that are missing are made. The
+last component is never followed. Then:
+
+- An entry replaces what is at its place, a directory and all below it too; only a directory over a directory keeps the
+  children and changes the attributes. The same name twice in a layer is two entries after each other.
+- `.wh.NAME` hides NAME, and `.wh..wh..opq` everything in its directory, as far as it is of lower layers, wherever the
+  whiteout stands among the entries. A directory of a lower layer that this layer only passed through begins anew.
+- A hard link is another name of what is at its target at that moment, from whichever layer, be it a symbolic link.
+
+Refused are `..` in a name; what cannot be (`.wh.` before more of a path, a whiteout of nothing, of `.`, of `..` or of a
+whiteout, a root that is no directory, a link to itself or to a directory); what lies below a file; and a whiteout of a
+symbolic link that an earlier entry of the layer went through, because the order would decide where that entry is.
+"""
+
+from __future__ import annotations
+
+import stat
+from typing import Final
+
+from banger.disk.paths import DEPTH_LIMIT, FOLLOW_LIMIT, NAME_LIMIT, PATH_LIMIT, reversed_parts, split_path
+from banger.disk.tree import ROOT, Node, Tree, Unusable
+
+WHITEOUT: Final = b".wh."
+OPAQUE: Final = b".wh..wh..opq"
+# How an entry was met by the layer that is being applied: the layer's number is in the bits above.
+_PASSED, _PUT, _FOLLOWED = 1, 2, 3
+_KINDS: Final = 4
+
+
+def make_directory() -> Node:
+    """A directory that no layer says anything about."""
+    return Node(mode=stat.S_IFDIR | 0o755)
+
+
+class LayerMembers:
+    """Applies one layer. `number` is from 1, and larger than that of every layer below."""
+
+    def __init__(self, tree: Tree, number: int) -> None:
+        self._tree = tree
+        self._entries = tree.entries
+        self._mark = number * _KINDS
+        # The directory that the last member was in: most are followed by one in the same.
+        self._last_parent: bytes | None = None
+        self._last_directory = ROOT
+
+    def put(self, path: bytes, node: Node) -> None:
+        """An entry, or a whiteout of any type."""
+        tree = self._tree
+        parent, name = self._split(path)
+        if not name:
+            if not node.is_directory:
+                raise Unusable("replaces the root with something that is no directory")
+            tree.set_attributes(ROOT, node)
+            return
+        if name.startswith(WHITEOUT):
+            self._white_out(parent, name)
+            return
+        if node.is_symlink:
+            node.mode = stat.S_IFLNK | 0o777  # what Linux has for all of them
+        directory = self._open(parent)
+        present = self._entries.find(directory, name)
+        if present and node.is_directory and tree.is_directory(self._entries.inode[present]):
+            tree.set_attributes(self._entries.inode[present], node)
+            self._entries.mark[present] = self._mark + _PUT
+        else:
+            self._place(directory, name, tree.add_inode(node), present)
+
+    def link(self, path: bytes, target: bytes) -> None:
+        """A hard link; a whiteout may be one too."""
+        parent, name = self._split(path)
+        if name.startswith(WHITEOUT):
+            self._white_out(parent, name)
+            return
+        target_parent, target_name = self._split(target)
+        directory = self._open(parent)
+        present = self._entries.find(directory, name) if name else 0
+        if present and self._tree.is_directory(self._entries.inode[present]):
+            self._remove(present)
+            present = 0
+        found = self._find(target_parent, target_name)
+        if not name or not found or self._tree.is_directory(self._entries.inode[found]):
+            raise Unusable("is a hard link that points at nothing that can be linked")
+        if found == present:
+            raise Unusable("is a hard link to itself")
+        self._place(directory, name, self._entries.inode[found], present)
+
+    def _split(self, path: bytes) -> tuple[bytes, bytes]:
+        """Parent and last component; both empty for the root."""
+        if len(path) > PATH_LIMIT:
+            raise Unusable("has a name that no file can have")
+        parent, _, name = path.rstrip(b"/").rpartition(b"/")
+        if parent == self._last_parent and name not in (b"", b".", b"..") and len(name) <= NAME_LIMIT:
+            if b"\0" in name:
+                raise Unusable("has a name that no file can have")
+            return parent, name
+        *parents, name = split_path(path) or (b"",)
+        if any(part.startswith(WHITEOUT) for part in parents):
+            raise Unusable("lies below the name of a whiteout")
+        return b"/".join(parents), name
+
+    def _open(self, parent: bytes) -> int:
+        """The directory at a path, made where it is missing. It and those above it count as this layer's."""
+        if parent == self._last_parent:
+            return self._last_directory
+        directory, missing = self._resolve(parent)
+        for name in missing:
+            if len(name) > NAME_LIMIT:
+                raise Unusable("lies below a symbolic link to a name that no file can have")
+            entry = self._tree.add(directory, name, self._tree.add_inode(make_directory()))
+            directory = self._entries.inode[entry]
+        self._pass(directory)
+        self._last_parent, self._last_directory = parent, directory
+        return directory
+
+    def _find(self, parent: bytes, name: bytes) -> int:
+        """The entry at a path whose last component is not followed, or 0."""
+        directory, missing = self._resolve(parent)
+        return 0 if missing else self._entries.find(directory, name)
+
+    def _resolve(self, parent: bytes) -> tuple[int, list[bytes]]:
+        """How far a path leads through directories, and the names after that, which do not exist yet."""
+        entries, tree = self._entries, self._tree
+        pending = reversed_parts(parent)
+        stack = [ROOT]
+        missing: list[bytes] = []
+        followed = 0
+        while pending:
+            part = pending.pop()
+            if part == b"..":
+                if missing:
+                    missing.pop()
+                elif len(stack) > 1:
+                    stack.pop()
+                continue
+            entry = 0 if missing else entries.find(stack[-1], part)
+            if not entry:
+                missing.append(part)
+                continue
+            inode = entries.inode[entry]
+            if tree.is_directory(inode):
+                stack.append(inode)
+            elif tree.is_symlink(inode):
+                followed += 1
+                if followed > FOLLOW_LIMIT:
+                    raise Unusable(f"lies below more than {FOLLOW_LIMIT} symbolic links")
+                if not self._is_own(entry):
+                    entries.mark[entry] = self._mark + _FOLLOWED
+                target = tree.target(inode)
+                if target.startswith(b"/"):
+                    del stack[1:]
+                pending += reversed_parts(target)
+            else:
+                raise Unusable("lies below something that is no directory")
+        if len(stack) + len(missing) > DEPTH_LIMIT:
+            raise Unusable("lies too deep")
+        return stack[-1], missing
+
+    def _place(self, directory: int, name: bytes, inode: int, present: int) -> None:
+        """Put an inode where something may be, which goes with all that is below it."""
+        inodes = self._entries.inode
+        if present and (self._tree.is_directory(inodes[present]) or self._tree.is_symlink(inodes[present])):
+            self._remove(present)
+            present = 0
+        if present:
+            self._tree.replace(present, inode)
+        else:
+            present = self._tree.add(directory, name, inode)
+        self._entries.mark[present] = self._mark + _PUT
+
+    def _remove(self, entry: int) -> None:
+        self._tree.remove(entry)
+        self._last_parent = None
+
+    def _pass(self, directory: int) -> None:
+        """Mark the way to a directory as this layer's, from the directory upwards until it is marked already."""
+        marks = self._entries.mark
+        while directory != ROOT:
+            entry = self._tree.entry_of(directory)
+            if self._is_own(entry):
+                break
+            marks[entry] = self._mark + _PASSED
+            directory = self._entries.directory[entry]
+
+    def _is_own(self, entry: int) -> bool:
+        """Whether the layer that is being applied has put the entry, or something below it."""
+        return self._mark < self._entries.mark[entry] < self._mark + _FOLLOWED
+
+    def _white_out(self, parent: bytes, name: bytes) -> None:
+        hidden = name[len(WHITEOUT) :]
+        if name != OPAQUE and (hidden in (b"", b".", b"..") or hidden.startswith(WHITEOUT)):
+            raise Unusable("is no whiteout of anything")
+        try:
+            directory, missing = self._resolve(parent)
+        except Unusable:
+            return  # nothing is below what is no directory
+        if missing:
+            return
+        if name == OPAQUE:
+            self._hide(list(self._entries.children(directory)))
+        elif entry := self._entries.find(directory, hidden):
+            self._hide([entry])
+
+    def _hide(self, pending: list[int]) -> None:
+        """Remove what lower layers have at these entries; keep what this layer put there."""
+        tree, entries = self._tree, self._entries
+        while pending:
+            entry = pending.pop()
+            inode = entries.inode[entry]
+            if not self._is_own(entry):
+                self._check_unfollowed(entry)
+                self._remove(entry)
+            elif tree.is_directory(inode):
+                if entries.mark[entry] == self._mark + _PASSED:
+                    tree.set_attributes(inode, make_directory())
+                pending += entries.children(inode)
+
+    def _check_unfollowed(self, entry: int) -> None:
+        """Refuse to remove a link that an entry of the same layer went through."""
+        pending = [entry]
+        while pending:
+            entry = pending.pop()
+            if self._entries.mark[entry] == self._mark + _FOLLOWED:
+                raise Unusable("hides a symbolic link that an earlier entry of the layer goes through")
+            if self._tree.is_directory(self._entries.inode[entry]):
+                pending += self._entries.children(self._entries.inode[entry])
