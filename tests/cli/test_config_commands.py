@@ -39,6 +39,7 @@ def test_show_of_nothing(world: World) -> None:
         "vm_defaults.nat": "built-in",
         "vm_defaults.ttl": "built-in",
         "file_sync": "built-in",
+        "registries": "built-in",
     }
     assert shown["vm_defaults.vcpu"]["value"] == max(1, min(4, len(os.sched_getaffinity(0))))
     done = world.run("config", "show")
@@ -73,6 +74,10 @@ guest = "~/.gitconfig"
 host = "~/.config/nvim"
 guest = "~/.config/nvim"
 mode = "644"
+[registries."docker.io"]
+mirrors = ["mirror.example.com/hub"]
+[registries."localhost:5000"]
+plain_http = true
 """,
     )
     done = world.run("config", "show")
@@ -91,6 +96,8 @@ mode = "644"
         ["vm_defaults.ttl", "2d", "config"],
         ["file_sync", "~/.gitconfig to /root/.gitconfig", "config"],
         ["file_sync", "~/.config/nvim to /root/.config/nvim (0644)", "config"],
+        ["registries", "docker.io: mirrors mirror.example.com/hub", "config"],
+        ["registries", "localhost:5000: plain HTTP", "config"],
     ]
     assert settings(world)["file_sync"]["value"][1] == {
         "host": "~/.config/nvim",

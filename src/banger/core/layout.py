@@ -130,6 +130,11 @@ class Layout(NamedTuple):
         return self.cache / "kernels"
 
     @property
+    def blobs(self) -> Path:
+        """What was downloaded from registries."""
+        return self.cache / "blobs"
+
+    @property
     def templates(self) -> Path:
         """Empty data disks by size."""
         return self.cache / "templates"

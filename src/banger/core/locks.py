@@ -23,13 +23,28 @@ async def exclusive_lock(
 
     The kernel gives the lock back when its holder dies. Raises `TimedOut` after `deadline_s` of waiting.
     """
+    async with _lock(path, try_lock, deadline_s=deadline_s, waiting=waiting):
+        yield
+
+
+@asynccontextmanager
+async def shared_lock(path: Path, *, deadline_s: float) -> AsyncIterator[None]:
+    """Hold the lock file together with others who share it, and with nobody who has it exclusively. As above."""
+    async with _lock(path, _try_shared_lock, deadline_s=deadline_s, waiting=lambda: None):
+        yield
+
+
+@asynccontextmanager
+async def _lock(
+    path: Path, take: Callable[[int], bool], *, deadline_s: float, waiting: Callable[[], None]
+) -> AsyncIterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not try_lock(descriptor):
+        if not take(descriptor):
             waiting()
             try:
                 async with asyncio.timeout(deadline_s):
-                    while not try_lock(descriptor):  # noqa: ASYNC110 - another process cannot set our Event
+                    while not take(descriptor):  # noqa: ASYNC110 - another process cannot set our Event
                         await asyncio.sleep(_RETRY_S)
             except TimeoutError as error:
                 raise TimedOut(
@@ -44,8 +59,16 @@ async def exclusive_lock(
 
 def try_lock(descriptor: int) -> bool:
     """Take the exclusive lock of an open file or directory if it is free; closing the descriptor gives it back."""
+    return _try(descriptor, fcntl.LOCK_EX)
+
+
+def _try_shared_lock(descriptor: int) -> bool:
+    return _try(descriptor, fcntl.LOCK_SH)
+
+
+def _try(descriptor: int, operation: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

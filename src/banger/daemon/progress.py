@@ -21,6 +21,8 @@ def reporter(request: Request) -> Callable[[Progress], None]:
             "state": "progress" if progress.stage in begun else "begin",
         }
         begun.add(progress.stage)
+        if progress.detail:
+            event["detail"] = True
         if progress.done is not None and progress.unit is not None:
             event["done"] = progress.done
             event["unit"] = progress.unit

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from banger.core.config.defaults import Defaults, Origin
 from banger.core.config.file_sync import FileSync
 from banger.core.config.parsing import Configuration
+from banger.core.config.registries import Registry
 from banger.core.durations import format_period
 from banger.core.sizes import MIB, format_size
 
@@ -48,6 +49,12 @@ def list_settings(
             "\n".join(map(_entry_text, configuration.file_sync or ())),
             "built-in" if configuration.file_sync is None else "config",
         ),
+        Setting(
+            "registries",
+            {registry.host: _registry(registry) for registry in (configuration.registries or {}).values()},
+            "\n".join(map(_registry_text, (configuration.registries or {}).values())),
+            "built-in" if configuration.registries is None else "config",
+        ),
     )
 
 
@@ -67,3 +74,12 @@ def _entry(entry: FileSync) -> dict[str, str | None]:
 def _entry_text(entry: FileSync) -> str:
     mode = "" if entry.mode is None else f" ({entry.mode:04o})"
     return f"{entry.shown_host} to {entry.shown_guest}{mode}"
+
+
+def _registry(registry: Registry) -> dict[str, object]:
+    return {"mirrors": list(map(str, registry.mirrors)), "plain_http": registry.plain_http}
+
+
+def _registry_text(registry: Registry) -> str:
+    said = [f"mirrors {', '.join(map(str, registry.mirrors))}"] if registry.mirrors else []
+    return f"{registry.host}: {', '.join([*said, *(['plain HTTP'] if registry.plain_http else [])]) or 'nothing'}"

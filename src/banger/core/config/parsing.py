@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
 from banger.core.config.file_sync import FileSync, parse_file_sync
+from banger.core.config.registries import REGISTRIES_LIMIT, Registry, index_registries, parse_registry
 from banger.core.durations import parse_duration
 from banger.core.errors import Invalid
 from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
@@ -25,9 +26,11 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "auto_stop_stale_after",
         "vm_defaults",
         "file_sync",
+        "registries",
     ),
     "vm_defaults": ("vcpu", "memory", "disk", "nat", "ttl"),
     "file_sync": ("host", "guest", "mode"),
+    'registries."HOST"': ("mirrors", "plain_http"),
 }
 
 
@@ -45,6 +48,8 @@ class Configuration(NamedTuple):
     nat: bool | None = None
     ttl_s: float | None = None
     file_sync: tuple[FileSync, ...] | None = None
+    registries: Mapping[str, Registry] | None = None
+    """By host, as `parse_registry_host` spells it."""
 
 
 def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
@@ -75,6 +80,7 @@ def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
         nat=vm.take("nat", _parse_flag),
         ttl_s=vm.take("ttl", _parse_duration),
         file_sync=top.take("file_sync", lambda value: _parse_file_sync(value, home)),
+        registries=top.take("registries", _parse_registries),
     )
 
 
@@ -216,3 +222,22 @@ def _parse_file_sync(value: object, home: str) -> tuple[FileSync, ...]:
                 )
         entries.append(entry)
     return tuple(entries)
+
+
+def _parse_registries(value: object) -> Mapping[str, Registry]:
+    """The sections by host; errors name them by it."""
+    hint = 'write [registries."HOST"] for each registry'
+    if not isinstance(value, dict):
+        raise Invalid(f"{_shown(value)} is not a section", hint=hint)
+    if len(value) > REGISTRIES_LIMIT:
+        raise Invalid(f"{len(value)} registries are too many", hint=f"{REGISTRIES_LIMIT} are allowed")
+    registries: list[Registry] = []
+    for host, values in value.items():
+        try:
+            if not isinstance(values, dict):
+                raise Invalid("it is not a section", hint=hint)
+            _check_keys(values, 'registries."HOST"', "")
+            registries.append(parse_registry(host, mirrors=values.get("mirrors"), plain_http=values.get("plain_http")))
+        except Invalid as error:
+            raise Invalid(f"{_shown(host)}: {error.summary}", hint=error.hint) from error
+    return index_registries(tuple(registries))

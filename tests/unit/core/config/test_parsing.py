@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from banger.core.config.file_sync import FileSync
 from banger.core.config.parsing import Configuration, parse_configuration
+from banger.core.config.registries import Mirror, Registry
 from banger.core.errors import Invalid
 
 FILE = "/home/me/.config/banger/config.toml"
@@ -47,6 +48,12 @@ guest = "~/.gitconfig"
 host = "/home/me//.config/./nvim/"
 guest = "/root/.config/nvim/"
 mode = "0640"
+
+[registries."index.docker.io"]
+mirrors = ["Mirror.example.com/hub", "10.0.0.1:5000"]
+
+[registries."10.0.0.1:5000"]
+plain_http = true
 """
 
 
@@ -66,6 +73,10 @@ def test_everything_that_can_be_said() -> None:
             FileSync(host=".gitconfig", guest=".gitconfig", mode=None),
             FileSync(host=".config/nvim", guest=".config/nvim", mode=0o640),
         ),
+        registries={
+            "docker.io": Registry("docker.io", (Mirror("mirror.example.com", "hub"), Mirror("10.0.0.1:5000", ""))),
+            "10.0.0.1:5000": Registry("10.0.0.1:5000", plain_http=True),
+        },
     )
 
 
@@ -163,6 +174,22 @@ def test_other_ways_to_say_it(text: str, field: str, value: object) -> None:
             "file_sync: entry 2: guest: /root/a is also where entry 1 goes",
             "another place",
         ),
+        ("registries = 1", "registries: 1 is not a section", '[registries."HOST"]'),
+        ("[registries]\nmirrors = []", "registries: 'mirrors': it is not a section", '[registries."HOST"]'),
+        ('[registries."https://a"]', "registries: 'https://a': 'https://a' is a URL", "HOST:PORT"),
+        ('[registries."a b"]', "'a b' is not the name of a registry", "HOST:PORT"),
+        ('[registries."a:0"]', "'a:0' has no usable port", "1 to 65535"),
+        ('[registries."a:70000"]', "'a:70000' has no usable port", "1 to 65535"),
+        ('[registries."1.2.3"]', "'1.2.3' is neither a name nor an IPv4 address", "HOST:PORT"),
+        ('[registries."[::g]"]', "is not an IPv6 address in brackets", "HOST:PORT"),
+        ('[registries."a"]\nmirror = []', "registries: 'a': there is no key 'mirror'", "did you mean `mirrors`?"),
+        ('[registries."a"]\nmirrors = "b"', "registries: 'a': mirrors is not a list of texts", "mirrors = ["),
+        ('[registries."a"]\nmirrors = [1]', "registries: 'a': mirrors is not a list of texts", "mirrors = ["),
+        ('[registries."a"]\nmirrors = [""]', "registries: 'a': mirrors: '': it has no host", "mirrors = ["),
+        ('[registries."a"]\nmirrors = ["b/C"]', "mirrors: 'b/C': 'C' is not the name of a repository", "lower-case"),
+        ('[registries."a"]\nmirrors = ["A"]', "registries: 'a': mirrors: a registry is no mirror of itself", "anyway"),
+        ('[registries."a"]\nplain_http = 1', "registries: 'a': plain_http is neither true nor false", "without quotes"),
+        ('[registries."a"]\n[registries."A"]', "registries: a is there twice", "one section"),
         ("vcpu = ", "is not a TOML document: ", "mend that line"),
         ("log_level = 'info'\nlog_level = 'info'", "is not a TOML document: ", "mend that line"),
     ],
@@ -195,7 +222,15 @@ def test_any_value_is_read_or_refused(value: object) -> None:
         written = toml(value)
     except TypeError:
         return
-    for key in ("log_level", "ssh_key_path", "default_image", "auto_stop_stale_after", "vm_defaults", "file_sync"):
+    for key in (
+        "log_level",
+        "ssh_key_path",
+        "default_image",
+        "auto_stop_stale_after",
+        "vm_defaults",
+        "file_sync",
+        "registries",
+    ):
         with suppress(Invalid):
             parse(f"{key} = {written}")
     for key in ("vcpu", "memory", "disk", "nat", "ttl"):
