@@ -29,7 +29,7 @@ packages=(
 case "$PURPOSE" in
   run) ;;
   test | fuzz)
-    packages+=(erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio)
+    packages+=(erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
     ;;
   *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
