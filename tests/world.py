@@ -165,7 +165,8 @@ class World:
         layout = Layout(
             config=self.root / "config" / "banger", state=self.state, cache=self.root / "none", run=self.run_directory
         )
-        leaks = find_leaks(look_around(layout, now_s=time.time()), {}, patience_s=0)
+        seen = look_around(layout, now_s=time.time(), builds=self.root / "none")
+        leaks = find_leaks(seen, {}, patience_s=0)
         assert leaks == (), (leaks, self.log_tail())
         assert self.rows("vm") == 0, self.log_tail()
         assert self.rows("step") == 0, self.log_tail()

@@ -7,8 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.component.fake_world import FakeWorld
+from tests.component.test_life import until
+
+from banger.core.content_store import ContentStore
+from banger.core.layout import layout_from_environment
 
 RUN = ("vm", "run", "-d", "--no-workspace")
 
@@ -43,6 +48,49 @@ def test_what_is_left_is_listed_and_stays(fake_world: FakeWorld) -> None:
         process.communicate(b"\n")
         shutil.rmtree(state)
         shutil.rmtree(run)
+
+
+def test_what_killed_makers_left_is_listed_and_the_next_daemon_removes_it(tmp_path: Path) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    layout = layout_from_environment(world.environment, uid=os.getuid())
+    unfinished = layout.bases / ".0123.01234567"
+    unfinished.parent.mkdir(parents=True)
+    make_old(unfinished)
+    world.start_daemon()
+    until(lambda: not unfinished.exists())  # it has cleared up, and does so again in a minute
+    images, kernels = (store / "drafts" / "0123456789abcdef" for store in (layout.images, layout.kernels))
+    for draft in (images / "tmp", kernels):
+        draft.mkdir(parents=True)
+        (draft / "half").write_text("half")
+    make_old(unfinished)
+    argv = [sys.executable, "-c", "import time; time.sleep(600)", "mmdebstrap"]
+    builder = subprocess.Popen(argv, cwd=images / "tmp", start_new_session=True)
+    try:
+        with ContentStore(layout.images, kind="image").draft() as living:
+            leaks = json.loads(world.banger("doctor", "--leaks", "--json").stdout)["leaks"]
+            assert sorted((leak["kind"], leak["what"]) for leak in leaks) == [
+                ("draft", str(images)),
+                ("draft", str(kernels)),
+                ("partial_file", str(unfinished)),
+                ("process", f"process {builder.pid} that builds in {images / 'tmp'}"),
+            ]
+            world.restart_daemon()
+            assert builder.wait(60) != 0
+            until(lambda: world.json("doctor", "--leaks") == {"leaks": []})
+            assert not images.exists()
+            assert not kernels.exists()
+            assert not unfinished.exists()
+            assert living.is_dir()
+    finally:
+        builder.kill()
+        builder.wait()
+    world.clear()
+
+
+def make_old(path: Path) -> None:
+    path.touch()
+    os.utime(path, (0, 0))
 
 
 def test_where_the_space_went(fake_world: FakeWorld) -> None:

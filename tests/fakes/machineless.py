@@ -15,6 +15,7 @@ from typing import BinaryIO
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
 from banger.core.config.parsing import Configuration
+from banger.core.content_store import ContentStore
 from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
@@ -32,6 +33,7 @@ from banger.disk.space import judge_free_space
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
+from banger.image.sandbox import clear_abandoned_builds
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 
@@ -43,7 +45,12 @@ class FakeImages:
 
     def __init__(self, layout: Layout) -> None:
         self._rootfs = layout.cache / "rootfs"
+        self._content = ContentStore(layout.images, kind="image")
+        self._builds = layout.run / "builds"
         self._images = {"fake": self._make("fake")}
+
+    async def clear_up(self) -> None:
+        await clear_abandoned_builds(self._content, place=self._builds)
 
     async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
         if name == "debian-bookworm":
@@ -86,6 +93,7 @@ class FakeKernels:
     """One kernel, which nobody boots."""
 
     def __init__(self, layout: Layout) -> None:
+        self._content = ContentStore(layout.kernels, kind="kernel")
         self._kernel = Kernel(
             name="fake",
             digest="sha256:" + "2" * 64,
@@ -98,6 +106,9 @@ class FakeKernels:
             created_at_s=0,
             source="test",
         )
+
+    async def clear_up(self) -> None:
+        self._content.remove_drafts()
 
     async def ensure(self, name: str, report: Report) -> Kernel:
         return self._kernel

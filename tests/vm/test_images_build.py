@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from banger.core.debian import read_host_sources
+from banger.core.layout import BUILDS
 from banger.core.progress import Progress
 from banger.disk.rootfs import ArchiveTree
 from banger.image.distribution import make_debian_image
-from banger.image.sandbox import OPEN_DIRECTORY, read_host_facts
+from banger.image.sandbox import read_host_facts
 from banger.image.store import ImageStore
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
@@ -27,7 +28,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
         if progress.text == stage:
             reached.set()
 
-    before = set(OPEN_DIRECTORY.glob("banger-image-*"))
+    before = set(BUILDS.glob("banger-image-*"))
     building = asyncio.create_task(
         make_debian_image(
             store,
@@ -47,7 +48,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
         await building
     assert store.list() == []
     assert list((tmp_path / "images" / "drafts").iterdir()) == []
-    assert set(OPEN_DIRECTORY.glob("banger-image-*")) == before
+    assert set(BUILDS.glob("banger-image-*")) == before
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
     assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, tmp_path)] == []
 

@@ -22,7 +22,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from banger.core.errors import Failed, Invalid, NotFound
 from banger.core.files import make_private_directory, sync_directory, write_durably
-from banger.core.locks import exclusive_lock, try_lock
+from banger.core.locks import exclusive_lock, is_locked, try_lock
 
 _CHUNK_BYTES: Final = 1 << 20
 _MAKING_DEADLINE_S: Final = 7200.0
@@ -54,7 +54,7 @@ class ContentStore:
         """An empty directory to make content in; what is not published from it goes."""
         drafts = self._root / "drafts"
         make_private_directory(drafts)
-        path, descriptor = _make_locked_directory(drafts)
+        path, descriptor = make_locked_directory(drafts)
         try:
             yield path
         finally:
@@ -156,11 +156,16 @@ class ContentStore:
         async with exclusive_lock(self._root / "locks" / name, deadline_s=_MAKING_DEADLINE_S, waiting=waiting):
             yield
 
+    def abandoned_drafts(self) -> Sequence[Path]:
+        """What dead makers left."""
+        with suppress(FileNotFoundError):
+            return [path for path in sorted((self._root / "drafts").iterdir()) if not is_locked(path)]
+        return ()
+
     def remove_drafts(self) -> None:
         """Remove what dead makers left; drafts of living ones stay."""
-        with suppress(FileNotFoundError):
-            for path in (self._root / "drafts").iterdir():
-                remove_unlocked_directory(path)
+        for path in self.abandoned_drafts():
+            remove_unlocked_directory(path)
 
     def _pointer(self, name: str) -> Path:
         if _NAME.fullmatch(name) is None:
@@ -238,22 +243,10 @@ def remove_unlocked_directory(path: Path) -> bool:
         os.close(descriptor)
 
 
-def is_locked(path: Path) -> bool:
-    """Whether somebody alive has a directory locked."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return not try_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_locked_directory(parent: Path) -> tuple[Path, int]:
-    """A new directory and the descriptor that holds its lock."""
+def make_locked_directory(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
+    """A new directory, which nobody can guess, and the descriptor that holds its lock."""
     while True:
-        path = parent / secrets.token_hex(8)
+        path = parent / f"{prefix}{secrets.token_hex(8)}"
         path.mkdir(mode=0o700)
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -7,6 +7,8 @@ import secrets
 import shutil
 from pathlib import Path
 
+from banger.core.locks import try_lock
+
 
 def make_private_directory(path: Path) -> None:
     """Make `path` and its missing parents with mode 0700; an existing directory stays as it is."""
@@ -14,11 +16,15 @@ def make_private_directory(path: Path) -> None:
 
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace `path` with `content`: temporary file beside it, fsync, rename, fsync of the directory."""
+    """Replace `path` with `content`: temporary file beside it, fsync, rename, fsync of the directory.
+
+    The temporary file is locked as long as somebody writes it.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            try_lock(descriptor)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -13,6 +13,16 @@ from typing import NamedTuple
 
 from banger.core.roots import find_roots
 
+# Where an ordinary user builds images: a user of a namespace is somebody else to the directories of a home, so the work
+# is done where everybody may go (file-hierarchy(7)). Names there are secret, and begin with whose they are.
+BUILDS = Path("/var/tmp")  # noqa: S108 - see above
+BUILD_BELOW_DRAFT = "tmp"  # where root builds
+
+
+def build_prefix(uid: int) -> str:
+    """How the names of a user's build directories begin."""
+    return f"banger-image-{uid}-"
+
 
 class VmLayout(NamedTuple):
     """The files of one VM. `state` lives as long as the VM, `run` as long as it is started."""
@@ -138,6 +148,11 @@ class Layout(NamedTuple):
     def templates(self) -> Path:
         """Empty data disks by size."""
         return self.cache / "templates"
+
+    @property
+    def bases(self) -> Path:
+        """The part of the initramfs that is the same for all VMs, by kernel and agent."""
+        return self.cache / "initramfs"
 
     @property
     def probes(self) -> Path:

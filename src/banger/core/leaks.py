@@ -15,16 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from banger.core.builds import find_abandoned_builds, find_builders
 from banger.core.census import find_labelled
-from banger.core.content_store import is_locked
-from banger.core.layout import Layout
+from banger.core.layout import BUILD_BELOW_DRAFT, BUILDS, Layout
+from banger.core.locks import is_locked
 from banger.core.vm import State
 
-Kind = Literal["process", "run_directory", "state_directory", "trash", "scratch", "draft", "socket", "partial_file"]
+Kind = Literal[
+    "process", "run_directory", "state_directory", "trash", "scratch", "draft", "build", "socket", "partial_file"
+]
 
 PATIENCE_S: Final = 900.0  # what an export or a copy may take, and more than any file is written for
 _PARTIAL: Final = re.compile(r"\.(?:.+\.[0-9a-f]{8}|.+\.draft)")
 _RUNS: Final = frozenset((State.STARTING, State.RUNNING, State.PAUSED, State.STOPPING, State.DELETING))
+_MAKER_IS_GONE: Final = "whoever was making it is gone"
 _MOVES: Final = frozenset((State.CREATING, State.STARTING, State.STOPPING, State.DELETING))
 
 
@@ -47,7 +51,11 @@ class Aged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Everything that was seen. Processes are pids with the id of the VM on their label; `drafts` have no maker."""
+    """Everything that was seen. Processes are pids with the id of the VM on their label.
+
+    `drafts` and `builds` are directories without a maker, `builders` processes that work in them all the same, and
+    `partial_files` are written by nobody.
+    """
 
     processes: tuple[tuple[int, str], ...] = ()
     run_directories: tuple[str, ...] = ()
@@ -55,6 +63,8 @@ class Sighting:
     trash: tuple[str, ...] = ()
     scratch: tuple[Aged, ...] = ()
     drafts: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
+    builders: tuple[tuple[int, str], ...] = ()
     sockets: tuple[str, ...] = ()
     partial_files: tuple[Aged, ...] = ()
 
@@ -87,7 +97,12 @@ def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float
             for one in seen.scratch
             if one.age_s >= patience_s
         ),
-        *(Leak("draft", path, "whoever was making it is gone") for path in seen.drafts),
+        *(Leak("draft", path, _MAKER_IS_GONE) for path in seen.drafts),
+        *(Leak("build", path, _MAKER_IS_GONE) for path in seen.builds),
+        *(
+            Leak("process", f"process {pid} that builds in {path}", "whoever began it is gone")
+            for pid, path in seen.builders
+        ),
         *(Leak("socket", path, "nothing of ours listens there") for path in seen.sockets),
         *(
             Leak("partial_file", one.path, "it was never finished")
@@ -97,24 +112,40 @@ def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float
     )
 
 
-def look_around(layout: Layout, *, now_s: float) -> Sighting:
-    """See what there is below the directories of one banger, and which processes are labelled as its own."""
+def look_around(layout: Layout, *, now_s: float, builds: Path = BUILDS) -> Sighting:
+    """See what there is below the directories of one banger and, of this user, in `builds`; and which processes are
+    labelled as its own.
+    """
     vms = layout.run / "vms"
+    drafts = [
+        Path(path)
+        for store in (layout.images, layout.kernels)
+        for path in _names_in(store / "drafts")
+        if not is_locked(Path(path))
+    ]
+    abandoned = find_abandoned_builds(builds)
     return Sighting(
         processes=tuple((identity.pid, vm_id) for vm_id, identity in find_labelled(vms)),
         run_directories=tuple(_names_in(vms)),
         state_directories=tuple(_names_in(layout.vms)),
         trash=(*_names_in(layout.trash), *_names_in(layout.run / "trash")),
         scratch=tuple(_aged(_names_in(layout.scratch), now_s)),
-        drafts=tuple(
-            path
-            for store in (layout.images, layout.kernels)
-            for path in _names_in(store / "drafts")
-            if not is_locked(Path(path))
+        drafts=tuple(map(str, drafts)),
+        builds=tuple(map(str, abandoned)),
+        builders=tuple(
+            (builder.pid, str(directory))
+            for directory in (*(draft / BUILD_BELOW_DRAFT for draft in drafts), *abandoned)
+            for builder in find_builders(directory)
         ),
         sockets=tuple(_stray_sockets(layout)),
         partial_files=tuple(_aged(_partial_files(layout), now_s)),
     )
+
+
+def find_unfinished_files(layout: Layout, *, now_s: float) -> list[Path]:
+    """Files that nobody will finish, where all files are banger's own."""
+    old = (Path(one.path) for one in _aged(_partial_files(layout), now_s) if one.age_s >= PATIENCE_S)
+    return [path for path in old if path.parent != layout.config]
 
 
 def _why(vm_id: str, states: Mapping[str, State]) -> str:
@@ -142,8 +173,14 @@ def _stray_sockets(layout: Layout) -> Iterator[str]:
 
 
 def _partial_files(layout: Layout) -> Iterator[str]:
-    """What `write_durably` and makers of disks leave when they are killed: hidden, with a suffix of their own."""
+    """What `write_durably` and makers of disks leave when they are killed: hidden, with a suffix of their own.
+
+    Both lock what they write.
+    """
     stores = [store / below for store in (layout.images, layout.kernels) for below in ("names", "sha256")]
     vms = [Path(path) for path in _names_in(layout.vms)]
-    for directory in (layout.config, layout.state, layout.cache, layout.run, layout.templates, *stores, *vms):
-        yield from (path for path in _names_in(directory) if _PARTIAL.fullmatch(os.path.basename(path)))
+    roots = (layout.config, layout.state, layout.cache, layout.run)
+    for directory in (*roots, layout.templates, layout.bases, *stores, *vms):
+        for path in _names_in(directory):
+            if _PARTIAL.fullmatch(os.path.basename(path)) and not is_locked(Path(path)):
+                yield path

@@ -57,6 +57,18 @@ async def _lock(
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody alive has a file or directory locked. What is not there, or is a link, is nobody's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def try_lock(descriptor: int) -> bool:
     """Take the exclusive lock of an open file or directory if it is free; closing the descriptor gives it back."""
     return _try(descriptor, fcntl.LOCK_EX)

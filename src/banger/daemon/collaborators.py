@@ -16,6 +16,9 @@ from banger.kernel.store import Kernel
 class Images(Protocol):
     """The image store and where its images come from."""
 
+    async def clear_up(self) -> None:
+        """Remove what makers that were killed left, and end what outlived them."""
+
     async def ensure(self, name: str, report: Callable[[Progress], None], *, current: bool = False) -> Image:
         """The named image, made now if it is one we know how to make; with `current` also if it was made by the recipe
         of another version of banger. Raises `NotFound`.
@@ -34,6 +37,9 @@ class Images(Protocol):
 
 class Kernels(Protocol):
     """The kernel store and where its kernels come from."""
+
+    async def clear_up(self) -> None:
+        """Remove what makers that were killed left."""
 
     async def ensure(self, name: str, report: Callable[[Progress], None]) -> Kernel: ...
 

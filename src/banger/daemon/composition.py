@@ -267,6 +267,7 @@ def compose_reconcile(
         layout=layout,
         database=database,
         supervisor=supervisor,
+        images=parts.images,
         kernels=parts.kernels,
         chooser=parts.chooser,
         operations=operations.all(),

@@ -20,7 +20,7 @@ from banger.disk.space import check_free_space
 from banger.image.distribution import BUILD_BYTES, make_debian_image
 from banger.image.importing import import_tar
 from banger.image.recipe import X86_64, fingerprint
-from banger.image.sandbox import read_host_facts
+from banger.image.sandbox import clear_abandoned_builds, read_host_facts
 from banger.image.store import Image, ImageStore
 
 Report = Callable[[Progress], None]
@@ -64,7 +64,9 @@ class HostImages:
         self._catalogues = catalogues
         self._recipes = recipes
         self._store = ImageStore(layout.images)
-        self._store.content.remove_drafts()
+
+    async def clear_up(self) -> None:
+        await clear_abandoned_builds(self._store.content)
 
     async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
         image = self._store.find(name)

@@ -9,6 +9,7 @@ from banger.catalogue.document import Distribution, Source
 from banger.core.errors import NotFound, Unsupported
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.core.threads import run_in_thread
 from banger.daemon.host_catalogues import Catalogues, describe_waiting, here
 from banger.disk.rootfs import ArchiveTree
 from banger.kernel.debian import make_debian_kernel
@@ -24,7 +25,9 @@ class HostKernels:
     def __init__(self, layout: Layout, catalogues: Catalogues) -> None:
         self._catalogues = catalogues
         self._store = KernelStore(layout.kernels)
-        self._store.content.remove_drafts()
+
+    async def clear_up(self) -> None:
+        await run_in_thread(lambda _check: self._store.content.remove_drafts())
 
     async def ensure(self, name: str, report: Report) -> Kernel:
         kernel = self._store.find(name)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from banger.core.clock import Clock, Ids
 from banger.core.errors import BangerError
 from banger.core.files import empty_trash
 from banger.core.layout import Layout
+from banger.core.leaks import find_unfinished_files
 from banger.core.vm import State
-from banger.daemon.collaborators import Chooser, Kernels
+from banger.daemon.collaborators import Chooser, Images, Kernels
 from banger.daemon.context import Request
 from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Operation
@@ -57,6 +58,7 @@ class Reconcile:
         layout: Layout,
         database: Database,
         supervisor: Supervisor,
+        images: Images,
         kernels: Kernels,
         chooser: Chooser,
         operations: Sequence[Operation],
@@ -74,6 +76,7 @@ class Reconcile:
         self._layout = layout
         self._database = database
         self._supervisor = supervisor
+        self._images = images
         self._kernels = kernels
         self._chooser = chooser
         self._operations = {operation.kind: operation for operation in operations}
@@ -110,13 +113,27 @@ class Reconcile:
                 log.error("%s cannot be brought in order: %r", record.name, error)
 
     async def for_ever(self) -> None:
-        """Do it again every minute."""
+        """Clear up, and do it all again every minute. Nobody waits for this: a build may take its time to end."""
+        await self._try(self.clear_up)
         while True:
             await asyncio.sleep(self._interval_s)
-            try:
-                await self.again()
-            except (BangerError, OSError) as error:
-                log.error("bringing the world in order failed: %r", error)
+            await self._try(self.again)
+            await self._try(self.clear_up)
+
+    async def clear_up(self) -> None:
+        """Remove what is not of any VM and has no maker any more: builds, drafts, files that were never finished."""
+        await self._images.clear_up()
+        await self._kernels.clear_up()
+        for path in await asyncio.to_thread(find_unfinished_files, self._layout, now_s=self._clock.now_s()):
+            log.info("removing %s, which was never finished", path)
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    async def _try(work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except (BangerError, OSError) as error:
+            log.error("bringing the world in order failed: %r", error)
 
     async def _look_after(self, record: VmRecord) -> None:
         """End a VM whose time is up, stop one that nobody uses, and clear up after one that ended unseen."""

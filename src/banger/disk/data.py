@@ -11,7 +11,7 @@ from typing import Final
 
 from banger.core.errors import Unavailable
 from banger.core.files import make_private_directory, sync_directory
-from banger.core.locks import exclusive_lock
+from banger.core.locks import exclusive_lock, try_lock
 from banger.core.processes import CommandFailed, run
 from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
@@ -77,6 +77,7 @@ async def _make_template(template: Path, size_bytes: int) -> None:
             draft.unlink(missing_ok=True)
             descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
+                try_lock(descriptor)  # somebody is at it, should anybody ask
                 os.truncate(descriptor, size_bytes)
                 try:
                     await run(
@@ -108,6 +109,7 @@ def copy_sparse(source: Path, target: Path, *, check: Callable[[], None] = lambd
     with source.open("rb") as reading:
         writing = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            try_lock(writing)
             if not _clone(reading.fileno(), writing):
                 _copy_data(reading.fileno(), writing, check)
             os.fsync(writing)

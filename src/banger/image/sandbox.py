@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,25 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from banger.core.census import find_processes
-from banger.core.content_store import is_locked, remove_unlocked_directory
+from banger.core.builds import BUILD_PROGRAM, find_abandoned_builds, find_builders
+from banger.core.content_store import ContentStore, make_locked_directory, remove_unlocked_directory
 from banger.core.debian import KEYRING
-from banger.core.errors import BangerError, Failed, TimedOut, Unavailable, Unsupported
+from banger.core.errors import BangerError, TimedOut, Unavailable, Unsupported
 from banger.core.finishing import finish
-from banger.core.locks import try_lock
+from banger.core.layout import BUILD_BELOW_DRAFT, BUILDS, build_prefix
+from banger.core.locks import is_locked
 from banger.core.processes import end, proxy_environment, run, start
+from banger.core.threads import run_in_thread
 
 _DEADLINE_S: Final = 3600.0
 _POLITE_S: Final = 20.0
-_PROGRAM: Final = "mmdebstrap"
 _POLL_S: Final = 0.02
 _HELPER_DEADLINE_S: Final = 60.0
 _READ_BYTES: Final = 1 << 16
 _LINE_LIMIT_BYTES: Final = 1 << 20
 _RANGE: Final = 65536
-# A user of a namespace is somebody else to the directories of a home, so in that mode the work is done where everybody
-# may go (file-hierarchy(7)).
-OPEN_DIRECTORY: Final = Path("/var/tmp")  # noqa: S108 - names in it are secret, and made with mkdir
 _SETTINGS: Final = (
     ("kernel/unprivileged_userns_clone", "0", "1"),
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
@@ -108,32 +105,38 @@ def choose_mode(facts: HostFacts) -> str:
 
 
 @asynccontextmanager
-async def build_directory(draft: Path, *, mode: str, place: Path = OPEN_DIRECTORY) -> AsyncIterator[Path]:
+async def build_directory(draft: Path, *, mode: str, place: Path = BUILDS) -> AsyncIterator[Path]:
     """A directory for mmdebstrap's temporary files, gone afterwards with all that is in it.
 
     Whatever builds of this user left that were killed goes first.
     """
     if mode == "root":
-        directory = draft / "tmp"
+        directory = draft / BUILD_BELOW_DRAFT
         directory.mkdir(mode=0o711)
         yield directory
         return
-    prefix = f"banger-image-{os.getuid()}-"
-    for path in place.glob(f"{prefix}*"):
-        if path.stat(follow_symlinks=False).st_uid == os.getuid() and not is_locked(path):
-            await _end_orphans(path)
-            await _remove_foreign(path)
-    directory = place / f"{prefix}{secrets.token_hex(8)}"
-    directory.mkdir(mode=0o711)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    await _clear_place(place)
+    directory, descriptor = make_locked_directory(place, prefix=build_prefix(os.getuid()))
     try:
-        if not try_lock(descriptor):
-            raise Failed("somebody took the build directory away", hint="try again")
-        directory.chmod(0o711)  # whatever the umask is
+        directory.chmod(0o711)
         yield directory
     finally:
         os.close(descriptor)
         await finish(_remove_foreign(directory))
+
+
+async def clear_abandoned_builds(content: ContentStore, *, place: Path = BUILDS) -> None:
+    """Remove what killed builds left, in the store and, of this user, in `place`. What outlived them is ended."""
+    for draft in content.abandoned_drafts():
+        await _end_orphans(draft / BUILD_BELOW_DRAFT)
+    await run_in_thread(lambda _check: content.remove_drafts())
+    await _clear_place(place)
+
+
+async def _clear_place(place: Path) -> None:
+    for path in find_abandoned_builds(place):
+        await _end_orphans(path)
+        await _remove_foreign(path)
 
 
 async def _end_orphans(directory: Path) -> None:
@@ -142,7 +145,7 @@ async def _end_orphans(directory: Path) -> None:
         asked: set[int] = set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLITE_S):
-                while orphans := find_processes(directory, label=_PROGRAM):
+                while orphans := find_builders(directory):
                     for orphan in orphans:
                         with suppress(ProcessLookupError):
                             group = os.getpgid(orphan.pid)
@@ -159,7 +162,7 @@ async def _remove_foreign(directory: Path) -> None:
         return
     with suppress(BangerError):
         names = [entry.path for entry in os.scandir(directory)]
-        argv = [_PROGRAM, "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
+        argv = [BUILD_PROGRAM, "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
         await run(argv, timeout_s=_HELPER_DEADLINE_S)
     remove_unlocked_directory(directory)
 

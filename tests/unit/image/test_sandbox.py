@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from banger.core.content_store import ContentStore
 from banger.core.errors import Unavailable, Unsupported
-from banger.image.sandbox import HostFacts, build_directory, choose_mode, read_host_facts, run_build
+from banger.image.sandbox import (
+    HostFacts,
+    build_directory,
+    choose_mode,
+    clear_abandoned_builds,
+    read_host_facts,
+    run_build,
+)
 
 USER = HostFacts(uid=1000, has_mmdebstrap=True, has_newuidmap=True, has_keyring=True, has_subordinate_ids=True)
 ROOT = HostFacts(uid=0, has_mmdebstrap=True, has_newuidmap=False, has_keyring=True, has_subordinate_ids=False)
@@ -144,6 +152,32 @@ async def test_a_build_that_outlived_its_daemon_is_ended_gently(tmp_path: Path) 
     async with build_directory(tmp_path, mode="unshare", place=tmp_path):
         assert not left.exists()
         assert not is_running(process.pid)
+    assert (tmp_path / "stopped").exists()
+    await draining
+    assert await process.wait() == 3
+
+
+async def test_what_killed_builds_left_is_cleared_in_the_store_and_in_the_open(tmp_path: Path) -> None:
+    content = ContentStore(tmp_path / "store", kind="image")
+    place = tmp_path / "open"
+    left, draft = place / f"banger-image-{os.getuid()}-left", tmp_path / "store" / "drafts" / "left"
+    for directory in (left / "deep", draft / "tmp", place / "unrelated"):
+        directory.mkdir(parents=True)
+    argv = (sys.executable, "-c", BUILDER, "wait", "mmdebstrap")
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = await asyncio.create_subprocess_exec(
+        *argv, cwd=draft / "tmp", env=environment, start_new_session=True, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    await process.stdout.readline()
+    draining = asyncio.create_task(process.stdout.read())
+    with content.draft() as living:
+        async with build_directory(living, mode="unshare", place=place) as used:
+            left.mkdir(exist_ok=True)
+            await clear_abandoned_builds(content, place=place)
+            assert sorted(place.iterdir()) == sorted((used, place / "unrelated"))
+        assert list(living.parent.iterdir()) == [living]
     assert (tmp_path / "stopped").exists()
     await draining
     assert await process.wait() == 3

@@ -58,7 +58,7 @@ class BootFiles:
         agent = find_agent(kernel.architecture)
         key = hashlib.sha256(agent.read_bytes() + kernel.digest.encode()).hexdigest()[:32]
         if key not in self._bases:
-            path = self._layout.cache / "initramfs" / key
+            path = self._layout.bases / key
             if not path.exists():
                 make_private_directory(path.parent)
                 content = await asyncio.to_thread(build_base_initramfs, agent, kernel.boot_modules)
