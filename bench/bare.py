@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from banger.catalogue.shelf import Shelf
 from banger.core.layout import Layout
 from banger.core.sockets import connect_unix, listen_unix
 from banger.daemon.adapters import HostDataDisks, QemuChooser
+from banger.daemon.host_catalogues import open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
 from banger.daemon.operations.boot_files import BootFiles
@@ -34,8 +34,9 @@ class Bare:
 
     async def prepare(self) -> None:
         """Everything that is there before the clock starts."""
-        self.kernel = await HostKernels(self.layout, Shelf()).ensure("debian-cloud", lambda _progress: None)
-        self.image = await HostImages(self.layout, Shelf()).ensure("debian-bookworm", lambda _progress: None)
+        catalogues = open_catalogues(self.layout, ())
+        self.kernel = await HostKernels(self.layout, catalogues).ensure("debian-cloud", lambda _progress: None)
+        self.image = await HostImages(self.layout, catalogues).ensure("debian-bookworm", lambda _progress: None)
         boot_files = BootFiles(layout=self.layout, user_key=self.layout.user_key)
         chosen = await QemuChooser(self.layout, boot_files).choose(self.kernel)
         self.command_line = chosen.command_line

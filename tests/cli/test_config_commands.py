@@ -40,6 +40,7 @@ def test_show_of_nothing(world: World) -> None:
         "vm_defaults.ttl": "built-in",
         "file_sync": "built-in",
         "registries": "built-in",
+        "catalogues": "built-in",
     }
     assert shown["vm_defaults.vcpu"]["value"] == max(1, min(4, len(os.sched_getaffinity(0))))
     done = world.run("config", "show")
@@ -78,6 +79,9 @@ mode = "644"
 mirrors = ["mirror.example.com/hub"]
 [registries."localhost:5000"]
 plain_http = true
+[[catalogues]]
+path = "~/team.json"
+key = "ed25519:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
 """,
     )
     done = world.run("config", "show")
@@ -98,6 +102,7 @@ plain_http = true
         ["file_sync", "~/.config/nvim to /root/.config/nvim (0644)", "config"],
         ["registries", "docker.io: mirrors mirror.example.com/hub", "config"],
         ["registries", "localhost:5000: plain HTTP", "config"],
+        ["catalogues", f"{Path(world.environment['HOME'])}/team.json", "config"],
     ]
     assert settings(world)["file_sync"]["value"][1] == {
         "host": "~/.config/nvim",

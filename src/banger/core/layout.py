@@ -145,6 +145,16 @@ class Layout(NamedTuple):
         return self.cache / "blobs"
 
     @property
+    def catalogue_memories(self) -> Path:
+        """What was seen of each catalogue of the user's."""
+        return self.state / "catalogues"
+
+    @property
+    def catalogue_copies(self) -> Path:
+        """Catalogues as they were seen last, for when they cannot be reached."""
+        return self.cache / "catalogues"
+
+    @property
     def templates(self) -> Path:
         """Empty data disks by size."""
         return self.cache / "templates"

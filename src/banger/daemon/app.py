@@ -14,7 +14,6 @@ from typing import Final
 
 import uvicorn
 
-from banger.catalogue.shelf import Shelf
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import apply_configuration
 from banger.core.config.file_sync import GUEST_HOME
@@ -33,6 +32,7 @@ from banger.daemon.composition import (
 )
 from banger.daemon.exchanges import Requests
 from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.host_catalogues import open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
 from banger.daemon.lifetimes import SystemUptime
@@ -53,7 +53,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     """The real things."""
     user_key = choose_user_key(layout, configuration)
     boot_files = BootFiles(layout=layout, user_key=user_key)
-    catalogues = Shelf()
+    catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
         images=HostImages(layout, catalogues),
         kernels=HostKernels(layout, catalogues),

@@ -1,23 +1,73 @@
-"""What the adapters of images and kernels share: the catalogues, and words for waiting."""
+"""What the adapters of images and kernels share: the catalogues, downloads, and words for waiting."""
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Protocol
 
-from banger.catalogue.document import Kind
-from banger.catalogue.shelf import Found
+from banger.catalogue.document import Bundle, Kind
+from banger.catalogue.memories import Memories
+from banger.catalogue.shelf import Found, Opened, Shelf
+from banger.core.config.catalogues import CatalogueSource
+from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.image.blob_cache import BlobCache, Partial
+from banger.image.manifest import Descriptor
 
+Report = Callable[[Progress], None]
 _PLATFORMS: Final = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 class Catalogues(Protocol):
     """Where names lead."""
 
-    async def find(self, kind: Kind, name: str, platform: str) -> Found | None:
-        """The entry that a name means, or None."""
+    async def find(self, kind: Kind, name: str, platform: str, report: Report) -> Found | None:
+        """The entry that a name means, or None. Raises what makes a catalogue unbelievable."""
+
+    async def list(self, kind: Kind, report: Report) -> tuple[list[Found], list[Opened]]:
+        """Every entry that a name means, and the catalogues of the configuration."""
+
+
+def open_catalogues(layout: Layout, sources: Sequence[CatalogueSource]) -> Shelf:
+    """The catalogues of this host."""
+    return Shelf(
+        sources,
+        fetch=fetch_text,
+        memories=Memories(layout.catalogue_memories),
+        copies=layout.catalogue_copies,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+async def fetch_text(url: str, *, limit_bytes: int) -> bytes:
+    """A small document from the web."""
+    from banger.image.web import open_web
+
+    async with open_web(os.environ) as web:
+        return await web.read(url, limit_bytes=limit_bytes)
+
+
+async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Report) -> Path:
+    """A bundle in the cache, checked; what came before a break is kept. The caller holds `cache.in_use()`."""
+    from banger.image.web import open_web
+
+    blob = Descriptor(media_type="", digest=bundle.digest, size=bundle.size)
+    cache.check_space([blob])
+
+    async def download(partial: Partial) -> None:
+        async with open_web(os.environ) as web:
+            await web.download(bundle.url, blob, partial)
+
+    def progressed(done: int) -> None:
+        report(Progress(stage="download", text=f"downloading {name}", done=done, total=bundle.size, unit="bytes"))
+
+    return await cache.fetch(
+        blob, download, progressed=progressed, waiting=describe_waiting(report, "download", f"the bundle of {name}")
+    )
 
 
 def here() -> str:
@@ -25,6 +75,6 @@ def here() -> str:
     return _PLATFORMS.get(platform.machine(), platform.machine())
 
 
-def describe_waiting(report: Callable[[Progress], None], stage: str, name: str) -> Callable[[], None]:
+def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
     """What is said while somebody else makes the same thing."""
     return lambda: report(Progress(stage=stage, text=f"waiting for somebody else who is making {name}"))

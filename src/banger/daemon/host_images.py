@@ -72,7 +72,7 @@ class HostImages:
         image = self._store.find(name)
         if image is not None and not current:
             return image
-        found = await self._catalogues.find("image", name, here())
+        found = await self._catalogues.find("image", name, here(), report)
         if found is None:
             if image is not None:
                 return image

@@ -33,7 +33,7 @@ class HostKernels:
         kernel = self._store.find(name)
         if kernel is not None:
             return kernel
-        found = await self._catalogues.find("kernel", name, here())
+        found = await self._catalogues.find("kernel", name, here(), report)
         if found is None:
             raise NotFound(f"there is no kernel named {ascii(name)[1:-1]}", hint="`banger kernel list` shows them")
         async with self._store.content.making(name, describe_waiting(report, "kernel", name)):

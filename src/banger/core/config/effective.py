@@ -55,6 +55,12 @@ def list_settings(
             "\n".join(map(_registry_text, (configuration.registries or {}).values())),
             "built-in" if configuration.registries is None else "config",
         ),
+        Setting(
+            "catalogues",
+            [{"place": source.place, "keys": list(source.keys)} for source in configuration.catalogues or ()],
+            "\n".join(source.place for source in configuration.catalogues or ()),
+            "built-in" if configuration.catalogues is None else "config",
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeVar
 
+from banger.core.config.catalogues import CATALOGUES_LIMIT, CatalogueSource, parse_catalogue_source
 from banger.core.config.file_sync import FileSync, parse_file_sync
 from banger.core.config.registries import REGISTRIES_LIMIT, Registry, index_registries, parse_registry
 from banger.core.durations import parse_duration
@@ -27,10 +28,12 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "vm_defaults",
         "file_sync",
         "registries",
+        "catalogues",
     ),
     "vm_defaults": ("vcpu", "memory", "disk", "nat", "ttl"),
     "file_sync": ("host", "guest", "mode"),
     'registries."HOST"': ("mirrors", "plain_http"),
+    "catalogues": ("url", "path", "key"),
 }
 
 
@@ -50,6 +53,7 @@ class Configuration(NamedTuple):
     file_sync: tuple[FileSync, ...] | None = None
     registries: Mapping[str, Registry] | None = None
     """By host, as `parse_registry_host` spells it."""
+    catalogues: tuple[CatalogueSource, ...] | None = None
 
 
 def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
@@ -81,6 +85,7 @@ def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
         ttl_s=vm.take("ttl", _parse_duration),
         file_sync=top.take("file_sync", lambda value: _parse_file_sync(value, home)),
         registries=top.take("registries", _parse_registries),
+        catalogues=top.take("catalogues", lambda value: _parse_catalogues(value, home)),
     )
 
 
@@ -241,3 +246,26 @@ def _parse_registries(value: object) -> Mapping[str, Registry]:
         except Invalid as error:
             raise Invalid(f"{_shown(host)}: {error.summary}", hint=error.hint) from error
     return index_registries(tuple(registries))
+
+
+def _parse_catalogues(value: object, home: str) -> tuple[CatalogueSource, ...]:
+    """The entries; errors name them by their number, the first being 1."""
+    if not isinstance(value, list):
+        raise Invalid("it is not a list of sections", hint="write [[catalogues]], with two brackets, for each of them")
+    if len(value) > CATALOGUES_LIMIT:
+        raise Invalid(f"{len(value)} entries are too many", hint=f"{CATALOGUES_LIMIT} are allowed")
+    sources: list[CatalogueSource] = []
+    for number, values in enumerate(value, start=1):
+        try:
+            if not isinstance(values, dict):
+                raise Invalid("it is not a section", hint="write [[catalogues]] for each catalogue")
+            _check_keys(values, "catalogues", "")
+            source = parse_catalogue_source(
+                url=values.get("url"), path=values.get("path"), key=values.get("key"), home=home
+            )
+            if any(other.place == source.place for other in sources):
+                raise Invalid("it is there already", hint="give all its keys in one entry: key = [..., ...]")
+        except Invalid as error:
+            raise Invalid(f"entry {number}: {error.summary}", hint=error.hint) from error
+        sources.append(source)
+    return tuple(sources)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from banger.core.errors import BangerError, Denied, Failed, NotFound, Unavailable
 from banger.core.untrusted import printable
 from banger.image.documents import read_document
 from banger.image.registry.addresses import ANYWHERE
 from banger.image.registry.answers import Answer
-from banger.image.registry.authorizing import Authorizer
 from banger.image.registry.network import Network, Outgoing
 from banger.image.registry.patience import Patience, Transient, parse_retry_after, plan_delay
 from banger.image.registry.sources import REDIRECTS_LIMIT, Registries, Source, judge_redirect
@@ -22,6 +21,19 @@ Result = TypeVar("Result")
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
+
+
+class Authorizer(Protocol):
+    """Answers servers that ask who we are."""
+
+    def current(self, source: Source, /) -> str | None:
+        """The Authorization header to begin with."""
+
+    async def answer(self, source: Source, answer: Answer, /, *, used: str | None) -> str:
+        """The header for a server that asks. Raises `Denied` when there is none."""
+
+    async def explain(self, source: Source, /) -> BangerError:
+        """The error for a server that was not content with it."""
 
 
 class Requests:

@@ -26,6 +26,13 @@ def sync(*lines: str) -> str:
     return "[[file_sync]]\n" + "\n".join(lines)
 
 
+KEY = 'key = "ed25519:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="'
+
+
+def catalogue(*lines: str) -> str:
+    return "[[catalogues]]\n" + "\n".join(lines) + "\n"
+
+
 EVERYTHING = """
 log_level = "Debug"
 ssh_key_path = "~/.ssh/id_ed25519"
@@ -145,6 +152,18 @@ def test_other_ways_to_say_it(text: str, field: str, value: object) -> None:
         ("[file_sync]", "file_sync: it is not a list of sections", "[[file_sync]]"),
         ("file_sync = [1]", "file_sync: entry 1 is not a section", "[[file_sync]]"),
         (sync(), "file_sync: entry 1: host is missing", "host ="),
+        ("[catalogues]", "catalogues: it is not a list of sections", "[[catalogues]]"),
+        ("catalogues = [1]", "catalogues: entry 1: it is not a section", "[[catalogues]]"),
+        (catalogue(), "catalogues: entry 1: it needs either url or path", "url ="),
+        (catalogue('url = "https://a.example/"'), "catalogues: entry 1: key: it is missing", "ed25519:"),
+        (catalogue("key = []", 'path = "/c"'), "catalogues: entry 1: key: it is not a key or a list", "ed25519:"),
+        (catalogue('key = "x"', 'path = "/c"'), "catalogues: entry 1: key: 'x' is not a key", "ed25519:"),
+        (catalogue('path = "c"', KEY), "catalogues: entry 1: path: 'c' is not an absolute path", "~/"),
+        (catalogue('url = "ftp://a.example"', KEY), "catalogues: entry 1: url: 'ftp://a.example' is not", "https://"),
+        (catalogue('url = "https://u:p@a.example"', KEY), "catalogues: entry 1: url: 'https://u:p@a", "https://"),
+        (catalogue('url = "https://a.example"', 'path = "/c"', KEY), "catalogues: entry 1: it needs either", "url ="),
+        (catalogue('path = "/c"', KEY) * 2, "catalogues: entry 2: it is there already", "in one entry"),
+        (catalogue('pfad = "/c"'), "catalogues: entry 1: there is no key 'pfad'", "url, path, key"),
         (sync('host = "~/a"'), "file_sync: entry 1: guest is missing", "guest ="),
         (sync('hots = "~/a"'), "file_sync: entry 1: there is no key 'hots'", "did you mean `host`?"),
         (sync('host = ""', 'guest = "~/a"'), "file_sync: entry 1: host is empty", "host ="),
@@ -230,6 +249,7 @@ def test_any_value_is_read_or_refused(value: object) -> None:
         "vm_defaults",
         "file_sync",
         "registries",
+        "catalogues",
     ):
         with suppress(Invalid):
             parse(f"{key} = {written}")

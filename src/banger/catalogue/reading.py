@@ -1,0 +1,28 @@
+"""Reading files that may be anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from banger.core.errors import Invalid, NotFound
+from banger.core.untrusted import printable
+
+
+def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
+    """A regular file that is not too large. Raises `NotFound` or `Invalid`."""
+    hint = f"see {printable(str(path), limit=200)}"
+    try:
+        # Not waiting for whoever would open the other end of a named pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise NotFound(f"{what} cannot be read: {error.strerror}", hint=hint) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Invalid(f"{what} is not a regular file", hint=hint)
+    with os.fdopen(descriptor, "rb") as file:
+        text = file.read(limit_bytes + 1)
+    if len(text) > limit_bytes:
+        raise Invalid(f"{what} is larger than a catalogue may be", hint=hint)
+    return text
