@@ -17,6 +17,7 @@ from banger.daemon.adapters import HostDataDisks, QemuChooser
 from banger.daemon.host_catalogues import open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
+from banger.daemon.host_registry import HostRegistry
 from banger.daemon.operations.boot_files import BootFiles
 from banger.guest.channel import Channel
 from banger.guest.seed import Seed
@@ -35,8 +36,9 @@ class Bare:
     async def prepare(self) -> None:
         """Everything that is there before the clock starts."""
         catalogues = open_catalogues(self.layout, ())
+        registry = HostRegistry(self.layout, registries={}, environment={})
         self.kernel = await HostKernels(self.layout, catalogues).ensure("debian-cloud", lambda _progress: None)
-        self.image = await HostImages(self.layout, catalogues).ensure("debian-bookworm", lambda _progress: None)
+        self.image = await HostImages(self.layout, catalogues, registry).ensure("debian-bookworm", lambda _: None)
         boot_files = BootFiles(layout=self.layout, user_key=self.layout.user_key)
         chosen = await QemuChooser(self.layout, boot_files).choose(self.kernel)
         self.command_line = chosen.command_line

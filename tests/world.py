@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,14 @@ def timed_start() -> Iterator[None]:
     if path := os.environ.get("BANGER_TEST_TIMES"):
         with Path(path).open("a") as file:
             file.write(f"{time.monotonic() - began_s:.3f}\n")
+
+
+def until(condition: Callable[[], object], *, deadline_s: float = 120) -> None:
+    """Wait for something that will come about."""
+    end_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
 
 
 class World:

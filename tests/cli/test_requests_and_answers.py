@@ -151,7 +151,7 @@ def test_pull(world: World, daemon: FakeDaemon) -> None:
     done = world.run("image", "pull")
     assert done.stdout.decode() == "debian-bookworm abababababab 400 MiB\n"
     assert done.stderr.decode() == "fetching packages\nbanger: a mirror was slow\n"
-    assert daemon.requests[0].body == {"name": "debian-bookworm"}
+    assert daemon.requests[0].body == {"image": "debian-bookworm", "name": None}
     assert json.loads(world.run("image", "pull", "--json").stdout) == IMAGE
     quiet = world.run("image", "pull", "-q")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, b"", b"")

@@ -6,6 +6,7 @@ write. What that cannot do is listed here by name, with who does it instead.
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
 import pty
@@ -137,6 +138,9 @@ def repository(tmp_path: Path) -> Path:
     (path / "draft.toml").write_text("")
     with tarfile.open(path / "rootfs.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
+    (path / "app.tar.gz").write_bytes(gzip.compress((path / "rootfs.tar").read_bytes()))
+    (path / "layout").mkdir()
+    (path / "layout" / "oci-layout").write_text("{}")
     (path / "rootfs.tar.xz").write_bytes(lzma.compress((path / "rootfs.tar").read_bytes()))
     return path
 

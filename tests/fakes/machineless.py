@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
@@ -33,6 +32,8 @@ from banger.disk.space import judge_free_space
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
+from banger.image.naming import looks_like_reference, name_reference
+from banger.image.reference import Reference, parse_reference
 from banger.image.sandbox import clear_abandoned_builds
 from banger.image.store import Image
 from banger.kernel.store import Kernel
@@ -53,14 +54,22 @@ class FakeImages:
         await clear_abandoned_builds(self._content, place=self._builds)
 
     async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
+        if looks_like_reference(name):
+            name = name_reference(parse_reference(name))
+            self._images.setdefault(name, self._make(name))
         if name == "debian-bookworm":
             self._images.setdefault(name, self._make(name))
         if name not in self._images:
             raise NotFound(f"there is no image named {name}", hint="use fake")
         return self._images[name]
 
-    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
-        await asyncio.to_thread(tar.read)
+    async def pull(self, reference: Reference, name: str, report: Report) -> Image:
+        self._images[name] = self._make(name)
+        return self._images[name]
+
+    async def import_path(self, name: str, path: Path, report: Report, *, tag: str | None) -> Image:
+        if path.is_file():
+            await asyncio.to_thread(path.read_bytes)
         self._images[name] = self._make(name)
         return self._images[name]
 

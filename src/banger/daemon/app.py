@@ -35,6 +35,7 @@ from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.host_catalogues import open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
+from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
@@ -55,7 +56,11 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     boot_files = BootFiles(layout=layout, user_key=user_key)
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
-        images=HostImages(layout, catalogues),
+        images=HostImages(
+            layout,
+            catalogues,
+            HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ),
+        ),
         kernels=HostKernels(layout, catalogues),
         chooser=QemuChooser(layout, boot_files),
         boot_files=boot_files,

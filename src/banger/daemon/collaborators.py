@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from banger.core.processes import ProcessIdentity
 from banger.core.progress import Progress
 from banger.hypervisor.contract import CommandLine, Hypervisor
+from banger.image.reference import Reference
 from banger.image.store import Image
 from banger.kernel.store import Kernel
 
@@ -24,8 +25,14 @@ class Images(Protocol):
         of another version of banger. Raises `NotFound`.
         """
 
-    async def import_tar(self, name: str, tar: BinaryIO, report: Callable[[Progress], None]) -> Image:
-        """Make an image of a root file system archive. Raises `AlreadyExists`, `Invalid`."""
+    async def pull(self, reference: Reference, name: str, report: Callable[[Progress], None]) -> Image:
+        """Get an image from a registry, if it has another than is here.
+
+        Raises `AlreadyExists` for the name of an image from elsewhere, and what pulling raises.
+        """
+
+    async def import_path(self, name: str, path: Path, report: Callable[[Progress], None], *, tag: str | None) -> Image:
+        """Make an image of an archive or an image layout. Raises `OSError`, and what those who read it raise."""
 
     def find(self, name: str) -> Image | None: ...
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import getpass
-import platform
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from platform import machine
 from types import MappingProxyType
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from banger.catalogue.document import Distribution, Source
 from banger.core.debian import read_host_sources
-from banger.core.errors import NotFound, Unsupported
+from banger.core.errors import AlreadyExists, NotFound, Unsupported
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
+from banger.daemon.host_archives import import_path
 from banger.daemon.host_catalogues import Catalogues, describe_waiting, here
-from banger.disk.rootfs import ArchiveTree
+from banger.daemon.host_registry import HostRegistry, describe_fetched
+from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.disk.space import check_free_space
 from banger.image.distribution import BUILD_BYTES, make_debian_image
-from banger.image.importing import import_tar
+from banger.image.layered import make_layered_image
+from banger.image.naming import looks_like_reference, name_reference
+from banger.image.platforms import platform_of_machine
 from banger.image.recipe import X86_64, fingerprint
+from banger.image.reference import Reference, parse_reference
 from banger.image.sandbox import clear_abandoned_builds, read_host_facts
 from banger.image.store import Image, ImageStore
 
@@ -59,9 +66,17 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType({"debian-bookworm": Debi
 class HostImages:
     """Images by name: those that are here, and those that a catalogue knows how to get."""
 
-    def __init__(self, layout: Layout, catalogues: Catalogues, *, recipes: Mapping[str, Recipe] = RECIPES) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        catalogues: Catalogues,
+        registry: HostRegistry,
+        *,
+        recipes: Mapping[str, Recipe] = RECIPES,
+    ) -> None:
         self._layout = layout
         self._catalogues = catalogues
+        self._registry = registry
         self._recipes = recipes
         self._store = ImageStore(layout.images)
 
@@ -74,11 +89,14 @@ class HostImages:
             return image
         found = await self._catalogues.find("image", name, here(), report)
         if found is None:
+            if looks_like_reference(name):
+                return await self._ensure_reference(parse_reference(name), report, current=current)
             if image is not None:
                 return image
             raise NotFound(
                 f"there is no image named {ascii(name)[1:-1]}",
-                hint="`banger image list` shows the images; `banger image import FILE --name NAME` makes one",
+                hint="`banger image list` shows the images; `banger image pull REFERENCE` gets one from a registry, "
+                "`banger image import FILE --name NAME` makes one",
             )
         source = found.entry.source
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
@@ -87,23 +105,40 @@ class HostImages:
                 return image
             return await self._make(name, source, report)
 
-    async def import_tar(self, name: str, tar: BinaryIO, report: Report) -> Image:
-        tell = from_thread(report)
-
-        def work(check: Callable[[], None]) -> Image:
-            return import_tar(
-                self._store,
-                name,
-                tar,
-                read_rootfs=ArchiveTree,
-                origin="imported archive",
-                architecture=platform.machine(),
-                report=tell,
-                check=check,
+    async def pull(self, reference: Reference, name: str, report: Report) -> Image:
+        """Make an image of one of a registry; nothing is made when what the registry has is here under that name."""
+        platform = platform_of_machine(machine())
+        async with (
+            self._store.content.making(name, describe_waiting(report, "image", name)),
+            self._registry.fetched(reference, platform, report) as fetched,
+        ):
+            origin = Provenance(kind="oci", reference=str(reference), digest=fetched.digest)
+            image = self._store.find(name)
+            if image is not None and image.provenance == origin:
+                return image
+            if image is not None and image.provenance.reference != str(reference):
+                raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
+            tell = from_thread(report)
+            return await run_in_thread(
+                lambda check: make_layered_image(
+                    self._store,
+                    name,
+                    describe_fetched(fetched),
+                    read_layers=LayerTree,
+                    origin=reference.familiar,
+                    provenance=origin,
+                    report=tell,
+                    check=check,
+                )
             )
 
+    async def import_path(self, name: str, path: Path, report: Report, *, tag: str | None) -> Image:
+        tell = from_thread(report)
+        platform = platform_of_machine(machine())
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
-            return await run_in_thread(work)
+            return await run_in_thread(
+                lambda check: import_path(self._store, name, path, tag=tag, platform=platform, report=tell, check=check)
+            )
 
     def find(self, name: str) -> Image | None:
         return self._store.find(name)
@@ -113,6 +148,14 @@ class HostImages:
 
     def list(self) -> list[Image]:
         return self._store.list()
+
+    async def _ensure_reference(self, reference: Reference, report: Report, *, current: bool) -> Image:
+        """What was pulled by this reference before, or is pulled now."""
+        known = (image for image in self._store.list() if image.provenance.reference == str(reference))
+        image = next(known, None)
+        if image is not None and not current:
+            return image
+        return await self.pull(reference, image.name if image is not None else name_reference(reference), report)
 
     def _is_made_of(self, image: Image, source: Source) -> bool:
         """Whether getting it again would make nothing new."""

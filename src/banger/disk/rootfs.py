@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
-from banger.core.errors import Invalid, Unavailable
+from banger.core.errors import Invalid, Unavailable, Unsupported
 from banger.core.layers import Layer
 from banger.core.untrusted import printable
 from banger.disk.erofs import write_erofs
@@ -21,6 +21,7 @@ from banger.disk.members import ArchiveMembers
 from banger.disk.paths import find, resolve, walk
 from banger.disk.tar import TarLimits, TarReader
 from banger.disk.tree import ROOT, Body, Node, Tree
+from banger.disk.windows import open_body
 
 INIT_CANDIDATES: Final = (b"/sbin/init", b"/usr/sbin/init", b"/lib/systemd/systemd", b"/usr/lib/systemd/systemd")
 _BUFFER_BYTES: Final = 256 << 10
@@ -95,6 +96,19 @@ class RootTree:
         if inode is None or not stat.S_ISREG(self.tree.mode(inode)):
             raise Invalid(f"the archive has no file {printable(path)}")
         return self.tree.body(inode).read()
+
+    def open(self, path: str) -> BinaryIO | None:
+        """The content of the regular file at `path`, symbolic links followed within the tree; None when there is none.
+
+        Raises `Unsupported` for a sparse one.
+        """
+        found = resolve(self.tree, os.fsencode(path))
+        if found is None or not stat.S_ISREG(self.tree.mode(found[1])):
+            return None
+        body = self.tree.body(found[1])
+        if body.pieces is not None:
+            raise Unsupported(f"{printable(path)} in the archive is a sparse file", hint="archive it without --sparse")
+        return open_body(body)
 
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""

@@ -1,4 +1,4 @@
-"""An image out of a root file system archive, unmodified."""
+"""An image out of an archive: of a root file system, or of an image as other tools save them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import BinaryIO, Final
 
-from banger.core.errors import Unsupported
+from banger.core.errors import Invalid, Unsupported
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
-from banger.image.rootfs import ReadRootfs, RootfsTree
+from banger.image.archives.docker import MANIFEST_FILE, read_docker_archive
+from banger.image.archives.oci import LAYOUT_FILE, read_oci_layout
+from banger.image.layered import LayeredImage, make_layered_image
+from banger.image.platforms import Platform
+from banger.image.rootfs import ReadLayers, ReadRootfs, RootfsTree
 from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
 from banger.image.writing import write_rootfs
 
@@ -20,20 +24,22 @@ _ELF_HEAD_BYTES: Final = 20
 _MACHINES: Final = {(1, 0x3E): "x86_64", (1, 0xB7): "aarch64", (1, 0x03): "i686", (1, 0xF3): "riscv64"}
 
 
-def import_tar(
+def import_archive(
     store: ImageStore,
     name: str,
     source: BinaryIO,
     *,
     read_rootfs: ReadRootfs,
-    origin: str,
-    architecture: str = "x86_64",
+    read_layers: ReadLayers,
+    tag: str | None,
+    platform: Platform,
     report: Callable[[Progress], None] = lambda _progress: None,
     check: Callable[[], None] = lambda: None,
 ) -> Image:
-    """Read, write and publish; blocking, for a thread. `architecture` is what guests here can run.
+    """Read, write and publish; blocking, for a thread. `tag` chooses one of the images that the archive has.
 
-    Raises `Invalid` for an archive that cannot be a root file system, `Unsupported` for one of another architecture.
+    Raises `Invalid` for an archive that cannot be a root file system, `Unsupported` for one of another platform, and
+    what the readers of saved images raise.
     """
 
     def tell_read(done: int) -> None:
@@ -42,11 +48,25 @@ def import_tar(
 
     with store.content.draft() as draft:
         with closing(read_rootfs(source, scratch=draft, report=tell_read)) as tree:
+            saved = read_saved_image(tree, platform, tag=tag)
+            if saved is not None:
+                return make_layered_image(
+                    store,
+                    name,
+                    saved,
+                    read_layers=read_layers,
+                    origin="imported archive",
+                    provenance=Provenance(kind="archive", digest=saved.digest),
+                    report=report,
+                    check=check,
+                )
+            if tag is not None:
+                raise Invalid("the archive is that of a root file system, which has no tags", hint="leave --tag out")
             found = find_architecture(tree)
-            if found not in (None, architecture):
+            if found not in (None, platform.machine):
                 raise Unsupported(
-                    f"the programs in the archive are for {found}, and guests here are {architecture}",
-                    hint=f"give an archive for {architecture}",
+                    f"the programs in the archive are for {found}, and guests here are {platform.machine}",
+                    hint=f"give an archive for {platform.machine}",
                 )
             write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
             init = tree.find_init()
@@ -56,15 +76,24 @@ def import_tar(
             files=[ROOTFS_FILE],
             manifest=plan_manifest(
                 name=name,
-                architecture=architecture,
+                architecture=platform.machine,
                 init=init,
                 created_at_s=time.time(),
-                source=origin,
+                source="imported archive",
                 environment={},
                 provenance=Provenance(kind="archive"),
             ),
         )
         return store.view(name, content)
+
+
+def read_saved_image(tree: RootfsTree, platform: Platform, *, tag: str | None) -> LayeredImage | None:
+    """The image that an archive holds as other tools save them, or None for one that is a root itself."""
+    if tree.open(LAYOUT_FILE) is not None and tree.open("index.json") is not None:
+        return read_oci_layout(tree, platform, tag=tag)
+    if (tree.read_start(MANIFEST_FILE, 64) or b"").lstrip().startswith(b"["):
+        return read_docker_archive(tree, platform, tag=tag)
+    return None
 
 
 def find_architecture(tree: RootfsTree) -> str | None:

@@ -19,6 +19,12 @@ class RootfsTree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of a regular file. Raises `Invalid` when there is none."""
 
+    def open(self, path: str) -> BinaryIO | None:
+        """The content of the regular file at `path`, symbolic links followed within the tree; None when there is none.
+
+        Closing it leaves the tree usable.
+        """
+
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
 

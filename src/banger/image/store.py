@@ -20,7 +20,9 @@ class Image:
     """A read-only root file system and how to boot it. `init` None means that the agent stays PID 1.
 
     `packages` lists what is in it, one `NAME VERSION` a line, where that is known. `recipe` is the fingerprint of the
-    recipe that it was made by, empty for an image that was imported.
+    recipe that it was made by, empty for an image that was imported. `oci` says of an image that was made of layers
+    which: the `digest` of its manifest, its `layers` (each `digest`, `diff_id`, `size_bytes`, `media_type`), its
+    `labels`, and when it was `created`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Image:
     recipe: str = ""
     run: RunConfig = field(default_factory=RunConfig)
     provenance: Provenance = UNKNOWN
+    oci: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ImageStore(ItemStore[Image]):
@@ -57,6 +60,7 @@ def plan_manifest(
     recipe: str = "",
     run: RunConfig | None = None,
     provenance: Provenance = UNKNOWN,
+    oci: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """What the manifest of an image says besides its files."""
     return {
@@ -70,6 +74,7 @@ def plan_manifest(
         "recipe": recipe,
         "provenance": provenance.encode(),
         **({"run": encode_run_config(run)} if run is not None else {}),
+        **({"oci": oci} if oci is not None else {}),
     }
 
 
@@ -90,4 +95,5 @@ def _image(name: str, content: Content) -> Image:
         recipe=manifest.get("recipe", ""),
         run=decode_run_config(manifest.get("run", {})),
         provenance=decode_provenance(manifest.get("provenance", {})),
+        oci=manifest.get("oci", {}),
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from banger.core.errors import Invalid, Unsupported
 from banger.core.progress import Progress
 from banger.disk.paths import find
-from banger.disk.rootfs import ArchiveTree
+from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.image.distribution import edit, list_packages
-from banger.image.importing import import_tar, parse_architecture
+from banger.image.importing import import_archive, parse_architecture
+from banger.image.platforms import parse_platform
 from banger.image.recipe import MASKED_UNITS
-from banger.image.store import ImageStore
+from banger.image.store import Image, ImageStore
 
 X86_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\x3e\0" + bytes(40)
 AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(40)
@@ -38,6 +41,26 @@ def make_archive(members: dict[str, bytes | str]) -> io.BytesIO:
     return buffer
 
 
+def import_tar(
+    store: ImageStore,
+    name: str,
+    source: BinaryIO,
+    *,
+    platform: str = "linux/amd64",
+    report: Callable[[Progress], None] = lambda _progress: None,
+) -> Image:
+    return import_archive(
+        store,
+        name,
+        source,
+        read_rootfs=ArchiveTree,
+        read_layers=LayerTree,
+        tag=None,
+        platform=parse_platform(platform),
+        report=report,
+    )
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     return ImageStore(tmp_path / "images")
@@ -46,9 +69,14 @@ def store(tmp_path: Path) -> ImageStore:
 def test_an_imported_archive_is_an_image(store: ImageStore, tmp_path: Path) -> None:
     told: list[Progress] = []
     source = make_archive({"bin/busybox": X86_64, "bin/sh": "busybox", "etc/x": b"x" * 5000})
-    image = import_tar(store, "bb", source, read_rootfs=ArchiveTree, origin="a file", report=told.append)
+    image = import_tar(store, "bb", source, report=told.append)
     assert image == store.find("bb") == store.read(image.digest)
-    assert (image.init, image.architecture, image.root_fs, image.source) == (None, "x86_64", "erofs", "a file")
+    assert (image.init, image.architecture, image.root_fs, image.source) == (
+        None,
+        "x86_64",
+        "erofs",
+        "imported archive",
+    )
     assert image.packages is None
     assert image.rootfs.stat().st_size == image.size_bytes
     assert [other.name for other in store.list()] == ["bb"]
@@ -61,7 +89,7 @@ def test_an_imported_archive_is_an_image(store: ImageStore, tmp_path: Path) -> N
 
 def test_the_same_archive_is_the_same_image(store: ImageStore) -> None:
     members: dict[str, bytes | str] = {"bin/sh": X86_64, "a": b"1"}
-    images = [import_tar(store, "same", make_archive(members), read_rootfs=ArchiveTree, origin="o") for _ in range(2)]
+    images = [import_tar(store, "same", make_archive(members)) for _ in range(2)]
     assert images[0].digest == images[1].digest
 
 
@@ -80,23 +108,21 @@ def test_the_same_archive_is_the_same_image(store: ImageStore) -> None:
     ],
 )  # fmt: skip
 def test_which_init_takes_over(store: ImageStore, members: dict[str, bytes | str], init: str | None) -> None:
-    image = import_tar(store, "i", make_archive(members), read_rootfs=ArchiveTree, origin="o")
+    image = import_tar(store, "i", make_archive(members))
     assert image.init == init
 
 
 def test_an_archive_for_other_machines_is_refused(store: ImageStore) -> None:
     with pytest.raises(Unsupported, match="aarch64"):
-        import_tar(store, "arm", make_archive({"bin/sh": AARCH64}), read_rootfs=ArchiveTree, origin="o")
-    image = import_tar(
-        store, "arm", make_archive({"bin/sh": AARCH64}), read_rootfs=ArchiveTree, origin="o", architecture="aarch64"
-    )
+        import_tar(store, "arm", make_archive({"bin/sh": AARCH64}))
+    image = import_tar(store, "arm", make_archive({"bin/sh": AARCH64}), platform="linux/arm64")
     assert image.architecture == "aarch64"
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive " * 100, bytes(10240), b"\x1f\x8b" + bytes(1000)])
 def test_what_is_no_archive_leaves_nothing(store: ImageStore, tmp_path: Path, data: bytes) -> None:
     with pytest.raises(Invalid):
-        import_tar(store, "x", io.BytesIO(data), read_rootfs=ArchiveTree, origin="o")
+        import_tar(store, "x", io.BytesIO(data))
     assert store.list() == []
     assert list((tmp_path / "images" / "drafts").iterdir()) == []
 

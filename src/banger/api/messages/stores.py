@@ -30,13 +30,21 @@ class KernelView(TypedDict):
 
 
 class PullRequest(TypedDict):
-    """Body of `POST /v1/images/pull` (progress): make or fetch the named image and the default kernel."""
+    """Body of `POST /v1/images/pull` (progress): make or fetch an image and the default kernel.
 
-    name: str
+    `image` is a name of a catalogue or a reference to a registry; with a `name`, always a reference.
+    """
+
+    image: str
+    name: str | None
 
 
 class ImportRequest(TypedDict):
-    """Body of `POST /v1/images/import` (progress): a root file system tar at an absolute host path."""
+    """Body of `POST /v1/images/import` (progress): an archive or an image layout at an absolute host path.
+
+    `tag` chooses an image where there are several.
+    """
 
     name: str
     path: str
+    tag: str | None

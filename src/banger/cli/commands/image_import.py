@@ -21,28 +21,32 @@ from banger.core.names import parse_image_name
 if TYPE_CHECKING:
     from banger.cli.context import Context
 
-USAGE = "FILE --name NAME [--json] [-q]"
+USAGE = "PATH --name NAME [--tag TAG] [--json] [-q]"
 DESCRIPTION = """\
-Make an image of a root file system: an uncompressed tar of a root directory, such as other tools export.
-The image boots unmodified, with its own init or without any. `-` reads standard input."""
+Make an image of what other tools wrote: a tar of a root directory, an archive of `docker save` or
+`podman save`, an OCI archive, or the directory of an OCI image layout; archives also compressed by gzip
+or zstd. The image boots unmodified, with its own init or without any. `-` reads standard input."""
 EXAMPLES = (
     ("banger image import rootfs.tar --name tiny", ""),
     ("banger image import - --name tiny < rootfs.tar", "from standard input"),
-    ("xz -dc rootfs.tar.xz | banger image import - --name tiny", "a compressed one"),
+    ("xz -dc rootfs.tar.xz | banger image import - --name tiny", "compressed by something else"),
+    ("banger image import app.tar.gz --name app", "what `docker save app | gzip` wrote"),
+    ("banger image import layout/ --tag 1.2 --name app", "one of several in an image layout"),
     ("banger vm run --image tiny --rm --no-workspace -- ls /", "use it"),
 )
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a tar archive, or - for standard input")
+    parser.add_argument("path", metavar="PATH", help="an archive, an image layout, or - for standard input")
     parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
+    parser.add_argument("--tag", metavar="TAG", help="which image, where there are several")
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    with archive_path(context, options.file) as path:
-        body = {"name": options.name, "path": path}
+    with archive_path(context, options.path) as path:
+        body = {"name": options.name, "path": path, "tag": options.tag}
         tell_image(context, options, follow(context, options, path="/v1/images/import", body=body))
     return 0
 
@@ -56,9 +60,9 @@ def archive_path(context: Context, name: str) -> Iterator[str]:
     """
     if name != "-":
         path = os.path.abspath(name)
-        if not Path(path).is_file():
-            what = "is not a file" if os.path.lexists(path) else "is not there"
-            raise Invalid(f"{ascii(name)} {what}", hint="give a tar archive, or - for standard input")
+        if not Path(path).is_file() and not (Path(path) / "oci-layout").is_file():
+            what = "is no archive and no image layout" if os.path.lexists(path) else "is not there"
+            raise Invalid(f"{ascii(name)} {what}", hint="give an archive, an image layout, or - for standard input")
         yield path
         return
     if os.isatty(0):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from banger.cli.arguments import Parser, add_json
 from banger.cli.render import render_json, short_digest
 from banger.cli.targets import add_quiet, follow
+from banger.core.names import parse_image_name
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
@@ -15,21 +16,31 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageView
     from banger.cli.context import Context
 
-USAGE = "[NAME] [--json] [-q]"
+USAGE = "[IMAGE] [--name NAME] [--json] [-q]"
 DESCRIPTION = """\
 Make an image, and the default kernel with it, ready for use. The default is debian-bookworm, made from
-Debian's signed archive. Does nothing when both are here."""
-EXAMPLES = (("banger image pull", "debian-bookworm"), ("banger image pull debian-bookworm --json", "for programs"))
+Debian's signed archive. Any image of a registry will do: REPOSITORY:TAG or REPOSITORY@DIGEST, on Docker
+Hub unless a host stands before it; logins are those of Docker and Podman. What is here already is not
+fetched again, a pull that was interrupted goes on, and a tag that has moved is followed."""
+EXAMPLES = (
+    ("banger image pull", "debian-bookworm"),
+    ("banger image pull debian-bookworm --json", "for programs"),
+    ("banger image pull alpine:3.20", "from Docker Hub, as alpine-3-20"),
+    ("banger image pull registry.example.com/team/app:1.2 --name app", "from another registry"),
+)
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", default="debian-bookworm", help="default: debian-bookworm")
+    parser.add_argument("image", metavar="IMAGE", nargs="?", default="debian-bookworm", help="default: debian-bookworm")
+    parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="what to call an image of a registry")
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    image: ImageView = follow(context, options, path="/v1/images/pull", body={"name": options.name})
+    image: ImageView = follow(
+        context, options, path="/v1/images/pull", body={"image": options.image, "name": options.name}
+    )
     tell_image(context, options, image)
     return 0
 

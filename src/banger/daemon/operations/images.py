@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from banger.api.messages import ImageView
+from banger.api.messages import ImageView, PullRequest
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
-from banger.core.names import parse_vm_name
+from banger.core.names import parse_image_name
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
 from banger.daemon.progress import reporter
+from banger.image.reference import parse_reference
 from banger.image.store import Image
 
 
@@ -27,24 +28,30 @@ class ImageVerbs:
     async def list(self) -> list[ImageView]:
         return [view_image(image) for image in await asyncio.to_thread(self._images.list)]
 
-    async def pull(self, request: Request, name: str) -> ImageView:
-        """Make sure that the named image is here, as this version of banger makes it, and the default kernel."""
-        await self._kernels.ensure(self._defaults.kernel, reporter(request))
-        return view_image(await self._images.ensure(name, reporter(request), current=True))
+    async def pull(self, request: Request, asked: PullRequest) -> ImageView:
+        """Make sure that an image is here as it is now at its source, and the default kernel with it.
 
-    async def import_tar(self, request: Request, *, name: str, path: str) -> ImageView:
-        """Make an image of a root file system archive on the host."""
-        parse_vm_name(name)
+        Without a `name` what was asked for is the name of one in a catalogue, or else a registry's.
+        """
+        wanted, name = asked["image"], asked["name"]
+        if name is not None:
+            parse_image_name(name)
+        await self._kernels.ensure(self._defaults.kernel, reporter(request))
+        if name is None:
+            return view_image(await self._images.ensure(wanted, reporter(request), current=True))
+        return view_image(await self._images.pull(parse_reference(wanted), name, reporter(request)))
+
+    async def import_path(self, request: Request, *, name: str, path: str, tag: str | None) -> ImageView:
+        """Make an image of an archive or an image layout on the host."""
+        parse_image_name(name)
         if self._images.find(name) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
         if not path.startswith("/"):
             raise Invalid("the path of the archive is not absolute")
         try:
-            archive = await asyncio.to_thread(Path(path).open, "rb")
+            return view_image(await self._images.import_path(name, Path(path), reporter(request), tag=tag))
         except OSError as error:
             raise NotFound(f"{printable(path)} cannot be read: {error.strerror}", hint="give a tar file") from error
-        with archive:
-            return view_image(await self._images.import_tar(name, archive, reporter(request)))
 
 
 def view_image(image: Image) -> ImageView:

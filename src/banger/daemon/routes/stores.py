@@ -33,8 +33,8 @@ class StoreRoutes:
         return {"kernels": await self._kernels.list()}
 
     async def pull_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        return await self._images.pull(request, decode(body, PullRequest)["name"])
+        return await self._images.pull(request, decode(body, PullRequest))
 
     async def import_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
         asked = decode(body, ImportRequest)
-        return await self._images.import_tar(request, name=asked["name"], path=asked["path"])
+        return await self._images.import_path(request, name=asked["name"], path=asked["path"], tag=asked["tag"])

@@ -1,0 +1,81 @@
+"""Images out of files of the host: archives, compressed or not, and OCI image layouts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from banger.core.content_store import digest_file
+from banger.core.progress import Progress
+from banger.core.provenance import Provenance
+from banger.disk.decompression import ExpansionLimits, LayerReader
+from banger.disk.rootfs import ArchiveTree, LayerTree
+from banger.image.archives.oci import read_oci_layout
+from banger.image.archives.places import DirectoryPlace
+from banger.image.importing import import_archive
+from banger.image.layered import make_layered_image
+from banger.image.platforms import Platform
+from banger.image.store import Image, ImageStore
+
+# How compressed archives begin (RFC 1952, RFC 8878).
+_COMPRESSED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+_ARCHIVE_TYPE: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def import_path(
+    store: ImageStore,
+    name: str,
+    path: Path,
+    *,
+    tag: str | None,
+    platform: Platform,
+    report: Callable[[Progress], None],
+    check: Callable[[], None],
+) -> Image:
+    """Make an image of what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise."""
+    if path.is_dir():
+        with closing(DirectoryPlace(path)) as place:
+            found = read_oci_layout(place, platform, tag=tag)
+            return make_layered_image(
+                store,
+                name,
+                found,
+                read_layers=LayerTree,
+                origin="imported layout",
+                provenance=Provenance(kind="archive", digest=found.digest),
+                report=report,
+                check=check,
+            )
+
+    def read_rootfs(source: BinaryIO, *, scratch: Path | None, report: Callable[[int], None]) -> ArchiveTree:
+        start = source.read(4)
+        source.seek(0)
+        if not start.startswith(_COMPRESSED):
+            return ArchiveTree(source, scratch=scratch, report=report)
+        blob = LayerReader(
+            source,
+            media_type=_ARCHIVE_TYPE,
+            digest=digest_file(path),
+            size=os.fstat(source.fileno()).st_size,
+            diff_id=None,
+            limits=ExpansionLimits(),
+        )
+        tree = ArchiveTree(blob.content, scratch=scratch, report=report)
+        blob.finish()
+        return tree
+
+    with path.open("rb") as archive:
+        return import_archive(
+            store,
+            name,
+            archive,
+            read_rootfs=read_rootfs,
+            read_layers=LayerTree,
+            tag=tag,
+            platform=platform,
+            report=report,
+            check=check,
+        )

@@ -1,0 +1,44 @@
+"""The content of a file in a tree, as a file of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+from banger.disk.tree import Body
+
+
+class Window(io.RawIOBase):
+    """A part of an open file, read from its start. The file's own position moves; closing the window closes nothing."""
+
+    def __init__(self, body: Body) -> None:
+        """`body` is not a sparse one."""
+        super().__init__()
+        self._body = body
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._body.length}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - there is no type for it before 3.12
+        left = max(0, self._body.length - self._position)
+        view = memoryview(buffer)[: min(len(buffer), left)]
+        self._body.source.seek(self._body.offset + self._position)
+        data = self._body.source.read(len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def open_body(body: Body) -> io.BufferedReader:
+    """A buffered reader of a regular file's content."""
+    return io.BufferedReader(Window(body), 256 << 10)

@@ -1,0 +1,99 @@
+"""An image out of layers and a configuration, wherever they came from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from banger.core.layers import Layer
+from banger.core.progress import Progress
+from banger.core.provenance import Provenance
+from banger.image.config import ImageConfig
+from banger.image.rootfs import ReadLayers
+from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
+from banger.image.writing import write_rootfs
+
+_STEP_BYTES: Final = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayeredImage:
+    """An image before it is one here. `digest` is that of its manifest, or of its configuration if it has none."""
+
+    digest: str
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+
+
+def make_layered_image(
+    store: ImageStore,
+    name: str,
+    found: LayeredImage,
+    *,
+    read_layers: ReadLayers,
+    origin: str,
+    provenance: Provenance,
+    report: Callable[[Progress], None] = lambda _progress: None,
+    check: Callable[[], None] = lambda: None,
+) -> Image:
+    """Unpack, write and publish; blocking, for a thread. `origin` and `provenance` say where it is from.
+
+    The same layers are not unpacked twice: what the store has under another name gets this one too. Raises `Invalid`
+    for layers that cannot be a root file system, `Failed` for what has another digest than was said.
+    """
+    told = -_STEP_BYTES
+
+    def tell_read(done: int, total: int) -> None:
+        nonlocal told
+        check()
+        if done - told >= _STEP_BYTES or done == total:
+            told = done
+            report(Progress(stage="image", text=f"unpacking {name}", done=done, total=total, unit="bytes"))
+
+    same = find_same(store, found.digest)
+    with store.content.draft() as draft:
+        if same is not None:
+            (draft / ROOTFS_FILE).hardlink_to(same.rootfs)
+            init = same.init
+        else:
+            with closing(read_layers(found.layers, scratch=draft, report=tell_read)) as tree:
+                write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+                init = tree.find_init()
+        content = store.content.publish(
+            draft,
+            name=name,
+            files=[ROOTFS_FILE],
+            manifest=plan_manifest(
+                name=name,
+                architecture=found.config.platform.machine,
+                init=init,
+                created_at_s=time.time(),
+                source=origin,
+                environment=found.config.environment,
+                run=found.config.run,
+                provenance=provenance,
+                oci=describe_oci(found),
+            ),
+        )
+        return store.view(name, content)
+
+
+def find_same(store: ImageStore, digest: str) -> Image | None:
+    """An image in the store that was made of the same manifest."""
+    return next((image for image in store.list() if image.oci.get("digest") == digest), None)
+
+
+def describe_oci(found: LayeredImage) -> Mapping[str, Any]:
+    """What the manifest of our image says about what it was made of."""
+    return {
+        "digest": found.digest,
+        "labels": dict(found.config.labels),
+        "created": found.config.created,
+        "layers": [
+            {"digest": layer.digest, "diff_id": layer.diff_id, "size_bytes": layer.size, "media_type": layer.media_type}
+            for layer in found.layers
+        ],
+    }
