@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
-from tests.component.test_crashes import COMMANDS, all_points
+from tests.component.test_crashes import COMMANDS, NEW, all_points, check_copy, copy_points, prepare_copy
 from tests.component.test_life import until
 
 RUN = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
@@ -39,10 +39,7 @@ def test_whoever_dies_in_the_middle_leaves_nothing(tmp_path: Path, point: str, v
     if victim == "client":
         client.kill()
     else:
-        for pid, command in world.processes():
-            if b"vmm.py" in command:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        end_vmms(world)
     client.communicate(timeout=120)
     until(lambda: {vm["state"] for vm in world.vms()} <= STABLE)
     if victim == "client" and making:
@@ -57,6 +54,41 @@ def test_whoever_dies_in_the_middle_leaves_nothing(tmp_path: Path, point: str, v
         world.check_nothing_left()
         world.succeed(*RUN)
     world.clear()
+
+
+@pytest.mark.parametrize("victim", ["client", "vmm"])
+@pytest.mark.parametrize(
+    ("direction", "point"), [pair for pair in copy_points() if pair[1].endswith((".after_intent", ".after_act"))]
+)
+def test_whoever_dies_while_it_is_copied_leaves_the_old_or_the_new(
+    tmp_path: Path, direction: str, point: str, victim: str
+) -> None:
+    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+    world.root.mkdir()
+    world.start_daemon(failpoints=f"{point}=stall")
+    world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
+    words, target = prepare_copy(world, direction, "tree")
+    client = world.start(*words)
+    until(lambda: f"failpoint {point} is reached" in world.log_tail())
+    if victim == "client":
+        client.kill()
+    else:
+        end_vmms(world)
+    client.communicate(timeout=120)
+    until(lambda: {vm["state"] for vm in world.vms()} <= STABLE and world.rows("step") == 0)
+    check_copy(world, target)
+    world.succeed("vm", "start", "box")
+    until(lambda: answers(world))
+    world.succeed(*words)
+    assert check_copy(world, target) == NEW
+    world.clear()
+
+
+def end_vmms(world: FakeWorld) -> None:
+    for pid, command in world.processes():
+        if b"vmm.py" in command:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def answers(world: FakeWorld) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from tests.component.test_crashes import all_points
+from tests.component.test_crash_workspaces import points as workspace_points
+from tests.component.test_crashes import all_points, copy_points
 from tests.hostile.test_damaged_databases import ROUNDS
 from tests.reliability.page import Row, host
 from tests.world import REPOSITORY
@@ -22,6 +23,7 @@ from tests.world import REPOSITORY
 COUNT: Final = 1
 TOLD_S: Final = 5.0
 WORKERS: Final = 2
+POINT_COUNT: Final = len(all_points()) + len(copy_points()) + len(workspace_points())
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,10 @@ def converged(outcome: Outcome) -> str:
 
 SUITES: Final = {
     "sweep": Suite(
-        paths=("tests/component/test_crashes.py",),
-        what="the daemon dies at each point of each step of all operations, with a fake VMM",
-        count=lambda outcome: f"{outcome.tests} cases, {len(all_points())} points",
+        paths=tuple(f"tests/component/test_{name}.py" for name in ("crashes", "crash_workspaces", "crash_clients")),
+        what="the daemon dies at each point of each step of all operations, and the client and the VMM in the middle of "
+        "each, with a fake VMM",
+        count=lambda outcome: f"{outcome.tests} cases, {POINT_COUNT} points",
         result=converged,
     ),
     "sweep-vm": Suite(
