@@ -20,7 +20,8 @@ from __future__ import annotations
 import stat
 from typing import Final
 
-from banger.disk.paths import DEPTH_LIMIT, FOLLOW_LIMIT, NAME_LIMIT, PATH_LIMIT, reversed_parts, split_path
+from banger.disk.members import check_link
+from banger.disk.paths import DEPTH_LIMIT, FOLLOW_LIMIT, NAME_LIMIT, PATH_LIMIT, reversed_parts, shown, split_path
 from banger.disk.tree import ROOT, Node, Tree, Unusable
 
 WHITEOUT: Final = b".wh."
@@ -74,6 +75,7 @@ class LayerMembers:
         if name.startswith(WHITEOUT):
             self._white_out(parent, name)
             return
+        check_link(target)
         target_parent, target_name = self._split(target)
         directory = self._open(parent)
         present = self._entries.find(directory, name) if name else 0
@@ -82,7 +84,7 @@ class LayerMembers:
             present = 0
         found = self._find(target_parent, target_name)
         if not name or not found or self._tree.is_directory(self._entries.inode[found]):
-            raise Unusable("is a hard link that points at nothing that can be linked")
+            raise Unusable(f"is a hard link to {shown(target)}, which is nothing that can be linked")
         if found == present:
             raise Unusable("is a hard link to itself")
         self._place(directory, name, self._entries.inode[found], present)

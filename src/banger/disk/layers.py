@@ -7,7 +7,7 @@ of the tree (`disk.tree`), of decompression (`disk.decompression`), and those be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from banger.core.errors import Failed, Invalid, Unsupported
@@ -21,7 +21,7 @@ from banger.disk.tree import METADATA_BYTES_LIMIT, NODE_LIMIT, ROOT, Tree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerLimits:
-    """What an image may ask of us. `archive` and `expansion` are for each layer, but for the bytes of files."""
+    """What an image may ask of us. `archive` and `expansion` are for each layer, the bytes of files for all."""
 
     layers: int = 512
     nodes: int = NODE_LIMIT
@@ -58,11 +58,9 @@ def read_layers(
         def tell(done_bytes: int, before_bytes: int = read_bytes) -> None:
             report(before_bytes + done_bytes, whole_bytes)
 
-        archive = replace(limits.archive, total_bytes=limits.archive.total_bytes - content_bytes)
+        members = LayerMembers(tree, number)
         try:
-            content_bytes += _apply(
-                layer, LayerMembers(tree, number), spool=spool, archive=archive, expansion=limits.expansion, report=tell
-            )
+            content_bytes = _apply(layer, members, content_bytes, spool=spool, limits=limits, report=tell)
         except (Invalid, Unsupported) as error:
             raise type(error)(f"{_name(layer, number, layers)}: {error.summary}", hint=HINT, **error.data) from error
         except OSError as error:
@@ -77,13 +75,13 @@ def read_layers(
 def _apply(
     layer: Layer,
     members: LayerMembers,
+    before_bytes: int,
     *,
     spool: BinaryIO,
-    archive: TarLimits,
-    expansion: ExpansionLimits,
+    limits: LayerLimits,
     report: Callable[[int], None],
 ) -> int:
-    """Read one layer to its end; how many bytes its files have."""
+    """Read one layer to its end; how many bytes the files have of this layer and of those before."""
     with layer.open() as opened:
         blob = LayerReader(
             opened,
@@ -91,14 +89,15 @@ def _apply(
             digest=layer.digest,
             size=layer.size,
             diff_id=layer.diff_id,
-            limits=expansion,
+            limits=limits.expansion,
         )
         reader = TarReader(
             blob.content,
             members,
-            limits=archive,
+            limits=limits.archive,
             spool=spool,
             of_layer=True,
+            before_bytes=before_bytes,
             report=lambda _bytes: report(blob.position),
         )
         reader.read()

@@ -9,8 +9,16 @@ from __future__ import annotations
 import stat
 from typing import Protocol
 
-from banger.disk.paths import find, split_path
+from banger.disk.paths import find, shown, split_path
 from banger.disk.tree import ROOT, Node, Tree, Unusable
+
+
+def check_link(target: bytes) -> None:
+    """Refuse a hard link to what cannot be in the archive."""
+    try:
+        split_path(target)
+    except Unusable as error:
+        raise Unusable(f"is a hard link to {shown(target)}, which {error}") from error
 
 
 class Members(Protocol):
@@ -52,10 +60,11 @@ class ArchiveMembers:
     def link(self, path: bytes, target: bytes) -> None:
         """Make `path` another name of what is at `target`. Refused when that is missing or a directory."""
         tree = self._tree
-        parts, target_parts = split_path(path), split_path(target)
-        inode = find(tree, b"/".join(target_parts))
+        parts = split_path(path)
+        check_link(target)
+        inode = find(tree, target)
         if inode is None or tree.is_directory(inode) or not parts:
-            raise Unusable("is a hard link that points at nothing that can be linked")
+            raise Unusable(f"is a hard link to {shown(target)}, which is nothing that can be linked")
         directory = self._find_parent(parts)
         present = tree.entries.find(directory, parts[-1])
         if not present or tree.entries.inode[present] != inode:

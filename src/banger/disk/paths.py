@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from banger.core.untrusted import printable
 from banger.disk.tree import ROOT, Tree, Unusable
 
 NAME_LIMIT: Final = 255
 PATH_LIMIT: Final = 4095
 DEPTH_LIMIT: Final = 256
 FOLLOW_LIMIT: Final = 40  # as the kernel does (path_resolution(7))
+_SHOWN_CHARACTERS: Final = 200
 
 
 def split_path(path: bytes) -> tuple[bytes, ...]:
@@ -23,6 +25,11 @@ def split_path(path: bytes) -> tuple[bytes, ...]:
     if len(parts) > DEPTH_LIMIT or any(len(part) > NAME_LIMIT for part in parts):
         raise Unusable("has a name that no file can have")
     return parts
+
+
+def shown(path: bytes) -> str:
+    """A path of an archive, to be read by people."""
+    return printable(path, limit=_SHOWN_CHARACTERS)
 
 
 def reversed_parts(path: bytes) -> list[bytes]:

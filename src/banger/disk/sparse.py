@@ -105,8 +105,6 @@ def _read_numbers(size: int, read: Callable[[int], bytes]) -> tuple[list[int], i
         text += read(BLOCK)
         taken += BLOCK
         *lines, text = text.split(b"\n")
-        if len(text) > _DIGITS_LIMIT:
-            raise Unusable("is a sparse file with a malformed map")
         for line in lines:
             if len(numbers) == wanted:
                 break
@@ -115,6 +113,8 @@ def _read_numbers(size: int, read: Callable[[int], bytes]) -> tuple[list[int], i
                 wanted = 1 + 2 * numbers[0]
                 if numbers[0] > PIECES_LIMIT:
                     raise Unusable(f"is a sparse file of more than {PIECES_LIMIT} pieces")
+        if len(text) > _DIGITS_LIMIT and len(numbers) < wanted:
+            raise Unusable("is a sparse file with a malformed map")
     return numbers[1:], taken
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from banger.core.errors import Invalid, Unavailable
-from banger.core.untrusted import printable
 from banger.disk import sparse
 from banger.disk.members import Members
-from banger.disk.paths import PATH_LIMIT
+from banger.disk.paths import PATH_LIMIT, shown
 from banger.disk.tar_header import (
     BLOCK,
     XATTR_PREFIX,
@@ -35,7 +34,6 @@ from banger.disk.tree import NODE_LIMIT, Body, Node, Unusable
 HINT: Final = "give an undamaged tar archive of a root directory, such as `docker export` writes"
 _CHUNK: Final = 1 << 20
 _REPORT_BYTES: Final = 4 << 20
-_SHOWN_CHARACTERS: Final = 200
 _TYPES: Final = {
     b"0": stat.S_IFREG,
     b"\0": stat.S_IFREG,
@@ -94,9 +92,10 @@ class TarReader:
         limits: TarLimits,
         spool: BinaryIO | None,
         of_layer: bool = False,
+        before_bytes: int = 0,
         report: Callable[[int], None] = lambda _bytes: None,
     ) -> None:
-        """`report` is told the bytes read so far.
+        """`report` is told the bytes read so far; `before_bytes` of files count against the limit already.
 
         A layer, whose end its digest tells, needs no end mark; which attributes it keeps, `parse_xattrs` says.
         """
@@ -110,7 +109,7 @@ class TarReader:
         self._position = source.tell() if spool is None else 0
         self._reported = self._position
         self._headers = 0
-        self.total_bytes = 0
+        self.total_bytes = before_bytes
         self._global: dict[bytes, bytes] = {}
 
     def read(self) -> None:
@@ -159,12 +158,13 @@ class TarReader:
         path = header.path
         try:
             if extended.used:
-                path = _one_of(values.get(b"path"), extended.path, header.path)
+                path = values.get(b"GNU.sparse.name", _one_of(values.get(b"path"), extended.path, header.path))
             self._put_member(header, extended, values, path)
-        except Unusable as error:
-            raise Invalid(f"the archive member {_shown(path)} {error}", hint=error.hint or HINT) from error
-        except Invalid as error:  # of what the archive comes out of
-            raise Invalid(f"{error.summary}, at the archive member {_shown(path)}", hint=error.hint) from error
+        except (Unusable, Invalid) as error:
+            member = f"the archive member {shown(path) or 'without a name'}"
+            if isinstance(error, Unusable):
+                raise Invalid(f"{member} {error}", hint=error.hint or HINT) from error
+            raise Invalid(f"{error.summary}, at {member}", hint=error.hint) from error  # what the archive comes out of
 
     def _put_member(self, header: Header, extended: _Extended, values: Mapping[bytes, bytes], path: bytes) -> None:
         is_sparse = header.kind == b"S" or (extended.used and any(name.startswith(sparse.PREFIX) for name in values))
@@ -175,10 +175,8 @@ class TarReader:
         if file_type is None:
             raise Unusable(f"has the unknown type {ascii(header.kind)[1:]}")
         size = _find_size(header, values)
-        if is_sparse:
-            path = values.get(b"GNU.sparse.name", path)
-            if file_type != stat.S_IFREG:
-                raise Unusable("is no file and yet sparse")
+        if is_sparse and file_type != stat.S_IFREG:
+            raise Unusable("is no file and yet sparse")
         if not path:
             raise Unusable("has no name")
         if file_type == stat.S_IFREG and path.endswith(b"/"):
@@ -238,11 +236,11 @@ class TarReader:
             return None
         if not raw:
             raise Invalid(f"the archive {'is empty' if self._headers == 1 else 'has no end mark'}", hint=HINT)
+        if self._headers == 1:
+            _check_uncompressed(raw)
         try:
             self._advance(len(raw))
             raw += self._read_exactly(BLOCK - len(raw))
-            if self._headers == 1:
-                _check_uncompressed(raw)
             if raw != _ZEROS:
                 return parse_header(raw)
             if self._read_exactly(BLOCK) != _ZEROS:
@@ -325,10 +323,6 @@ def _long_name(data: bytes) -> bytes:
     if b"\0" in name or not name:
         raise Unusable("is malformed")
     return name
-
-
-def _shown(path: bytes) -> str:
-    return printable(path, limit=_SHOWN_CHARACTERS) or "without a name"
 
 
 def _check_uncompressed(raw: bytes) -> None:
