@@ -35,6 +35,19 @@ def world(tmp_path: Path, prepared_cache: Path) -> Iterator[World]:
 
 
 @pytest.fixture
+def own_world(tmp_path: Path, prepared_cache: Path) -> Iterator[World]:
+    """A banger with an image store of its own, and the shared kernel."""
+    cache = tmp_path / "cache"
+    (cache / "banger").mkdir(parents=True)
+    (cache / "banger" / "kernels").symlink_to(prepared_cache / "banger" / "kernels")
+    world = World(tmp_path / "w", cache=cache)
+    world.root.mkdir()
+    yield world
+    world.check_nothing_left()
+    world.end()
+
+
+@pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with what repositories have."""
     path = tmp_path / "sample repo"

@@ -6,7 +6,6 @@ import hashlib
 import io
 import stat
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,19 +24,6 @@ CONTENTS = {
     "data/more": 5000,
     "big": 2_500_001,
 }
-
-
-@pytest.fixture
-def own_world(tmp_path: Path, prepared_cache: Path) -> Iterator[World]:
-    """A banger with an image store of its own, and the shared kernel."""
-    cache = tmp_path / "cache"
-    (cache / "banger").mkdir(parents=True)
-    (cache / "banger" / "kernels").symlink_to(prepared_cache / "banger" / "kernels")
-    world = World(tmp_path / "w", cache=cache)
-    world.root.mkdir()
-    yield world
-    world.check_nothing_left()
-    world.end()
 
 
 def make_archive(path: Path) -> None:

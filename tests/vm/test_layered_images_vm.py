@@ -24,19 +24,6 @@ while :; do sleep 0.1; done
 
 
 @pytest.fixture
-def own_world(tmp_path: Path, prepared_cache: Path) -> Iterator[World]:
-    """A banger with an image store of its own, the shared kernel, and a registry."""
-    cache = tmp_path / "cache"
-    (cache / "banger").mkdir(parents=True)
-    (cache / "banger" / "kernels").symlink_to(prepared_cache / "banger" / "kernels")
-    world = World(tmp_path / "w", cache=cache)
-    world.root.mkdir()
-    yield world
-    world.check_nothing_left()
-    world.end()
-
-
-@pytest.fixture
 def registry(own_world: World, tmp_path: Path) -> Iterator[DebianRegistry]:
     with run_registry(tmp_path / "registry") as running:
         configuration = own_world.root / "config" / "banger" / "config.toml"
