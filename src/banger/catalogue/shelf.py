@@ -16,12 +16,12 @@ from banger.catalogue.embedded import read_embedded
 from banger.catalogue.envelope import ENVELOPE_LIMIT_BYTES
 from banger.catalogue.keys import parse_keys
 from banger.catalogue.memories import Memories
-from banger.catalogue.reading import read_bounded
 from banger.catalogue.trust import Verdict, judge
 from banger.core.config.catalogues import CatalogueSource
 from banger.core.errors import BangerError, Failed, NotFound, TimedOut, Unavailable
 from banger.core.files import make_private_directory, write_durably
 from banger.core.progress import Progress
+from banger.core.reading import read_bounded
 from banger.core.untrusted import printable
 
 Report = Callable[[Progress], None]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, Protocol
+from pathlib import Path
+from typing import Final
 
 from banger.core.content_store import digest_file
 from banger.core.debian import KEYRING, read_host_proxies, read_host_sources
@@ -19,7 +19,16 @@ from banger.core.provenance import Provenance
 from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
 from banger.kernel.apt import Apt
-from banger.kernel.modules import plan_boot_modules
+from banger.kernel.formats import SIZE_LIMIT_BYTES
+from banger.kernel.packing import (
+    KERNEL_FILE,
+    MODULES_FILE,
+    ModuleDirectory,
+    ModuleTree,
+    ReadTree,
+    read_whole,
+    write_boot_modules,
+)
 from banger.kernel.store import Kernel, KernelStore, plan_manifest
 
 _UNPACK_DEADLINE_S: Final = 300.0
@@ -42,29 +51,11 @@ AARCH64: Final = DebianKernel(
 )
 
 
-class PackageTree(Protocol):
-    """A package's files, read from its archive."""
-
-    def names(self) -> list[str]:
-        """Relative paths of regular files."""
-
-    def read(self, path: str) -> bytes:
-        """The content of one."""
-
-    def write_directory(self, directory: str, extra: Mapping[str, Path], destination: Path) -> None:
-        """An EROFS image of `directory`, with files of the host added under their names."""
-
-    def close(self) -> None: ...
-
-
-ReadPackage = Callable[[BinaryIO], PackageTree]
-
-
 async def make_debian_kernel(
     store: KernelStore,
     name: str,
     *,
-    read_package: ReadPackage,
+    read_package: ReadTree,
     report: Callable[[Progress], None],
     wanted: DebianKernel = X86_64,
     host_sources: Sequence[str] | None = None,
@@ -105,7 +96,7 @@ async def _store_package(
     draft: Path,
     package: Path,
     *,
-    read_package: ReadPackage,
+    read_package: ReadTree,
     architecture: str,
     source: str,
 ) -> Kernel:
@@ -132,7 +123,7 @@ async def _store_package(
             content = store.content.publish(
                 draft,
                 name=name,
-                files=["vmlinuz", "modules.erofs", *boot_files],
+                files=[KERNEL_FILE, MODULES_FILE, *boot_files],
                 manifest=plan_manifest(
                     name=name,
                     architecture=architecture,
@@ -150,23 +141,13 @@ async def _store_package(
     return await run_in_thread(publish)
 
 
-def _write_files(draft: Path, tree: PackageTree, *, release: str, indexes: Mapping[str, Path]) -> tuple[str, ...]:
+def _write_files(draft: Path, tree: ModuleTree, *, release: str, indexes: Mapping[str, Path]) -> tuple[str, ...]:
     """Write what the store keeps into the draft; the names of the boot modules, in the order to load them."""
-    prefix = f"lib/modules/{release}/"
-    modules = {_module_name(path): path for path in tree.names() if path.startswith(prefix) and path.endswith(".ko")}
-    builtin = frozenset(map(_module_name, tree.read(f"{prefix}modules.builtin").decode().splitlines()))
-    order = plan_boot_modules(list(modules), builtin, read=lambda module: tree.read(modules[module]))
-    boot_files = tuple(f"boot/{module}.ko" for module in order)
-    (draft / "boot").mkdir()
-    for module, file in zip(order, boot_files, strict=True):
-        (draft / file).write_bytes(tree.read(modules[module]))
-    (draft / "vmlinuz").write_bytes(tree.read(f"boot/vmlinuz-{release}"))
-    tree.write_directory(prefix.rstrip("/"), indexes, draft / "modules.erofs")
+    directory = ModuleDirectory(tree=tree, prefix=f"lib/modules/{release}/")
+    boot_files = write_boot_modules(directory, draft, release=release, builtin=frozenset())
+    (draft / KERNEL_FILE).write_bytes(read_whole(tree, f"boot/vmlinuz-{release}", limit_bytes=SIZE_LIMIT_BYTES))
+    tree.write_directory(directory.prefix.rstrip("/"), indexes, draft / MODULES_FILE)
     return boot_files
-
-
-def _module_name(path: str) -> str:
-    return PurePosixPath(path).stem.replace("-", "_")
 
 
 def _find_release(staging: Path) -> str:

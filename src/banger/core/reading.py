@@ -11,7 +11,7 @@ from banger.core.untrusted import printable
 
 
 def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
-    """A regular file that is not too large. Raises `NotFound` or `Invalid`."""
+    """A regular file that is not too large. `what` is what it is called in errors. Raises `NotFound` or `Invalid`."""
     hint = f"see {printable(str(path), limit=200)}"
     try:
         # Not waiting for whoever would open the other end of a named pipe.
@@ -24,5 +24,5 @@ def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         text = file.read(limit_bytes + 1)
     if len(text) > limit_bytes:
-        raise Invalid(f"{what} is larger than a catalogue may be", hint=hint)
+        raise Invalid(f"{what} is larger than it may be", hint=hint)
     return text
