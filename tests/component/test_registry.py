@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.fakes.debian_registry import DebianRegistry, run_registry
+from tests.fakes.debian_registry import PASSWORD, USER, DebianRegistry, run_registry
 from tests.fakes.images import FakeImage, make_docker_image, make_image, make_index, make_tar
+from tests.fakes.registry_server import REPOSITORY, RegistryServer
+from tests.fakes.web_server import Exchange, WebServer
+from tests.world import REPOSITORY as HERE
 
 from banger.core.config.registries import Registry
-from banger.core.errors import NotFound, Unsupported
+from banger.core.errors import Denied, Failed, NotFound, Unsupported, WrongState
 from banger.core.progress import Progress
 from banger.image.blob_cache import BlobCache
 from banger.image.fetching import FetchedImage, fetch_image
@@ -134,3 +141,158 @@ async def test_ten_pulls_at_once_fetch_each_blob_once(registry: DebianRegistry, 
         check(found, image)
     assert [registry.requests(f"/v2/busy/blobs/{blob.digest}") for blob in image.blobs] == [1] * len(image.blobs)
     assert [blob.is_partial for blob in puller.cache.list()] == [False] * (len(image.blobs) + 1)
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DebianRegistry]:
+    """A registry that wants a login."""
+    with run_registry(tmp_path_factory.mktemp("closed") / "r", with_login=True) as running:
+        yield running
+
+
+def log_in(puller: Puller, path: str, host: str, password: str = PASSWORD) -> None:
+    file = puller.home / path
+    file.parent.mkdir(parents=True)
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    file.write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+
+
+@pytest.mark.parametrize("path", [".docker/config.json", ".config/containers/auth.json"])
+async def test_with_a_password(closed: DebianRegistry, tmp_path: Path, path: str) -> None:
+    image = make_image(BASE, TOP)
+    closed.push("secret/app", "1", image)
+    puller = Puller(tmp_path, {closed.host: Registry(closed.host, plain_http=True)})
+    log_in(puller, path, closed.host)
+    check(await puller.pull(f"{closed.host}/secret/app:1"), image)
+
+
+async def test_with_a_helper(closed: DebianRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = make_image(TOP)
+    closed.push("helped", "1", image)
+    puller = Puller(tmp_path, {closed.host: Registry(closed.host, plain_http=True)})
+    (puller.home / ".docker").mkdir()
+    (puller.home / ".docker" / "config.json").write_text(json.dumps({"credHelpers": {closed.host: "for-tests"}}))
+    program = tmp_path / "bin" / "docker-credential-for-tests"
+    program.parent.mkdir()
+    answer = json.dumps({"ServerURL": closed.host, "Username": USER, "Secret": PASSWORD})
+    program.write_text(f"#!/bin/sh\nread host; [ \"$1 $host\" = 'get {closed.host}' ] && echo '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    check(await puller.pull(f"{closed.host}/helped:1"), image)
+
+
+async def test_without_a_password_or_with_a_wrong_one(closed: DebianRegistry, tmp_path: Path) -> None:
+    puller = Puller(tmp_path, {closed.host: Registry(closed.host, plain_http=True)})
+    with pytest.raises(Denied, match="lets nobody read app without a login") as caught:
+        await puller.pull(f"{closed.host}/app:1")
+    assert f"docker login {closed.host}" in caught.value.hint
+    log_in(puller, ".docker/config.json", closed.host, password="wrong")
+    with pytest.raises(Denied, match="does not let me read app"):
+        await puller.pull(f"{closed.host}/app:1")
+
+
+async def test_a_registry_without_tls_that_nobody_said_so_of(registry: DebianRegistry, puller: Puller) -> None:
+    puller.registries = {}
+    with pytest.raises(Failed, match="does not speak TLS") as caught:
+        await puller.pull(f"{registry.host}/kept:1")
+    assert f'[registries."{registry.host}"] and plain_http = true' in caught.value.hint
+
+
+async def test_a_partial_blob_is_completed_by_the_real_registry(registry: DebianRegistry, puller: Puller) -> None:
+    image = make_image(make_tar({"big": os.urandom(3_000_000)}))
+    registry.push("resumed", "1", image)
+    (layer,) = image.layers
+    partial = puller.cache._root / "partial" / layer.digest.replace(":", "-")
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(layer.content[:1_000_000])
+    check(await puller.pull(f"{registry.host}/resumed:1"), image)
+    (line,) = [
+        line for line in registry.log.read_text().splitlines() if f"GET /v2/resumed/blobs/{layer.digest} " in line
+    ]
+    assert f" 206 {len(layer.content) - 1_000_000} " in line
+    assert puller.needed_bytes == [len(layer.content) - 1_000_000]
+    assert not partial.exists()
+
+
+async def test_kill_9_leaves_what_the_next_pull_goes_on_with(tmp_path: Path) -> None:
+    image = make_image(make_tar({"big": os.urandom(6_000_000)}), packing="")
+    (layer,) = image.layers
+    server = RegistryServer(image)
+
+    async def half(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(layer.content)}\r\n\r\n".encode()
+        await exchange.raw(head + layer.content[: len(layer.content) // 2])
+        await asyncio.Event().wait()
+
+    server.instead["layer"] = half
+    async with WebServer(server) as web:
+        puller = Puller(tmp_path, {web.host: Registry(web.host, plain_http=True)})
+        blobs = tmp_path / "blobs"
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.fakes.pulling",
+            web.host, str(blobs), str(puller.home), f"{web.host}/{REPOSITORY}:1",
+            cwd=HERE, env={**os.environ, "PYTHONPATH": f"{HERE}/src:{HERE}"},
+        )  # fmt: skip
+        partial = blobs / "partial" / layer.digest.replace(":", "-")
+        while not partial.exists() or partial.stat().st_size < 2 << 20:
+            assert child.returncode is None
+            await asyncio.sleep(0.01)
+        with pytest.raises(WrongState, match="is being pulled right now"):
+            await puller.cache.remove(puller.cache.list())
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+        there = partial.stat().st_size
+        assert [(blob.size_bytes, blob.digest) for blob in puller.cache.list() if blob.is_partial] == [
+            (there, layer.digest)
+        ]
+        del server.instead["layer"]
+        check(await puller.pull(f"{web.host}/{REPOSITORY}:1"), image)
+        assert [request.headers.get("range") for request in web.requests if layer.digest in request.path] == [
+            None,
+            f"bytes={there}-",
+        ]
+        assert not partial.exists()
+
+
+async def test_a_pull_that_is_given_up_can_be_gone_on_with(tmp_path: Path) -> None:
+    image = make_image(make_tar({"big": os.urandom(3_000_000)}), TOP, packing="")
+    layer = image.layers[0]
+    server, reached = RegistryServer(image), asyncio.Event()
+
+    async def half(exchange: Exchange) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(layer.content)}\r\n\r\n".encode()
+        await exchange.raw(head + layer.content[:1_500_000])
+        await reached.wait()
+        await asyncio.Event().wait()
+
+    server.instead["layer"] = half
+    async with WebServer(server) as web:
+        puller = Puller(tmp_path, {web.host: Registry(web.host, plain_http=True)})
+        pull = asyncio.create_task(puller.pull(f"{web.host}/{REPOSITORY}:1"))
+        while not any(told.detail and told.done and told.total == len(layer.content) for told in puller.told):
+            await asyncio.sleep(0.01)
+        pull.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pull
+        (partial,) = [blob for blob in puller.cache.list() if blob.is_partial]
+        assert 1 << 20 <= partial.size_bytes <= 1_500_000
+        del server.instead["layer"]
+        check(await puller.pull(f"{web.host}/{REPOSITORY}:1"), image)
+        assert web.requests[-1].headers["range"] == f"bytes={partial.size_bytes}-"
+
+
+async def test_ten_processes_at_once_fetch_each_blob_once(registry: DebianRegistry, tmp_path: Path) -> None:
+    image = make_image(BASE, TOP)
+    registry.push("crowd", "1", image)
+    (tmp_path / "home").mkdir()
+    children = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.fakes.pulling",
+            registry.host, str(tmp_path / "blobs"), str(tmp_path / "home"), f"{registry.host}/crowd:1",
+            cwd=HERE, env={**os.environ, "PYTHONPATH": f"{HERE}/src:{HERE}"}, stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(10)
+    ]  # fmt: skip
+    for child in children:
+        assert (await child.communicate())[0].decode().strip() == image.manifest.digest
+    assert [registry.requests(f"/v2/crowd/blobs/{blob.digest}") for blob in image.blobs] == [1] * len(image.blobs)
