@@ -10,7 +10,7 @@ ARGS ?=
 
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
-.PHONY: help run test check bench fuzz-agent clean setup-run setup-test setup-fuzz $(PROOFS)
+.PHONY: help run test check bench fuzz-layers fuzz-agent clean setup-run setup-test setup-fuzz $(PROOFS)
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench   measure, and write docs/performance.md'
 	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, faults,'
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
+	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make clean   remove what the other commands made in this directory'
 
@@ -39,6 +40,9 @@ bench: setup-test
 
 $(PROOFS): setup-test
 	$(PYTHON) -m tests.reliability $@ $(ARGS)
+
+fuzz-layers: setup-test
+	@$(PYTHON) -m tests.hostile.fuzz_layers $(ARGS)
 
 fuzz-agent: setup-fuzz
 	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)
