@@ -10,14 +10,19 @@ unset PYTHONDONTWRITEBYTECODE  # banger starts quickly from bytecode
 readonly PURPOSE=${1:-run}
 readonly VENV=.venv
 
-if [ "$(uname -m)" != x86_64 ]; then
-  echo "setup: banger runs VMs on x86_64 computers for now, and this one is $(uname -m)" >&2
-  exit 1
-fi
+# QEMU for guests of this computer's own architecture, and the other one, which only guests of that other one need.
+case "$(uname -m)" in
+  x86_64) qemu=(qemu-system-x86:qemu-system-x86_64 qemu-system-arm:qemu-system-aarch64) ;;
+  aarch64) qemu=(qemu-system-arm:qemu-system-aarch64 qemu-system-x86:qemu-system-x86_64) ;;
+  *)
+    echo "setup: banger runs VMs on x86_64 and aarch64 computers, and this one is $(uname -m)" >&2
+    exit 1
+    ;;
+esac
 
 # name of the package : a file or program that shows it is there (used where there is no dpkg)
 packages=(
-  qemu-system-x86:qemu-system-x86_64
+  "${qemu[0]}"
   passt:passt
   mmdebstrap:mmdebstrap
   uidmap:newuidmap
@@ -29,7 +34,7 @@ packages=(
 case "$PURPOSE" in
   run) ;;
   test | fuzz)
-    packages+=(erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry)
+    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
     ;;
   *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;

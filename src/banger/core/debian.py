@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from banger.core.processes import run
@@ -13,6 +14,9 @@ from banger.core.processes import run
 PUBLIC_MIRROR: Final = "http://deb.debian.org/debian"
 PUBLIC_SECURITY_MIRROR: Final = "http://deb.debian.org/debian-security"
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Debian's names for architectures, and of the package that emulates each.
+DEBIAN_ARCHITECTURES: Final = MappingProxyType({"x86_64": "amd64", "aarch64": "arm64"})
+QEMU_PACKAGES: Final = MappingProxyType({"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"})
 _KEYRING_NAME: Final = "debian-archive-"
 _ADDRESS: Final = re.compile(r"https?://[\x21-\x7e]{1,2000}")
 _PROXY: Final = re.compile(r'(Acquire::https?::Proxy(?:::[A-Za-z0-9.-]+|-Auto-Detect)?) "([\x21\x23-\x7e]{1,2000})";')

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from banger.core.debian import QEMU_PACKAGES
 from banger.core.errors import BangerError
+from banger.core.platforms import ARCHITECTURES
 from banger.core.sizes import GIB, format_size
 from banger.core.untrusted import printable
 from banger.host.facts import Facts, Program
@@ -16,7 +18,6 @@ from banger.host.facts import Facts, Program
 PYTHON: Final = (3, 11)
 QEMU: Final = (7, 2)
 GIT: Final = (2, 39)
-ARCHITECTURES: Final = ("x86_64",)
 FREE_FAIL_BYTES: Final = 2 * GIB
 FREE_WARN_BYTES: Final = 10 * GIB
 _SUBUIDS: Final = 65536
@@ -57,7 +58,8 @@ def judge(facts: Facts) -> tuple[CheckResult, ...]:
         _judge_python(facts),
         _judge_architecture(facts),
         _judge_agent(facts),
-        _judge_version("qemu", "QEMU", facts.programs.get("qemu"), QEMU, "qemu-system-x86"),
+        _judge_version("qemu", "QEMU", facts.programs.get("qemu"), QEMU, QEMU_PACKAGES.get(facts.architecture, "QEMU")),
+        _judge_foreign(facts),
         _judge_kvm(facts),
         _judge_version("git", "git", facts.programs.get("git"), GIT, "git"),
         _judge_programs(facts, "ssh", "OpenSSH client", ("ssh", "ssh-keygen"), "openssh-client"),
@@ -125,7 +127,7 @@ def _judge_architecture(facts: Facts) -> CheckResult:
         title="processor",
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=printable(facts.architecture, limit=40),
-        mend="" if good else "use an x86_64 computer: others are not supported yet",
+        mend="" if good else f"use another computer: {' or '.join(ARCHITECTURES)}",
     )
 
 
@@ -161,6 +163,19 @@ def _judge_version(
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=f"{_dotted(version)} at {program.path}",
         mend="" if good else f"{_dotted(wanted)} or newer is needed: {_install(package)}",
+    )
+
+
+def _judge_foreign(facts: Facts) -> CheckResult:
+    """Guests of another architecture than this computer's, which few ask for."""
+    foreign = [architecture for architecture in ARCHITECTURES if architecture != facts.architecture]
+    missing = [architecture for architecture in foreign if facts.programs.get(f"qemu for {architecture}") is None]
+    return CheckResult(
+        id="foreign",
+        title="guests for other processors",
+        outcome=Outcome.WARN if missing else Outcome.PASS,
+        detail=f"no QEMU for {', '.join(missing)}" if missing else f"emulated: {', '.join(foreign)}",
+        mend=_install(*(QEMU_PACKAGES[architecture] for architecture in missing)) if missing else "",
     )
 
 

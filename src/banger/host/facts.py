@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import pwd
 import shutil
 import stat
@@ -16,6 +15,7 @@ from typing import Final
 
 from banger.core import processes
 from banger.core.errors import BangerError
+from banger.core.platforms import ARCHITECTURES, host_architecture
 
 _VERSION_TIMEOUT_S: Final = 5.0
 _VERSIONED: Final = {"qemu": ("--version",), "git": ("--version",)}
@@ -89,8 +89,9 @@ PROGRAMS: Final = (
 
 async def read_facts(places: Places) -> Facts:
     """Look around. Never raises for what is missing: that is what the checks are for."""
-    architecture = platform.machine()
+    architecture = host_architecture()
     names = {name: name for name in PROGRAMS} | {"qemu": f"qemu-system-{architecture}"}
+    names |= {f"qemu for {other}": f"qemu-system-{other}" for other in ARCHITECTURES if other != architecture}
     programs = await asyncio.gather(*(_program(name, file) for name, file in names.items()))
     uid = os.getuid()
     user = _user_name(uid)

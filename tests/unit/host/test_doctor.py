@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banger.core.errors import Unavailable
+from banger.core.platforms import ARCHITECTURES, host_architecture
 from banger.core.sizes import GIB
 from banger.host.doctor import CheckResult, Outcome, Question, examine, judge, parse_version, worst
 from banger.host.facts import PROGRAMS, Directory, Facts, Places, Program, agents_in, read_facts, subordinate_ids
@@ -23,6 +24,7 @@ GOOD = Facts(
     programs={
         **{name: Program(path=f"/usr/bin/{name}") for name in PROGRAMS},
         "qemu": Program(path="/usr/bin/qemu-system-x86_64", version="QEMU emulator version 7.2.22 (Debian 1:7.2)"),
+        "qemu for aarch64": Program(path="/usr/bin/qemu-system-aarch64"),
         "git": Program(path="/usr/bin/git", version="git version 2.39.5"),
     },
     kvm="present",
@@ -58,6 +60,7 @@ def test_a_good_host_line_by_line() -> None:
         "pass architecture: processor: x86_64",
         "pass agent: guest agent: built for aarch64, x86_64",
         "pass qemu: QEMU: 7.2.22 at /usr/bin/qemu-system-x86_64",
+        "pass foreign: guests for other processors: emulated: aarch64",
         "pass kvm: /dev/kvm: /dev/kvm can be opened",
         "pass git: git: 2.39.5 at /usr/bin/git",
         "pass ssh: OpenSSH client: ssh, ssh-keygen",
@@ -77,10 +80,18 @@ def test_a_good_host_line_by_line() -> None:
     [
         (replace(GOOD, python=(3, 10, 9)), "python", "fail 3.10.9", "install Python 3.11 or newer and make .venv anew"),
         (
-            replace(GOOD, architecture="aarch64"),
+            replace(GOOD, architecture="riscv64"),
             "architecture",
-            "fail aarch64",
-            "use an x86_64 computer: others are not supported yet",
+            "fail riscv64",
+            "use another computer: x86_64 or aarch64",
+        ),
+        (replace(GOOD, architecture="aarch64"), "architecture", "pass aarch64", ""),
+        (without("qemu for aarch64"), "foreign", "warn no QEMU for aarch64", "apt-get install qemu-system-arm"),
+        (
+            replace(GOOD, architecture="aarch64"),
+            "foreign",
+            "warn no QEMU for x86_64",
+            "apt-get install qemu-system-x86",
         ),
         (
             replace(GOOD, agents=()),
@@ -264,9 +275,13 @@ async def test_facts_of_this_host_can_be_read_and_reading_changes_nothing(tmp_pa
     assert facts.agents == ("aarch64", "x86_64")
     assert facts.free_bytes > 0
     assert [(d.uid is None, d.mode) for d in facts.directories] == [(False, 0o750), (True, None)]
-    assert set(facts.programs) == {*PROGRAMS, "qemu"}
+    assert set(facts.programs) == {
+        *PROGRAMS,
+        "qemu",
+        *(f"qemu for {other}" for other in set(ARCHITECTURES) - {host_architecture()}),
+    }
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
-    assert len(judge(facts)) == 14
+    assert len(judge(facts)) == 15
 
 
 def test_agents_where_there_is_no_directory(tmp_path: Path) -> None:
