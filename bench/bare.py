@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from banger.core.layout import Layout
+from banger.core.platforms import host_architecture
 from banger.core.sockets import connect_unix, listen_unix
 from banger.daemon.adapters import HostDataDisks, QemuChooser
 from banger.daemon.host_catalogues import open_catalogues
@@ -22,6 +23,7 @@ from banger.daemon.operations.boot_files import BootFiles
 from banger.guest.channel import Channel
 from banger.guest.seed import Seed
 from banger.hypervisor.contract import DiskSpec, MachineSpec
+from banger.hypervisor.qemu.board import find_board
 from banger.hypervisor.qemu.plan import Inherited, plan_arguments
 
 
@@ -35,12 +37,14 @@ class Bare:
 
     async def prepare(self) -> None:
         """Everything that is there before the clock starts."""
+        host = host_architecture()
         catalogues = open_catalogues(self.layout, ())
         registry = HostRegistry(self.layout, registries={}, environment={})
-        self.kernel = await HostKernels(self.layout, catalogues).ensure("debian-cloud", lambda _progress: None)
-        self.image = await HostImages(self.layout, catalogues, registry).ensure("debian-bookworm", lambda _: None)
+        kernels, images = HostKernels(self.layout, catalogues), HostImages(self.layout, catalogues, registry)
+        self.kernel = await kernels.ensure("debian-cloud", lambda _progress: None, architecture=host)
+        self.image = await images.ensure("debian-bookworm", lambda _progress: None, architecture=host)
         boot_files = BootFiles(layout=self.layout, user_key=self.layout.user_key)
-        chosen = await QemuChooser(self.layout, boot_files).choose(self.kernel)
+        chosen = await QemuChooser(self.layout, boot_files, host=host).choose(self.kernel)
         self.command_line = chosen.command_line
         self.accelerator = "kvm" if chosen.hypervisor.name == "qemu-kvm" else "tcg"
         self.files = self.layout.vm("bare")
@@ -98,8 +102,10 @@ class Bare:
             path.unlink(missing_ok=True)
             listeners.append(listen_unix(path))
         descriptors = [listener.fileno() for listener in listeners]
+        board = find_board(self.kernel.architecture)
         argv = plan_arguments(
-            "qemu-system-x86_64",
+            board.program,
+            board,
             "kvm" if self.accelerator == "kvm" else "tcg",
             spec,
             Inherited(channel=descriptors[0], console=descriptors[1], control=descriptors[2]),

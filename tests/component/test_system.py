@@ -14,6 +14,7 @@ from tests.component.test_life import until
 
 from banger.core.content_store import ContentStore
 from banger.core.layout import layout_from_environment
+from banger.core.platforms import host_architecture
 
 RUN = ("vm", "run", "-d", "--no-workspace")
 
@@ -67,7 +68,7 @@ def test_what_killed_makers_left_is_listed_and_the_next_daemon_removes_it(tmp_pa
     argv = [sys.executable, "-c", "import time; time.sleep(600)", "mmdebstrap"]
     builder = subprocess.Popen(argv, cwd=images / "tmp", start_new_session=True)
     try:
-        with ContentStore(layout.images, kind="image").draft() as living:
+        with ContentStore(layout.images, kind="image", native=host_architecture()).draft() as living:
             leaks = json.loads(world.banger("doctor", "--leaks", "--json").stdout)["leaks"]
             assert sorted((leak["kind"], leak["what"]) for leak in leaks) == [
                 ("draft", str(images)),

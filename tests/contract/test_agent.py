@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from banger.core.errors import Denied, Invalid, NotFound, Unavailable
+from banger.core.platforms import host_architecture
 from banger.core.processes import read_identity
 from banger.guest.agent import find_agent
 from banger.guest.channel import Channel
@@ -38,7 +39,7 @@ async def agent(*, held_up: str | None = None) -> AsyncIterator[socket.socket]:
     process = subprocess.Popen(
         [
             *([*holding, "-e", f"inject={held_up}:delay_enter=600s"] if held_up else []),
-            find_agent("x86_64"),
+            find_agent(host_architecture()),
             "--serve-fd",
             str(theirs.fileno()),
         ],
@@ -414,7 +415,9 @@ async def test_more_than_the_window_ends_the_session() -> None:
 
 async def test_losing_the_agent_fails_everyone_who_waits() -> None:
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen([find_agent("x86_64"), "--serve-fd", str(theirs.fileno())], pass_fds=[theirs.fileno()])
+    process = subprocess.Popen(
+        [find_agent(host_architecture()), "--serve-fd", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+    )
     theirs.close()
     channel = await Channel.connect(ours, first=True, deadline_s=10, clock_ns=time.time_ns)
     async with channel.exec(request("sleep", "600")) as sleeping:

@@ -18,6 +18,7 @@ import pytest
 from tests.fakes.agent import FakeAgent
 
 from banger.core.errors import BangerError, Denied, Invalid, NotFound, Unavailable
+from banger.core.platforms import host_architecture
 from banger.core.sockets import connect_unix
 from banger.guest.agent import find_agent
 from banger.guest.channel import Channel, Place
@@ -56,7 +57,7 @@ async def fake_agent() -> AsyncIterator[socket.socket]:
 @asynccontextmanager
 async def real_agent() -> AsyncIterator[socket.socket]:
     try:
-        program = find_agent("x86_64")
+        program = find_agent(host_architecture())
     except BangerError:
         pytest.skip("the agent is not built")
     ours, theirs = socket.socketpair()

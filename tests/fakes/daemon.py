@@ -35,6 +35,7 @@ def view_vm(name: str = "box", **changes: Any) -> dict[str, Any]:
         "memory_mib": 2048,
         "disk_bytes": 8 << 30,
         "nat": False,
+        "architecture": "x86_64",
         "ephemeral": False,
         "created_at_s": 1_700_000_000.0,
         "started_at_s": 1_700_000_001.0,

@@ -17,6 +17,7 @@ from banger.core.config.parsing import Configuration
 from banger.core.content_store import ContentStore
 from banger.core.errors import NotFound
 from banger.core.layout import Layout
+from banger.core.platforms import host_architecture
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
 from banger.core.sockets import listen_unix
@@ -46,14 +47,17 @@ class FakeImages:
 
     def __init__(self, layout: Layout) -> None:
         self._rootfs = layout.cache / "rootfs"
-        self._content = ContentStore(layout.images, kind="image")
+        self._content = ContentStore(layout.images, kind="image", native=host_architecture())
         self._builds = layout.run / "builds"
         self._images = {"fake": self._make("fake")}
 
     async def clear_up(self) -> None:
         await clear_abandoned_builds(self._content, place=self._builds)
 
-    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
+    async def find_architecture(self, name: str, asked: str | None) -> str:
+        return asked or host_architecture()
+
+    async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Image:
         if looks_like_reference(name):
             name = name_reference(parse_reference(name))
             self._images.setdefault(name, self._make(name))
@@ -63,17 +67,19 @@ class FakeImages:
             raise NotFound(f"there is no image named {name}", hint="use fake")
         return self._images[name]
 
-    async def pull(self, reference: Reference, name: str, report: Report) -> Image:
+    async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
         self._images[name] = self._make(name)
         return self._images[name]
 
-    async def import_path(self, name: str, path: Path, report: Report, *, tag: str | None) -> Image:
+    async def import_path(
+        self, name: str, path: Path, report: Report, *, tag: str | None, architecture: str | None
+    ) -> Image:
         if path.is_file():
             await asyncio.to_thread(path.read_bytes)
         self._images[name] = self._make(name)
         return self._images[name]
 
-    def find(self, name: str) -> Image | None:
+    def find(self, name: str, architecture: str | None = None) -> Image | None:
         return self._images.get(name)
 
     def read(self, digest: str) -> Image:
@@ -86,7 +92,7 @@ class FakeImages:
         return Image(
             name=name,
             digest="sha256:" + ("1" * 64 if name == "fake" else hashlib.sha256(name.encode()).hexdigest()),
-            architecture="x86_64",
+            architecture=host_architecture(),
             rootfs=self._rootfs,
             packages=None,
             root_fs="erofs",
@@ -102,11 +108,11 @@ class FakeKernels:
     """One kernel, which nobody boots."""
 
     def __init__(self, layout: Layout) -> None:
-        self._content = ContentStore(layout.kernels, kind="kernel")
+        self._content = ContentStore(layout.kernels, kind="kernel", native=host_architecture())
         self._kernel = Kernel(
             name="fake",
             digest="sha256:" + "2" * 64,
-            architecture="x86_64",
+            architecture=host_architecture(),
             release="0",
             vmlinuz=layout.cache / "vmlinuz",
             modules=layout.cache / "modules",
@@ -119,10 +125,10 @@ class FakeKernels:
     async def clear_up(self) -> None:
         self._content.remove_drafts()
 
-    async def ensure(self, name: str, report: Report) -> Kernel:
+    async def ensure(self, name: str, report: Report, *, architecture: str) -> Kernel:
         return self._kernel
 
-    def find(self, name: str) -> Kernel | None:
+    def find(self, name: str, architecture: str | None = None) -> Kernel | None:
         return self._kernel
 
     def read(self, digest: str) -> Kernel:
@@ -175,7 +181,7 @@ class FakeHypervisor:
                     sys.executable,
                     __file__.replace("machineless.py", "vmm.py"),
                     str(listener.fileno()),
-                    str(find_agent("x86_64")),
+                    str(find_agent(host_architecture())),
                     f"banger-{spec.vm_id}",
                 ],
                 environment={"BANGER_FAKE_VMM": os.environ.get("BANGER_FAKE_VMM", "")},
@@ -207,7 +213,7 @@ class FakeChoice:
 
 
 class FakeChooser:
-    def check(self) -> None:
+    def check(self, architecture: str) -> None:
         return
 
     async def choose(self, kernel: Kernel) -> FakeChoice:

@@ -10,9 +10,11 @@ import pytest
 
 from banger.core.debian import read_host_sources
 from banger.core.layout import BUILDS
+from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.disk.rootfs import ArchiveTree
 from banger.image.distribution import make_debian_image
+from banger.image.recipe import IMAGES
 from banger.image.sandbox import read_host_facts
 from banger.image.store import ImageStore
 
@@ -35,6 +37,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
             "debian",
             host_sources=read_host_sources(),
             facts=read_host_facts(getpass.getuser()),
+            wanted=IMAGES[host_architecture()],
             read_rootfs=ArchiveTree,
             report=report,
         )

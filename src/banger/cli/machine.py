@@ -11,6 +11,7 @@ from banger.cli.arguments import Parser
 from banger.core.durations import format_period, parse_duration
 from banger.core.errors import BangerError, Invalid
 from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
+from banger.core.platforms import name_platform, parse_platform
 from banger.core.sizes import MIB, format_size, parse_size
 
 _FIELDS: Final = ("image", "vcpu", "memory_mib", "disk_bytes", "nat", "ttl_s")
@@ -23,6 +24,7 @@ def declare_machine(parser: Parser) -> None:
     """The options; what is not given is None, and the daemon's default. Their help says what that would be."""
     parser.explain(describe_defaults)
     parser.add_argument("--image", metavar="IMAGE", type=parse_image, help="what it boots (default: {image})")
+    add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
     parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors (default: {vcpu})")
     parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G (default: {memory_mib})")
     parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="its own disk (default: {disk_bytes})")
@@ -36,6 +38,11 @@ def declare_machine(parser: Parser) -> None:
     parser.add_argument(
         "--ttl", metavar="TIME", type=parse_duration, help="delete it after so long, such as 2h (default: {ttl_s})"
     )
+
+
+def add_platform(parser: Parser, description: str) -> None:
+    """`--platform`, the same for every command that has it; None when it is not given."""
+    parser.add_argument("--platform", metavar="PLATFORM", type=parse_platform_name, help=description)
 
 
 def declare_sizes(parser: Parser) -> None:
@@ -73,6 +80,11 @@ def describe_defaults(environment: Mapping[str, str]) -> dict[str, str]:
         "ttl_s": "never" if not defaults.ttl_s else format_period(int(defaults.ttl_s)),
     }
     return {field: f"{value}, {defaults.origin(field)}" for field, value in shown.items()}
+
+
+def parse_platform_name(text: str) -> str:
+    """A platform in the words that the daemon takes; raises `Invalid`."""
+    return name_platform(parse_platform(text))
 
 
 def parse_image(text: str) -> str:

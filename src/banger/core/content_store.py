@@ -2,6 +2,7 @@
 
 sha256/<hex>/manifest.json and the files it lists
 names/<name>.json            {"digest": "sha256:<hex>"}, and what is true of the name rather than of the content
+names/<architecture>/        the same for what this computer's processors do not run: a name may have one of each
 drafts/                      what is being made; each is locked by its maker, and removed when its maker is gone
 locks/<name>                 held while a name is being made
 """
@@ -20,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from banger.core.errors import Failed, Invalid, NotFound
+from banger.core.errors import Failed, Invalid, NotFound, Unsupported
 from banger.core.files import make_private_directory, sync_directory, write_durably
 from banger.core.locks import exclusive_lock, is_locked, try_lock
+from banger.core.platforms import ARCHITECTURES, host_architecture
+from banger.core.untrusted import printable
 
 _CHUNK_BYTES: Final = 1 << 20
 _MAKING_DEADLINE_S: Final = 7200.0
@@ -43,11 +46,16 @@ class Content:
 
 
 class ContentStore:
-    """A store below one directory. `kind` is what its entries are called in errors."""
+    """A store below one directory. `kind` is what its entries are called in errors.
 
-    def __init__(self, root: Path, *, kind: str) -> None:
+    A name means one entry for each architecture that manifests speak of. What is asked for without one is `native`,
+    else whatever there is.
+    """
+
+    def __init__(self, root: Path, *, kind: str, native: str) -> None:
         self._root = root
         self._kind = kind
+        self._native = native
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
@@ -62,12 +70,12 @@ class ContentStore:
             os.close(descriptor)
 
     def publish(self, draft: Path, *, name: str, files: Sequence[str], manifest: Mapping[str, Any]) -> Content:
-        """Make `files` of a draft an entry, and `name` point at it.
+        """Make `files` of a draft an entry, and `name` for the manifest's `architecture` point at it.
 
         The digest covers the files and the manifest but for `OF_NAME`, so that the same content has the same digest
         whoever made it, when, and out of what.
         """
-        pointer = self._pointer(name)
+        pointer = self._pointer(name, self._architecture(manifest))
         body = {**manifest, "files": {file: digest_file(draft / file) for file in sorted(files)}}
         identity = {key: value for key, value in body.items() if key not in OF_NAME}
         hexdigest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -89,12 +97,13 @@ class ContentStore:
         write_durably(pointer, json.dumps({**of_name, "digest": digest}).encode())
         return self._read(digest, of_name)
 
-    def find(self, name: str) -> Content | None:
+    def find(self, name: str, architecture: str | None = None) -> Content | None:
         """What `name` points at, or None; also for a name that no entry can have."""
-        with suppress(FileNotFoundError, NotFound, Invalid, ValueError, KeyError, TypeError):
-            of_name = dict(json.loads(self._pointer(name).read_bytes()))
-            digest = str(of_name.pop("digest"))
-            return self._read(digest, {key: value for key, value in of_name.items() if key in OF_NAME})
+        for place in self._places() if architecture is None else (architecture,):
+            with suppress(FileNotFoundError, NotFound, Invalid, ValueError, KeyError, TypeError):
+                of_name = dict(json.loads(self._pointer(name, place).read_bytes()))
+                digest = str(of_name.pop("digest"))
+                return self._read(digest, {key: value for key, value in of_name.items() if key in OF_NAME})
         return None
 
     def read(self, digest: str) -> Content:
@@ -124,19 +133,23 @@ class ContentStore:
                 )
 
     def list(self) -> list[tuple[str, Content]]:
-        """Names and what they point at, by name."""
-        found = ((path.stem, self.find(path.stem)) for path in sorted((self._root / "names").glob("*.json")))
-        return [(name, content) for name, content in found if content is not None]
+        """Names and what they point at, by name; what is native comes first."""
+        found = (
+            (path.stem, place, self.find(path.stem, place))
+            for place in self._places()
+            for path in self._names(place).glob("*.json")
+        )
+        return [(name, content) for name, _, content in sorted(found, key=lambda each: each[0]) if content is not None]
 
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
         """Take a name away, and its entry with it unless another name or `in_use` (digests) still needs that.
 
         Returns whether the entry went. Raises `NotFound`.
         """
-        content = self.find(name)
+        content = self.find(name, architecture)
         if content is None:
             raise NotFound(f"there is no {self._kind} named {ascii(name)[1:-1]}")
-        pointer = self._pointer(name)
+        pointer = self._pointer(name, self._architecture(content.manifest))
         pointer.unlink()
         sync_directory(pointer.parent)
         if content.digest in in_use or any(other.digest == content.digest for _, other in self.list()):
@@ -151,7 +164,7 @@ class ContentStore:
 
         `waiting` is called when somebody else is at it.
         """
-        self._pointer(name)
+        self._pointer(name, self._native)
         make_private_directory(self._root / "locks")
         async with exclusive_lock(self._root / "locks" / name, deadline_s=_MAKING_DEADLINE_S, waiting=waiting):
             yield
@@ -167,13 +180,26 @@ class ContentStore:
         for path in self.abandoned_drafts():
             remove_unlocked_directory(path)
 
-    def _pointer(self, name: str) -> Path:
+    def _pointer(self, name: str, architecture: str) -> Path:
         if _NAME.fullmatch(name) is None:
             raise Invalid(
                 f"{ascii(name[:80])} cannot be the name of {self._kind} content",
                 hint="use up to 63 lower-case letters, digits, dots and hyphens",
             )
-        return self._root / "names" / f"{name}.json"
+        return self._names(architecture) / f"{name}.json"
+
+    def _architecture(self, manifest: Mapping[str, Any]) -> str:
+        architecture = str(manifest.get("architecture", self._native))
+        if architecture not in self._places():
+            raise Unsupported(f"{self._kind}s for {printable(architecture, limit=40)} have no use here")
+        return architecture
+
+    def _names(self, architecture: str) -> Path:
+        return self._root / "names" / ("" if architecture == self._native else architecture)
+
+    def _places(self) -> tuple[str, ...]:
+        """Every architecture, the native one first."""
+        return (self._native, *(other for other in ARCHITECTURES if other != self._native))
 
 
 class HasDigest(Protocol):
@@ -190,15 +216,16 @@ class ItemStore(Generic[Item]):
     """A content store whose entries are seen as `Item`s. `view` makes one of a name and an entry."""
 
     def __init__(self, root: Path, *, kind: str, view: Callable[[str, Content], Item]) -> None:
-        self.content = ContentStore(root, kind=kind)
+        self.content = ContentStore(root, kind=kind, native=host_architecture())
         self._view = view
 
     def view(self, name: str, content: Content) -> Item:
         """The item that an entry is under a name."""
         return self._view(name, content)
 
-    def find(self, name: str) -> Item | None:
-        content = self.content.find(name)
+    def find(self, name: str, architecture: str | None = None) -> Item | None:
+        """What a name means for an architecture; without one for this computer's own, else for whatever there is."""
+        content = self.content.find(name, architecture)
         return self._view(name, content) if content is not None else None
 
     def read(self, digest: str) -> Item:
@@ -210,9 +237,9 @@ class ItemStore(Generic[Item]):
         """Read every file of an item and compare it with its digest. Raises `Failed`."""
         self.content.verify(self.content.read(item.digest))
 
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
         """Take the name away, and the item unless another name or a digest `in_use` needs it. Raises `NotFound`."""
-        return self.content.remove(name, in_use=in_use)
+        return self.content.remove(name, in_use=in_use, architecture=architecture)
 
     def list(self) -> list[Item]:
         return [self._view(name, content) for name, content in self.content.list()]

@@ -58,6 +58,8 @@ class VmSpec:
     memory_mib: int
     disk_bytes: int
     nat: bool
+    architecture: str = "x86_64"
+    """What its image and kernel are made for. When it was not written down yet there was no other."""
     runs_entrypoint: bool = False
     """Whether the program that the image is made for starts with the machine; only where no init does."""
     origins: Mapping[str, str] = field(default_factory=dict)

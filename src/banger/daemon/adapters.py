@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from banger.disk.data import ensure_data_disk
 from banger.disk.space import check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
-from banger.hypervisor.choosing import QemuChoosing, check_host
+from banger.hypervisor.choosing import QemuChoosing, check_guests
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.kernel.store import Kernel
@@ -32,26 +31,29 @@ class HostChoice:
 class QemuChooser:
     """QEMU, with KVM where a guest really runs under it."""
 
-    def __init__(self, layout: Layout, boot_files: BootFiles) -> None:
-        self._choosing = QemuChoosing(memory=layout.probes)
+    def __init__(self, layout: Layout, boot_files: BootFiles, *, host: str) -> None:
+        self._host = host
+        self._choosing = QemuChoosing(memory=layout.probes, host=host)
         self._boot_files = boot_files
         self._tsc_khz: int | None = None
         self._measuring = asyncio.Lock()
 
-    def check(self) -> None:
-        check_host(platform.machine())
+    def check(self, architecture: str) -> None:
+        check_guests(architecture, host=self._host)
 
     async def choose(self, kernel: Kernel) -> HostChoice:
         base = await self._boot_files.ensure_base(kernel)
-        choice = await self._choosing.choose(kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base)
-        emulated = choice.hypervisor.name != "qemu-kvm"
+        choice = await self._choosing.choose(
+            architecture=kernel.architecture, kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base
+        )
+        counts_as_host = choice.hypervisor.name != "qemu-kvm" and kernel.architecture == self._host
         async with self._measuring:  # a daemon that adopts many VMs at once measures once
-            if emulated and self._tsc_khz is None:
-                self._tsc_khz = await measure_tsc_khz(find_agent(platform.machine()))
+            if counts_as_host and self._tsc_khz is None:
+                self._tsc_khz = await measure_tsc_khz(find_agent(self._host))
         return HostChoice(
             hypervisor=choice.hypervisor,
             accelerator=choice.accelerator,
-            command_line=kernel_command_line(tsc_khz=self._tsc_khz if emulated else None),
+            command_line=kernel_command_line(choice.board, tsc_khz=self._tsc_khz if counts_as_host else None),
             notice=choice.notice,
         )
 

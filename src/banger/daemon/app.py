@@ -20,6 +20,7 @@ from banger.core.config.file_sync import GUEST_HOME
 from banger.core.config.parsing import Configuration
 from banger.core.config.reading import find_home, read_host_cpus, read_host_defaults, read_host_memory_bytes
 from banger.core.layout import Layout
+from banger.core.platforms import host_architecture
 from banger.core.sockets import listen_unix
 from banger.core.vm import HostSize
 from banger.daemon.adapters import HostDataDisks, HostSpace, QemuChooser
@@ -62,7 +63,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
             HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ),
         ),
         kernels=HostKernels(layout, catalogues),
-        chooser=QemuChooser(layout, boot_files),
+        chooser=QemuChooser(layout, boot_files, host=host_architecture()),
         boot_files=boot_files,
         networks=UserNetworks(python=sys.executable),
         space=HostSpace(layout),

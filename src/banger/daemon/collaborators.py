@@ -20,21 +20,36 @@ class Images(Protocol):
     async def clear_up(self) -> None:
         """Remove what makers that were killed left, and end what outlived them."""
 
-    async def ensure(self, name: str, report: Callable[[Progress], None], *, current: bool = False) -> Image:
+    async def find_architecture(self, name: str, asked: str | None) -> str:
+        """Which image is meant where a name has one for each architecture: what was asked for, else this computer's
+        own, else the one there is.
+        """
+
+    async def ensure(
+        self, name: str, report: Callable[[Progress], None], *, architecture: str, current: bool = False
+    ) -> Image:
         """The named image, made now if it is one we know how to make; with `current` also if it was made by the recipe
         of another version of banger. Raises `NotFound`.
         """
 
-    async def pull(self, reference: Reference, name: str, report: Callable[[Progress], None]) -> Image:
+    async def pull(
+        self, reference: Reference, name: str, report: Callable[[Progress], None], *, architecture: str
+    ) -> Image:
         """Get an image from a registry, if it has another than is here.
 
         Raises `AlreadyExists` for the name of an image from elsewhere, and what pulling raises.
         """
 
-    async def import_path(self, name: str, path: Path, report: Callable[[Progress], None], *, tag: str | None) -> Image:
-        """Make an image of an archive or an image layout. Raises `OSError`, and what those who read it raise."""
+    async def import_path(
+        self, name: str, path: Path, report: Callable[[Progress], None], *, tag: str | None, architecture: str | None
+    ) -> Image:
+        """Make an image of an archive or an image layout; `architecture` is what it has to be for, if that matters.
 
-    def find(self, name: str) -> Image | None: ...
+        Raises `OSError`, and what those who read it raise.
+        """
+
+    def find(self, name: str, architecture: str | None = None) -> Image | None:
+        """The image of that name that is here."""
 
     def read(self, digest: str) -> Image:
         """The image of that digest. Raises `NotFound`."""
@@ -48,9 +63,9 @@ class Kernels(Protocol):
     async def clear_up(self) -> None:
         """Remove what makers that were killed left."""
 
-    async def ensure(self, name: str, report: Callable[[Progress], None]) -> Kernel: ...
+    async def ensure(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> Kernel: ...
 
-    def find(self, name: str) -> Kernel | None: ...
+    def find(self, name: str, architecture: str | None = None) -> Kernel | None: ...
 
     def read(self, digest: str) -> Kernel: ...
 
@@ -60,8 +75,10 @@ class Kernels(Protocol):
 class Chooser(Protocol):
     """Picks the VMM by really running a guest."""
 
-    def check(self) -> None:
-        """Raise `Unsupported` or `Unavailable` where no VMM can work, before anything is fetched for one."""
+    def check(self, architecture: str) -> None:
+        """Raise `Unsupported` or `Unavailable` where no VMM can work for guests of an architecture, before anything is
+        fetched for one.
+        """
 
     async def choose(self, kernel: Kernel) -> Chosen:
         """Raises `Unavailable` when no VMM works here."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from banger.core.content_store import digest_file
+from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.disk.decompression import ExpansionLimits, LayerReader
@@ -17,7 +18,7 @@ from banger.image.archives.oci import read_oci_layout
 from banger.image.archives.places import DirectoryPlace
 from banger.image.importing import import_archive
 from banger.image.layered import make_layered_image
-from banger.image.platforms import Platform
+from banger.image.platforms import platform_of_machine
 from banger.image.store import Image, ImageStore
 
 # How compressed archives begin (RFC 1952, RFC 8878).
@@ -31,14 +32,17 @@ def import_path(
     path: Path,
     *,
     tag: str | None,
-    platform: Platform,
+    architecture: str | None,
     report: Callable[[Progress], None],
     check: Callable[[], None],
 ) -> Image:
-    """Make an image of what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise."""
+    """Make an image of what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise.
+
+    `architecture` is what it has to be for; without one this computer's own is chosen where there are several.
+    """
     if path.is_dir():
         with closing(DirectoryPlace(path)) as place:
-            found = read_oci_layout(place, platform, tag=tag)
+            found = read_oci_layout(place, platform_of_machine(architecture or host_architecture()), tag=tag)
             return make_layered_image(
                 store,
                 name,
@@ -75,7 +79,7 @@ def import_path(
             read_rootfs=read_rootfs,
             read_layers=LayerTree,
             tag=tag,
-            platform=platform,
+            architecture=architecture,
             report=report,
             check=check,
         )

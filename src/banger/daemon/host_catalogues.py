@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from banger.catalogue.document import Bundle, Kind
 from banger.catalogue.memories import Memories
@@ -19,7 +18,6 @@ from banger.image.blob_cache import BlobCache, Partial
 from banger.image.manifest import Descriptor
 
 Report = Callable[[Progress], None]
-_PLATFORMS: Final = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 class Catalogues(Protocol):
@@ -68,11 +66,6 @@ async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Repo
     return await cache.fetch(
         blob, download, progressed=progressed, waiting=describe_waiting(report, "download", f"the bundle of {name}")
     )
-
-
-def here() -> str:
-    """The platform of this computer, in the words of catalogues."""
-    return _PLATFORMS.get(platform.machine(), platform.machine())
 
 
 def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import getpass
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from platform import machine
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from banger.catalogue.document import Distribution, Source
 from banger.core.debian import read_host_sources
-from banger.core.errors import AlreadyExists, NotFound, Unsupported
+from banger.core.errors import AlreadyExists, BangerError, Invalid, NotFound, Unsupported
 from banger.core.layout import Layout
+from banger.core.platforms import host_architecture, name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.daemon.host_archives import import_path
-from banger.daemon.host_catalogues import Catalogues, describe_waiting, here
+from banger.daemon.host_catalogues import Catalogues, describe_waiting
 from banger.daemon.host_registry import HostRegistry, describe_fetched
 from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.disk.space import check_free_space
@@ -25,7 +25,7 @@ from banger.image.distribution import BUILD_BYTES, make_debian_image
 from banger.image.layered import make_layered_image
 from banger.image.naming import looks_like_reference, name_reference
 from banger.image.platforms import platform_of_machine
-from banger.image.recipe import X86_64, fingerprint
+from banger.image.recipe import IMAGES, DebianImage, fingerprint
 from banger.image.reference import Reference, parse_reference
 from banger.image.sandbox import clear_abandoned_builds, read_host_facts
 from banger.image.store import Image, ImageStore
@@ -45,14 +45,17 @@ class Recipe(Protocol):
 
 
 class DebianBookworm:
-    """The default image."""
+    """The default image, for one architecture."""
 
-    fingerprint: Final = fingerprint(X86_64)
+    def __init__(self, wanted: DebianImage) -> None:
+        self._wanted = wanted
+        self.fingerprint = fingerprint(wanted)
 
     async def make(self, store: ImageStore, name: str, report: Report) -> Image:
         return await make_debian_image(
             store,
             name,
+            wanted=self._wanted,
             host_sources=read_host_sources(),
             facts=read_host_facts(getpass.getuser()),
             read_rootfs=ArchiveTree,
@@ -60,7 +63,11 @@ class DebianBookworm:
         )
 
 
-RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType({"debian-bookworm": DebianBookworm()})
+# By name and architecture.
+Recipes = Mapping[tuple[str, str], Recipe]
+RECIPES: Final[Recipes] = MappingProxyType(
+    {("debian-bookworm", architecture): DebianBookworm(wanted) for architecture, wanted in IMAGES.items()}
+)
 
 
 class HostImages:
@@ -72,7 +79,7 @@ class HostImages:
         catalogues: Catalogues,
         registry: HostRegistry,
         *,
-        recipes: Mapping[str, Recipe] = RECIPES,
+        recipes: Recipes = RECIPES,
     ) -> None:
         self._layout = layout
         self._catalogues = catalogues
@@ -83,37 +90,44 @@ class HostImages:
     async def clear_up(self) -> None:
         await clear_abandoned_builds(self._store.content)
 
-    async def ensure(self, name: str, report: Report, *, current: bool = False) -> Image:
+    async def find_architecture(self, name: str, asked: str | None) -> str:
+        own = host_architecture()
         image = self._store.find(name)
+        if asked is not None or image is None or image.architecture == own:
+            return asked or own
+        if not image.recipe and not image.provenance.catalogue:
+            return image.architecture  # of the user's own making: no catalogue has more of it
+        found = await self._catalogues.find("image", name, name_platform(own), lambda _progress: None)
+        return own if found is not None else image.architecture
+
+    async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Image:
+        image = self._store.find(name, architecture)
         if image is not None and not current:
             return image
-        found = await self._catalogues.find("image", name, here(), report)
+        found = await self._catalogues.find("image", name, name_platform(architecture), report)
         if found is None:
             if looks_like_reference(name):
-                return await self._ensure_reference(parse_reference(name), report, current=current)
+                return await self._ensure_reference(
+                    parse_reference(name), report, architecture=architecture, current=current
+                )
             if image is not None:
                 return image
-            raise NotFound(
-                f"there is no image named {ascii(name)[1:-1]}",
-                hint="`banger image list` shows the images; `banger image pull REFERENCE` gets one from a registry, "
-                "`banger image import FILE --name NAME` makes one",
-            )
+            raise self._missing(name, architecture)
         source = found.entry.source
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
-            image = self._store.find(name)
+            image = self._store.find(name, architecture)
             if image is not None and (not current or self._is_made_of(image, source)):
                 return image
-            return await self._make(name, source, report)
+            return await self._make(name, source, report, architecture=architecture)
 
-    async def pull(self, reference: Reference, name: str, report: Report) -> Image:
+    async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
         """Make an image of one of a registry; nothing is made when what the registry has is here under that name."""
-        platform = platform_of_machine(machine())
         async with (
             self._store.content.making(name, describe_waiting(report, "image", name)),
-            self._registry.fetched(reference, platform, report) as fetched,
+            self._registry.fetched(reference, platform_of_machine(architecture), report) as fetched,
         ):
             origin = Provenance(kind="oci", reference=str(reference), digest=fetched.digest)
-            image = self._store.find(name)
+            image = self._store.find(name, architecture)
             if image is not None and image.provenance == origin:
                 return image
             if image is not None and image.provenance.reference != str(reference):
@@ -132,16 +146,19 @@ class HostImages:
                 )
             )
 
-    async def import_path(self, name: str, path: Path, report: Report, *, tag: str | None) -> Image:
+    async def import_path(
+        self, name: str, path: Path, report: Report, *, tag: str | None, architecture: str | None
+    ) -> Image:
         tell = from_thread(report)
-        platform = platform_of_machine(machine())
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
             return await run_in_thread(
-                lambda check: import_path(self._store, name, path, tag=tag, platform=platform, report=tell, check=check)
+                lambda check: import_path(
+                    self._store, name, path, tag=tag, architecture=architecture, report=tell, check=check
+                )
             )
 
-    def find(self, name: str) -> Image | None:
-        return self._store.find(name)
+    def find(self, name: str, architecture: str | None = None) -> Image | None:
+        return self._store.find(name, architecture)
 
     def read(self, digest: str) -> Image:
         return self._store.read(digest)
@@ -149,28 +166,49 @@ class HostImages:
     def list(self) -> list[Image]:
         return self._store.list()
 
-    async def _ensure_reference(self, reference: Reference, report: Report, *, current: bool) -> Image:
+    async def _ensure_reference(
+        self, reference: Reference, report: Report, *, architecture: str, current: bool
+    ) -> Image:
         """What was pulled by this reference before, or is pulled now."""
-        known = (image for image in self._store.list() if image.provenance.reference == str(reference))
+        wanted = (str(reference), architecture)
+        known = (image for image in self._store.list() if (image.provenance.reference, image.architecture) == wanted)
         image = next(known, None)
         if image is not None and not current:
             return image
-        return await self.pull(reference, image.name if image is not None else name_reference(reference), report)
+        name = image.name if image is not None else name_reference(reference)
+        return await self.pull(reference, name, report, architecture=architecture)
+
+    def _missing(self, name: str, architecture: str) -> BangerError:
+        shown = ascii(name)[1:-1]
+        other = self._store.find(name)
+        if other is not None:
+            return Invalid(
+                f"the image {shown} is for {name_platform(other.architecture)}, not for {name_platform(architecture)}",
+                hint="`banger image list` shows what each image is for",
+            )
+        return NotFound(
+            f"there is no image named {shown}",
+            hint="`banger image list` shows the images; `banger image pull REFERENCE` gets one from a registry, "
+            "`banger image import FILE --name NAME` makes one",
+        )
 
     def _is_made_of(self, image: Image, source: Source) -> bool:
         """Whether getting it again would make nothing new."""
-        return isinstance(source, Distribution) and image.recipe == self._recipe(source).fingerprint
+        return isinstance(source, Distribution) and image.recipe == self._recipe(source, image.architecture).fingerprint
 
-    async def _make(self, name: str, source: Source, report: Report) -> Image:
+    async def _make(self, name: str, source: Source, report: Report, *, architecture: str) -> Image:
         match source:
             case Distribution():
                 check_free_space(self._layout.images, needed_bytes=BUILD_BYTES)
-                return await self._recipe(source).make(self._store, name, report)
+                return await self._recipe(source, architecture).make(self._store, name, report)
             case _:
                 raise Unsupported(f"{name} comes from a kind of source that this banger cannot use yet")
 
-    def _recipe(self, source: Distribution) -> Recipe:
-        recipe = self._recipes.get(source.recipe)
+    def _recipe(self, source: Distribution, architecture: str) -> Recipe:
+        recipe = self._recipes.get((source.recipe, architecture))
         if recipe is None:
-            raise Unsupported(f"this banger has no recipe {source.recipe}", hint="use a newer banger")
+            raise Unsupported(
+                f"this banger has no recipe {source.recipe} for {name_platform(architecture)}",
+                hint="use a newer banger",
+            )
         return recipe

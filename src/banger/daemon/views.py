@@ -27,6 +27,7 @@ def view_vm(record: VmRecord, supervisor: Supervisor) -> VmView:
         "memory_mib": record.spec.memory_mib,
         "disk_bytes": record.spec.disk_bytes,
         "nat": record.spec.nat,
+        "architecture": record.spec.architecture,
         "ephemeral": record.ephemeral,
         "created_at_s": record.created_at_s,
         "started_at_s": record.started_at_s,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,8 @@ from typing import Final
 from banger.core.errors import Unavailable
 from banger.core.processes import end, start
 from banger.core.untrusted import printable
-from banger.hypervisor.qemu.plan import Accelerator, kernel_command_line, plan_machine
+from banger.hypervisor.qemu.board import Accelerator, Board
+from banger.hypervisor.qemu.plan import kernel_command_line, plan_machine
 
 DEADLINE_S: Final = 2.5
 TOKEN: Final = b"banger-agent:"
@@ -32,14 +34,20 @@ class ProbeResult:
 
 
 async def probe(
-    program: str, accelerator: Accelerator, *, kernel: Path, initramfs: Path, deadline_s: float = DEADLINE_S
+    program: str,
+    board: Board,
+    accelerator: Accelerator,
+    *,
+    kernel: Path,
+    initramfs: Path,
+    deadline_s: float = DEADLINE_S,
 ) -> ProbeResult:
     """Run the tiny guest. Raises `Unavailable` when there is no QEMU."""
     argv = [
         program,
-        *plan_machine(accelerator, vcpu=1, memory_mib=256),
+        *plan_machine(board, accelerator, vcpu=1, memory_mib=256),
         *("-kernel", os.fspath(kernel), "-initrd", os.fspath(initramfs)),
-        *("-append", str(kernel_command_line(tsc_khz=None)), "-serial", "stdio", "-monitor", "none"),
+        *("-append", str(kernel_command_line(board, tsc_khz=None)), "-serial", "stdio", "-monitor", "none"),
     ]
     process = await start(argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     assert process.stdout is not None
@@ -83,8 +91,11 @@ def find_kvm_obstacle(device: str = "/dev/kvm") -> str | None:
     return None
 
 
-def check_program(program: str | None) -> str:
-    """The path of QEMU. Raises `Unavailable`."""
-    if program is None:
-        raise Unavailable("QEMU is not installed", hint="sudo apt install qemu-system-x86")
-    return program
+def find_program(board: Board) -> str:
+    """The path of QEMU for a board. Raises `Unavailable`."""
+    path = shutil.which(board.program)
+    if path is None:
+        raise Unavailable(
+            f"QEMU for {board.architecture} guests is not installed", hint=f"sudo apt install {board.package}"
+        )
+    return path

@@ -20,14 +20,13 @@ from banger.image.recipe import (
     DPKG_OPTIONS,
     EMPTIED,
     ENVIRONMENT,
-    MASKED_UNITS,
     PROFILE,
     REMOVED,
     SSH_UNIT,
-    X86_64,
     DebianImage,
     apt_options,
     fingerprint,
+    masked_units,
     plan_mmdebstrap,
 )
 from banger.image.rootfs import ReadRootfs, RootfsTree
@@ -49,7 +48,7 @@ async def make_debian_image(
     facts: HostFacts,
     read_rootfs: ReadRootfs,
     report: Callable[[Progress], None],
-    wanted: DebianImage = X86_64,
+    wanted: DebianImage,
 ) -> Image:
     """Build, edit in memory, write and publish the image. Cancelling it leaves nothing."""
     mode = choose_mode(facts)
@@ -114,7 +113,7 @@ def _write(
 ) -> Image:
     with archive.open("rb") as source, closing(read_rootfs(source, scratch=draft, report=lambda _: check())) as tree:
         packages = list_packages(tree.read("var/lib/dpkg/status").decode("utf-8", "replace"))
-        edit(tree)
+        edit(tree, wanted)
         write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
         init = tree.find_init()
     (draft / PACKAGES_FILE).write_text(packages)
@@ -139,7 +138,7 @@ def _write(
     return store.view(name, content)
 
 
-def edit(tree: RootfsTree) -> None:
+def edit(tree: RootfsTree, wanted: DebianImage) -> None:
     """Take out what is the build's own, and put in what makes the image one of ours."""
     for path in REMOVED:
         tree.remove(path)
@@ -147,7 +146,7 @@ def edit(tree: RootfsTree) -> None:
         tree.empty(path)
     for path in CLEARED:
         tree.clear(path)
-    for unit in MASKED_UNITS:
+    for unit in masked_units(wanted):
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
     tree.add_symlink("etc/systemd/system/default.target", "/lib/systemd/system/multi-user.target")
     tree.add_symlink("etc/tmpfiles.d/systemd-nologin.conf", "/dev/null")  # nobody is kept out while it boots
@@ -155,7 +154,7 @@ def edit(tree: RootfsTree) -> None:
     tree.add_file("etc/machine-id", b"")
     tree.add_file("etc/motd", b"")
     tree.add_file("etc/default/locale", "".join(f"{name}={value}\n" for name, value in ENVIRONMENT.items()).encode())
-    tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=X86_64.suite).encode())
+    tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=wanted.suite).encode())
     tree.add_file("etc/apt/apt.conf.d/90banger", render_apt_conf((("Acquire::Languages", "none"),)).encode())
     tree.add_file("etc/dpkg/dpkg.cfg.d/90banger", "".join(f"{option}\n" for option in DPKG_OPTIONS).encode())
     tree.add_file("etc/profile.d/banger.sh", PROFILE.encode())

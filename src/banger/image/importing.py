@@ -8,12 +8,13 @@ from contextlib import closing
 from typing import BinaryIO, Final
 
 from banger.core.errors import Invalid, Unsupported
+from banger.core.platforms import ARCHITECTURES, host_architecture, name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.image.archives.docker import MANIFEST_FILE, read_docker_archive
 from banger.image.archives.oci import LAYOUT_FILE, read_oci_layout
 from banger.image.layered import LayeredImage, make_layered_image
-from banger.image.platforms import Platform
+from banger.image.platforms import Platform, platform_of_machine
 from banger.image.rootfs import ReadLayers, ReadRootfs, RootfsTree
 from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
 from banger.image.writing import write_rootfs
@@ -32,14 +33,15 @@ def import_archive(
     read_rootfs: ReadRootfs,
     read_layers: ReadLayers,
     tag: str | None,
-    platform: Platform,
+    architecture: str | None,
     report: Callable[[Progress], None] = lambda _progress: None,
     check: Callable[[], None] = lambda: None,
 ) -> Image:
-    """Read, write and publish; blocking, for a thread. `tag` chooses one of the images that the archive has.
+    """Read, write and publish; blocking, for a thread. `tag` and `architecture` choose one of the images it has.
 
-    Raises `Invalid` for an archive that cannot be a root file system, `Unsupported` for one of another platform, and
-    what the readers of saved images raise.
+    Without an architecture it is this computer's own, or what the programs of a root file system are for. Raises
+    `Invalid` for an archive that cannot be a root file system or is for another architecture, `Unsupported` for what no
+    guest can run, and what the readers of saved images raise.
     """
 
     def tell_read(done: int) -> None:
@@ -48,7 +50,7 @@ def import_archive(
 
     with store.content.draft() as draft:
         with closing(read_rootfs(source, scratch=draft, report=tell_read)) as tree:
-            saved = read_saved_image(tree, platform, tag=tag)
+            saved = read_saved_image(tree, platform_of_machine(architecture or host_architecture()), tag=tag)
             if saved is not None:
                 return make_layered_image(
                     store,
@@ -62,12 +64,7 @@ def import_archive(
                 )
             if tag is not None:
                 raise Invalid("the archive is that of a root file system, which has no tags", hint="leave --tag out")
-            found = find_architecture(tree)
-            if found not in (None, platform.machine):
-                raise Unsupported(
-                    f"the programs in the archive are for {found}, and guests here are {platform.machine}",
-                    hint=f"give an archive for {platform.machine}",
-                )
+            architecture = choose_architecture(find_architecture(tree), asked=architecture)
             write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
             init = tree.find_init()
         content = store.content.publish(
@@ -76,7 +73,7 @@ def import_archive(
             files=[ROOTFS_FILE],
             manifest=plan_manifest(
                 name=name,
-                architecture=platform.machine,
+                architecture=architecture,
                 init=init,
                 created_at_s=time.time(),
                 source="imported archive",
@@ -94,6 +91,25 @@ def read_saved_image(tree: RootfsTree, platform: Platform, *, tag: str | None) -
     if (tree.read_start(MANIFEST_FILE, 64) or b"").lstrip().startswith(b"["):
         return read_docker_archive(tree, platform, tag=tag)
     return None
+
+
+def choose_architecture(found: str | None, *, asked: str | None) -> str:
+    """What a root file system is for whose programs are for `found`, None when there is no telling.
+
+    Raises `Invalid` where something else was asked for, `Unsupported` for what no guest can run.
+    """
+    if found is None:
+        return asked or host_architecture()
+    if found not in ARCHITECTURES:
+        raise Unsupported(
+            f"the programs in the archive are for {found}", hint=f"guests can be {' or '.join(ARCHITECTURES)}"
+        )
+    if asked not in (None, found):
+        raise Invalid(
+            f"the programs in the archive are for {found}, and {asked} was asked for",
+            hint=f"give an archive for {asked}, or --platform {name_platform(found)}",
+        )
+    return found
 
 
 def find_architecture(tree: RootfsTree) -> str | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
+
+from banger.core.debian import DEBIAN_ARCHITECTURES
 
 SUITE: Final = "bookworm"
 _EDITION: Final = 1  # to be raised when `distribution.edit` changes and nothing here does
@@ -48,7 +51,6 @@ MASKED_UNITS: Final = (
     "man-db.timer",
     "modprobe@.service",
     "proc-sys-fs-binfmt_misc.automount",
-    "serial-getty@ttyS0.service",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
     "systemd-binfmt.service",
@@ -90,6 +92,9 @@ EMPTIED: Final = ("dev", "etc/apt/sources.list.d", "proc", "run", "sys", "tmp", 
 # Here the directories stay, with the owners that their packages gave them.
 CLEARED: Final = ("var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "var/log")
 
+# The serial port that carries the console, which is for reading only.
+_SERIAL_PORTS: Final = MappingProxyType({"x86_64": "ttyS0", "aarch64": "ttyAMA0"})
+
 PROFILE: Final = """\
 # Set by banger: what an interactive shell of this image knows beyond Debian's.
 if [ -n "${PS1-}" ]; then
@@ -123,13 +128,22 @@ class DebianImage:
     suite: str = SUITE
 
 
-X86_64: Final = DebianImage(architecture="x86_64", debian_architecture="amd64")
-AARCH64: Final = DebianImage(architecture="aarch64", debian_architecture="arm64")
+IMAGES: Final = MappingProxyType(
+    {
+        architecture: DebianImage(architecture=architecture, debian_architecture=debian_architecture)
+        for architecture, debian_architecture in DEBIAN_ARCHITECTURES.items()
+    }
+)
 
 
 def all_packages() -> list[str]:
     """Every package that the recipe asks for, sorted."""
     return sorted(package for group in PACKAGES.values() for package in group)
+
+
+def masked_units(wanted: DebianImage) -> list[str]:
+    """Every unit that does not start in this image, sorted."""
+    return sorted((*MASKED_UNITS, f"serial-getty@{_SERIAL_PORTS[wanted.architecture]}.service"))
 
 
 def render_package_table() -> str:
@@ -141,7 +155,7 @@ def render_package_table() -> str:
 def fingerprint(wanted: DebianImage) -> str:
     """What tells images of this recipe from those of an earlier banger."""
     argv = plan_mmdebstrap(wanted, mode="root", contained=False, output="", sources="", apt_conf="")
-    edits = (MASKED_UNITS, REMOVED, EMPTIED, CLEARED, PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION)
+    edits = (masked_units(wanted), REMOVED, EMPTIED, CLEARED, PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION)
     return hashlib.sha256(json.dumps([argv, edits]).encode()).hexdigest()[:16]
 
 

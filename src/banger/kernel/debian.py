@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from banger.core.content_store import digest_file
-from banger.core.debian import KEYRING, read_host_proxies, read_host_sources
+from banger.core.debian import DEBIAN_ARCHITECTURES, KEYRING, read_host_proxies, read_host_sources
 from banger.core.errors import Failed, Unavailable
 from banger.core.processes import run, run_to_file
 from banger.core.progress import Progress
@@ -45,9 +46,15 @@ class DebianKernel:
     suite: str = "bookworm"
 
 
-X86_64: Final = DebianKernel(architecture="x86_64", debian_architecture="amd64", meta_package="linux-image-cloud-amd64")
-AARCH64: Final = DebianKernel(
-    architecture="aarch64", debian_architecture="arm64", meta_package="linux-image-cloud-arm64"
+KERNELS: Final = MappingProxyType(
+    {
+        architecture: DebianKernel(
+            architecture=architecture,
+            debian_architecture=debian_architecture,
+            meta_package=f"linux-image-cloud-{debian_architecture}",
+        )
+        for architecture, debian_architecture in DEBIAN_ARCHITECTURES.items()
+    }
 )
 
 
@@ -57,7 +64,7 @@ async def make_debian_kernel(
     *,
     read_package: ReadTree,
     report: Callable[[Progress], None],
-    wanted: DebianKernel = X86_64,
+    wanted: DebianKernel,
     host_sources: Sequence[str] | None = None,
 ) -> Kernel:
     """Download, verify (apt does, against the archive's keys), and store the newest cloud kernel of the suite."""

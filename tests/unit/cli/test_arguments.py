@@ -51,8 +51,8 @@ def parse(line: str) -> Namespace:
         ("vm start a b c", {"vm": ["a", "b", "c"]}),
         ("vm workspace export box -o f", {"vm": "box", "output": "f"}),
         ("vm ssh box -- uptime -p", {"vm": "box", "command": ["uptime", "-p"]}),
-        ("image pull", {"name": "debian-bookworm"}),
-        ("image import - --name tiny", {"file": "-", "name": "tiny"}),
+        ("image pull --platform arm64", {"image": "debian-bookworm", "name": None, "platform": "linux/arm64"}),
+        ("image import - --name tiny", {"path": "-", "name": "tiny"}),
         ("ps -q", {"quiet": True}),
         ("internal-connect box 22", {"vm": "box", "port": 22}),
     ],
@@ -154,6 +154,16 @@ def test_every_command_has_what_help_needs(command: Any) -> None:
     assert module.EXAMPLES
     for action in parser.listed:
         assert action.help, action.dest
-        assert action.dest in ("path", "vm", "name", "file", "port", "source", "destination", "mappings") or any(
-            name in module.USAGE or "[options]" in module.USAGE for name in action.option_strings
-        ), f"{action.option_strings} is missing in USAGE"
+        assert action.dest in (
+            "path",
+            "vm",
+            "name",
+            "image",
+            "file",
+            "port",
+            "source",
+            "destination",
+            "mappings",
+        ) or any(name in module.USAGE or "[options]" in module.USAGE for name in action.option_strings), (
+            f"{action.option_strings} is missing in USAGE"
+        )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from banger.core.content_store import Content, ContentStore
-from banger.core.errors import Failed, Invalid, NotFound
+from banger.core.errors import Failed, Invalid, NotFound, Unsupported
 
 
 def publish(store: ContentStore, name: str, content: bytes = b"data", **manifest: Any) -> Content:
@@ -27,7 +27,7 @@ def publish(store: ContentStore, name: str, content: bytes = b"data", **manifest
 
 @pytest.fixture
 def store(tmp_path: Path) -> ContentStore:
-    return ContentStore(tmp_path / "store", kind="thing")
+    return ContentStore(tmp_path / "store", kind="thing", native="x86_64")
 
 
 def test_what_is_published_is_found_read_listed_and_whole(store: ContentStore, tmp_path: Path) -> None:
@@ -48,6 +48,29 @@ def test_the_digest_is_of_content_and_manifest_but_not_of_the_time(store: Conten
     assert publish(store, "b", created_at_s=2.0).digest == first.digest
     assert publish(store, "c", b"other", created_at_s=1.0).digest != first.digest
     assert publish(store, "d", created_at_s=1.0, more=1).digest != first.digest
+
+
+def test_a_name_means_one_thing_for_each_architecture(store: ContentStore) -> None:
+    foreign = publish(store, "a", b"arm", architecture="aarch64")
+    assert store.find("a") == store.find("a", "aarch64") == foreign
+    assert store.find("a", "x86_64") is None
+    native = publish(store, "a", b"pc", architecture="x86_64")
+    assert store.find("a") == store.find("a", "x86_64") == native
+    assert store.find("a", "aarch64") == foreign
+    other = publish(store, "0", b"arm", architecture="aarch64", more=1)
+    assert store.list() == [("0", other), ("a", native), ("a", foreign)]
+    assert store.remove("a", in_use=frozenset(), architecture="aarch64")
+    assert store.list() == [("0", other), ("a", native)]
+    assert store.remove("0", in_use=frozenset())
+    assert store.remove("a", in_use=frozenset())
+    assert store.list() == []
+
+
+@pytest.mark.parametrize("architecture", ["riscv64", "..", "", "../../x"])
+def test_an_architecture_that_nothing_here_can_have(store: ContentStore, architecture: str) -> None:
+    with pytest.raises(Unsupported, match="things for"):
+        publish(store, "a", architecture=architecture)
+    assert store.find("a", architecture) is None
 
 
 def test_each_name_of_the_same_content_keeps_what_was_said_of_it(store: ContentStore) -> None:
@@ -140,7 +163,7 @@ def test_removing_keeps_what_somebody_needs(store: ContentStore) -> None:
 def test_drafts_of_the_dead_go_and_those_of_the_living_stay(store: ContentStore, tmp_path: Path) -> None:
     maker = (
         "import sys, time\nfrom pathlib import Path\nfrom banger.core.content_store import ContentStore\n"
-        "with ContentStore(Path(sys.argv[1]), kind='thing').draft() as draft:\n"
+        "with ContentStore(Path(sys.argv[1]), kind='thing', native='x86_64').draft() as draft:\n"
         "    (draft / 'deep').mkdir()\n    (draft / 'deep' / 'half').write_bytes(b'x' * 1000)\n"
         "    print(draft, flush=True)\n    time.sleep(60)\n"
     )
@@ -200,7 +223,7 @@ def test_makers_in_many_processes_make_it_once(tmp_path: Path) -> None:
     maker = (
         "import asyncio, sys, time\nfrom pathlib import Path\nfrom banger.core.content_store import ContentStore\n"
         "async def main():\n"
-        "    store = ContentStore(Path(sys.argv[1]), kind='thing')\n"
+        "    store = ContentStore(Path(sys.argv[1]), kind='thing', native='x86_64')\n"
         "    async with store.making('a'):\n"
         "        if store.find('a') is None:\n"
         "            with store.draft() as draft:\n"

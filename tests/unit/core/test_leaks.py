@@ -78,7 +78,7 @@ def test_everything_is_seen(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()", f"banger-{ID}"], cwd=files.run, stdin=subprocess.PIPE)
     builder = subprocess.Popen([sys.executable, "-c", "input()", "mmdebstrap"], cwd=build, stdin=subprocess.PIPE)
     try:
-        with ContentStore(layout.kernels, kind="kernel").draft():  # somebody is at it
+        with ContentStore(layout.kernels, kind="kernel", native="x86_64").draft():  # somebody is at it
             make_locked_directory(tmp_path / "b", prefix=f"banger-image-{os.getuid()}-")  # here too
             seen = look_around(layout, now_s=0, builds=tmp_path / "b")
             leaks = find_leaks(seen, {}, patience_s=-(10**12))

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from banger.core.errors import Unsupported
+from banger.core.errors import Unavailable, Unsupported
 from banger.core.locks import exclusive_lock
-from banger.hypervisor.choosing import QemuChoosing, check_host, read_memory, write_memory
+from banger.hypervisor.choosing import QemuChoosing, check_guests, read_memory, write_memory
 from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, probe
+from banger.hypervisor.qemu.board import find_board
 
 NOTHING = Path("/dev/null")
+X86_64 = find_board("x86_64")
 
 
 async def try_kvm(program: str, *, deadline_s: float = 30) -> ProbeResult:
-    return await probe(program, "kvm", kernel=NOTHING, initramfs=NOTHING, deadline_s=deadline_s)
+    return await probe(program, X86_64, "kvm", kernel=NOTHING, initramfs=NOTHING, deadline_s=deadline_s)
 
 
 def program(directory: Path, body: str) -> str:
@@ -60,9 +62,10 @@ async def test_a_flood_is_no_proof(tmp_path: Path) -> None:
 async def test_waiting_for_another_daemons_probe_can_be_given_up(tmp_path: Path) -> None:
     """The lock is then nobody's: it used to be taken by a thread that nobody waited for any more."""
     lock = tmp_path / "probes.lock"
-    choosing = QemuChoosing(memory=tmp_path / "probes.json")
+    choosing = QemuChoosing(memory=tmp_path / "probes.json", host="x86_64")
     async with exclusive_lock(lock, deadline_s=1):
-        waiting = asyncio.create_task(choosing._remembered(program(tmp_path, "echo 8.2"), NOTHING, "digest", NOTHING))
+        qemu = program(tmp_path, "echo 8.2")
+        waiting = asyncio.create_task(choosing._remembered(X86_64, qemu, NOTHING, "digest", NOTHING))
         await asyncio.sleep(0.3)
         assert not waiting.done()
         waiting.cancel()
@@ -72,11 +75,42 @@ async def test_waiting_for_another_daemons_probe_can_be_given_up(tmp_path: Path)
         pass
 
 
-@pytest.mark.parametrize("architecture", ["aarch64", "riscv64", ""])
-def test_a_computer_that_no_vmm_is_for(architecture: str) -> None:
-    with pytest.raises(Unsupported, match="x86_64"):
-        check_host(architecture)
-    check_host("x86_64")
+@pytest.mark.parametrize("architecture", ["riscv64", "", "\x1b"])
+def test_what_no_vmm_is_for(architecture: str) -> None:
+    with pytest.raises(Unsupported, match="no virtual computer"):
+        check_guests("x86_64", host=architecture)
+    with pytest.raises(Unsupported, match="no virtual computer") as caught:
+        check_guests(architecture, host="x86_64")
+    assert caught.value.hint == "guests can be x86_64 or aarch64"
+
+
+def test_a_qemu_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    for architecture, package in (("x86_64", "qemu-system-x86"), ("aarch64", "qemu-system-arm")):
+        with pytest.raises(Unavailable, match=f"QEMU for {architecture} guests is not installed") as caught:
+            check_guests(architecture, host="x86_64")
+        assert caught.value.hint == f"sudo apt install {package}"
+        qemu = tmp_path / f"qemu-system-{architecture}"
+        qemu.write_text("#!/bin/sh\n")
+        qemu.chmod(0o755)
+        check_guests(architecture, host="x86_64")
+
+
+@pytest.mark.parametrize(("guest", "host"), [("aarch64", "x86_64"), ("x86_64", "aarch64")])
+async def test_a_foreign_guest_is_emulated_without_a_trial(
+    guest: str, host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"qemu-system-{guest}").write_text("#!/bin/sh\necho 'banger-agent: here'; sleep 600\n")
+    (tmp_path / f"qemu-system-{guest}").chmod(0o755)
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    choosing = QemuChoosing(memory=tmp_path / "probes.json", host=host)
+    choice = await choosing.choose(architecture=guest, kernel=NOTHING, kernel_digest="d", initramfs=NOTHING)
+    assert choice.hypervisor.name == "qemu-tcg"
+    assert choice.board.architecture == guest
+    assert choice.notice == (
+        f"using QEMU with software emulation, which is slow: the guest is made for {guest}, and this computer is {host}"
+    )
+    assert not (tmp_path / "probes.json").exists()
 
 
 def test_obstacles(tmp_path: Path) -> None:

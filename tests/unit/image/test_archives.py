@@ -64,7 +64,7 @@ def read(store: ImageStore, files: Mapping[str, bytes], tag: str | None = None) 
         read_rootfs=ArchiveTree,
         read_layers=LayerTree,
         tag=tag,
-        platform=AMD64,
+        architecture="x86_64",
     )
 
 

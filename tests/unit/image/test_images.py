@@ -16,8 +16,7 @@ from banger.disk.paths import find
 from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.image.distribution import edit, list_packages
 from banger.image.importing import import_archive, parse_architecture
-from banger.image.platforms import parse_platform
-from banger.image.recipe import MASKED_UNITS
+from banger.image.recipe import IMAGES, masked_units
 from banger.image.store import Image, ImageStore
 
 X86_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\x3e\0" + bytes(40)
@@ -46,7 +45,7 @@ def import_tar(
     name: str,
     source: BinaryIO,
     *,
-    platform: str = "linux/amd64",
+    architecture: str | None = None,
     report: Callable[[Progress], None] = lambda _progress: None,
 ) -> Image:
     return import_archive(
@@ -56,7 +55,7 @@ def import_tar(
         read_rootfs=ArchiveTree,
         read_layers=LayerTree,
         tag=None,
-        platform=parse_platform(platform),
+        architecture=architecture,
         report=report,
     )
 
@@ -113,10 +112,21 @@ def test_which_init_takes_over(store: ImageStore, members: dict[str, bytes | str
 
 
 def test_an_archive_for_other_machines_is_refused(store: ImageStore) -> None:
-    with pytest.raises(Unsupported, match="aarch64"):
-        import_tar(store, "arm", make_archive({"bin/sh": AARCH64}))
-    image = import_tar(store, "arm", make_archive({"bin/sh": AARCH64}), platform="linux/arm64")
-    assert image.architecture == "aarch64"
+    riscv = AARCH64.replace(b"\xb7", b"\xf3")
+    with pytest.raises(Unsupported, match="riscv64"):
+        import_tar(store, "new", make_archive({"bin/sh": riscv}))
+    with pytest.raises(Invalid, match="for aarch64, and x86_64 was asked for") as caught:
+        import_tar(store, "arm", make_archive({"bin/sh": AARCH64}), architecture="x86_64")
+    assert caught.value.hint == "give an archive for x86_64, or --platform linux/arm64"
+
+
+def test_an_archive_says_itself_what_it_is_for(store: ImageStore) -> None:
+    native = import_tar(store, "i", make_archive({"bin/sh": X86_64}))
+    foreign = import_tar(store, "i", make_archive({"bin/sh": AARCH64}))
+    assert (native.architecture, foreign.architecture) == ("x86_64", "aarch64")
+    assert {image.digest for image in store.list()} == {native.digest, foreign.digest}
+    silent = import_tar(store, "s", make_archive({"etc/x": b"x"}), architecture="aarch64")
+    assert silent.architecture == "aarch64"
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive " * 100, bytes(10240), b"\x1f\x8b" + bytes(1000)])
@@ -164,7 +174,7 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
         }
     )
     tree = ArchiveTree(source)
-    edit(tree)
+    edit(tree, IMAGES["x86_64"])
     names = tree.names()
     assert not any(b"password" in tree.read(name) or b"builder" in tree.read(name) for name in names)
     assert tree.read("etc/machine-id") == b""
@@ -178,7 +188,7 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
     # Directories of packages stay, with their owners; only what was written in them goes.
     assert find(tree.tree, b"var/log/apt") is not None
     assert find(tree.tree, b"var/lib/apt/lists") is not None
-    for unit in MASKED_UNITS:
+    for unit in masked_units(IMAGES["x86_64"]):
         inode = find(tree.tree, f"etc/systemd/system/{unit}".encode())
         assert inode is not None
         assert tree.tree.target(inode) == b"/dev/null"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from banger.image.recipe import (
-    AARCH64,
     EMPTIED,
-    MASKED_UNITS,
+    IMAGES,
     PACKAGES,
     REMOVED,
-    X86_64,
     all_packages,
     fingerprint,
+    masked_units,
     render_package_table,
 )
 from banger.image.recipe import plan_mmdebstrap as plan
 
+X86_64, AARCH64 = IMAGES["x86_64"], IMAGES["aarch64"]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "images.md"
 FILES = {"output": "/d/rootfs.tar", "sources": "/d/sources.list", "apt_conf": "/d/apt.conf"}
 MMDEBSTRAP = [
@@ -59,6 +59,8 @@ def test_another_architecture() -> None:
 def test_the_fingerprint_tells_recipes_apart() -> None:
     assert fingerprint(X86_64) == fingerprint(X86_64)
     assert fingerprint(X86_64) != fingerprint(AARCH64)
+    assert set(masked_units(X86_64)) - set(masked_units(AARCH64)) == {"serial-getty@ttyS0.service"}
+    assert set(masked_units(AARCH64)) - set(masked_units(X86_64)) == {"serial-getty@ttyAMA0.service"}
     assert len(fingerprint(X86_64)) == 16
 
 
@@ -74,7 +76,9 @@ def test_what_the_issue_promises_is_in_it() -> None:
 
 def test_paths_are_relative_and_units_are_units() -> None:
     assert all(not path.startswith("/") and ".." not in path for path in (*REMOVED, *EMPTIED))
-    assert all(unit.rpartition(".")[2] in {"service", "timer", "mount", "automount", "target"} for unit in MASKED_UNITS)
+    assert all(
+        unit.rpartition(".")[2] in {"service", "timer", "mount", "automount", "target"} for unit in masked_units(X86_64)
+    )
 
 
 def test_the_page_shows_the_recipe() -> None:

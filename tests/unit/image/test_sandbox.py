@@ -158,7 +158,7 @@ async def test_a_build_that_outlived_its_daemon_is_ended_gently(tmp_path: Path) 
 
 
 async def test_what_killed_builds_left_is_cleared_in_the_store_and_in_the_open(tmp_path: Path) -> None:
-    content = ContentStore(tmp_path / "store", kind="image")
+    content = ContentStore(tmp_path / "store", kind="image", native="x86_64")
     place = tmp_path / "open"
     left, draft = place / f"banger-image-{os.getuid()}-left", tmp_path / "store" / "drafts" / "left"
     for directory in (left / "deep", draft / "tmp", place / "unrelated"):

@@ -46,6 +46,7 @@ class VmView(TypedDict):
     memory_mib: int
     disk_bytes: int
     nat: bool
+    architecture: str
     ephemeral: bool
     created_at_s: float
     started_at_s: float | None
@@ -101,11 +102,13 @@ class ChangeRequest(VmTargets):
 class SpecRequest(TypedDict):
     """What a new VM is to be; null means the default, also of `nat`. `ttl_s` 0 means for ever.
 
+    `platform`: which one of the image's, such as `linux/arm64`; this computer's own by default, if there is one.
     `wait`: how ready it has to be, the agent by default.
     """
 
     name: str | None
     image: str | None
+    platform: NotRequired[str | None]
     vcpu: int | None
     memory_mib: int | None
     disk_bytes: int | None

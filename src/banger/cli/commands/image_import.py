@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
 from banger.cli.commands.image_pull import tell_image
+from banger.cli.machine import add_platform
 from banger.cli.targets import add_quiet, follow
 from banger.core.errors import Invalid
 from banger.core.names import parse_image_name
 
 if TYPE_CHECKING:
+    from banger.api.messages import ImportRequest
     from banger.cli.context import Context
 
-USAGE = "PATH --name NAME [--tag TAG] [--json] [-q]"
+USAGE = "PATH --name NAME [--tag TAG] [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
 Make an image of what other tools wrote: a tar of a root directory, an archive of `docker save` or
 `podman save`, an OCI archive, or the directory of an OCI image layout; archives also compressed by gzip
@@ -40,13 +42,16 @@ def declare(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", help="an archive, an image layout, or - for standard input")
     parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
     parser.add_argument("--tag", metavar="TAG", help="which image, where there are several")
+    add_platform(parser, "which one, or what it has to be for (default: this computer's own)")
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
     with archive_path(context, options.path) as path:
-        body = {"name": options.name, "path": path, "tag": options.tag}
+        body: ImportRequest = {"name": options.name, "path": path, "tag": options.tag}
+        if options.platform is not None:
+            body["platform"] = options.platform
         tell_image(context, options, follow(context, options, path="/v1/images/import", body=body))
     return 0
 

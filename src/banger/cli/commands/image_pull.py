@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
+from banger.cli.machine import add_platform
 from banger.cli.render import render_json, short_digest
 from banger.cli.targets import add_quiet, follow
 from banger.core.names import parse_image_name
@@ -13,10 +14,10 @@ from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from banger.api.messages import ImageView
+    from banger.api.messages import ImageView, PullRequest
     from banger.cli.context import Context
 
-USAGE = "[IMAGE] [--name NAME] [--json] [-q]"
+USAGE = "[IMAGE] [--name NAME] [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
 Make an image, and the default kernel with it, ready for use. The default is debian-bookworm, made from
 Debian's signed archive. Any image of a registry will do: REPOSITORY:TAG or REPOSITORY@DIGEST, on Docker
@@ -24,6 +25,7 @@ Hub unless a host stands before it; logins are those of Docker and Podman. What 
 fetched again, a pull that was interrupted goes on, and a tag that has moved is followed."""
 EXAMPLES = (
     ("banger image pull", "debian-bookworm"),
+    ("banger image pull --platform linux/arm64", "for another processor, emulated"),
     ("banger image pull debian-bookworm --json", "for programs"),
     ("banger image pull alpine:3.20", "from Docker Hub, as alpine-3-20"),
     ("banger image pull registry.example.com/team/app:1.2 --name app", "from another registry"),
@@ -33,14 +35,16 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     parser.add_argument("image", metavar="IMAGE", nargs="?", default="debian-bookworm", help="default: debian-bookworm")
     parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="what to call an image of a registry")
+    add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    image: ImageView = follow(
-        context, options, path="/v1/images/pull", body={"image": options.image, "name": options.name}
-    )
+    body: PullRequest = {"image": options.image, "name": options.name}
+    if options.platform is not None:
+        body["platform"] = options.platform
+    image: ImageView = follow(context, options, path="/v1/images/pull", body=body)
     tell_image(context, options, image)
     return 0
 

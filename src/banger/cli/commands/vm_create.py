@@ -50,6 +50,8 @@ def run(context: Context, options: Namespace) -> int:
         "ttl_s": options.ttl,
         "start": not options.no_start,
     }
+    if options.platform is not None:
+        body["platform"] = options.platform
     vm: VmView = follow(context, options, path="/v1/vms/create", body={**body, **waiting(options)})
     context.write(render_json(vm) if options.json else f"{printable(vm['name'])}\n")
     if options.verbose and not options.json and not options.no_start:

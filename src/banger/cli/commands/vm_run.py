@@ -37,6 +37,7 @@ EXAMPLES = (
     ("banger vm run --rm . -- sh -c 'exit 42'", "exits with 42 and leaves nothing"),
     ("banger vm run -d --name box .", "ready and detached; prints its name"),
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
+    ("banger vm run --platform linux/arm64 --rm -- uname -m", "another processor, which is emulated"),
     ("banger vm run --nat --vcpu 4 --memory 8G --disk 50G", "bigger, with a way out"),
 )
 
@@ -83,6 +84,8 @@ def run(context: Context, options: Namespace) -> int:
     }
     if options.wait != "agent":
         request["wait"] = options.wait
+    if options.platform is not None:
+        request["platform"] = options.platform
     with Progress.for_terminal(context.environment, quiet=options.quiet, verbose=options.verbose) as progress:
         if path is None and not options.no_workspace:
             progress.notice("you are not in a git repository: the VM gets no workspace")

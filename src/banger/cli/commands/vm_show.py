@@ -65,6 +65,7 @@ def render_vm(vm: VmDetail, style: Style) -> str:
         ("problem", vm["problem"]),
         ("image", f"{vm['image']}{said('image')}, {vm['image_digest']}"),
         ("kernel", f"{vm['kernel']}{said('kernel')}, {vm['kernel_digest']}"),
+        ("architecture", vm["architecture"]),
         ("vcpu", str(vm["vcpu"]) + said("vcpu")),
         ("memory", format_size(vm["memory_mib"] * MIB) + said("memory_mib")),
         ("disk", format_size(vm["disk_bytes"]) + said("disk_bytes") + used),

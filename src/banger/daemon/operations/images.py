@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from banger.api.messages import ImageView, PullRequest
+from banger.api.messages import ImageView, ImportRequest, PullRequest
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
+from banger.core.platforms import parse_platform
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
@@ -33,25 +34,34 @@ class ImageVerbs:
 
         Without a `name` what was asked for is the name of one in a catalogue, or else a registry's.
         """
-        wanted, name = asked["image"], asked["name"]
+        wanted, name, report = asked["image"], asked["name"], reporter(request)
         if name is not None:
             parse_image_name(name)
-        await self._kernels.ensure(self._defaults.kernel, reporter(request))
+        architecture = await self._images.find_architecture(name or wanted, _read_platform(asked.get("platform")))
+        await self._kernels.ensure(self._defaults.kernel, report, architecture=architecture)
         if name is None:
-            return view_image(await self._images.ensure(wanted, reporter(request), current=True))
-        return view_image(await self._images.pull(parse_reference(wanted), name, reporter(request)))
+            return view_image(await self._images.ensure(wanted, report, architecture=architecture, current=True))
+        return view_image(await self._images.pull(parse_reference(wanted), name, report, architecture=architecture))
 
-    async def import_path(self, request: Request, *, name: str, path: str, tag: str | None) -> ImageView:
+    async def import_path(self, request: Request, asked: ImportRequest) -> ImageView:
         """Make an image of an archive or an image layout on the host."""
-        parse_image_name(name)
-        if self._images.find(name) is not None:
+        name, path = parse_image_name(asked["name"]), asked["path"]
+        architecture = _read_platform(asked.get("platform"))
+        if self._images.find(name, architecture) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
         if not path.startswith("/"):
             raise Invalid("the path of the archive is not absolute")
         try:
-            return view_image(await self._images.import_path(name, Path(path), reporter(request), tag=tag))
+            image = await self._images.import_path(
+                name, Path(path), reporter(request), tag=asked["tag"], architecture=architecture
+            )
         except OSError as error:
             raise NotFound(f"{printable(path)} cannot be read: {error.strerror}", hint="give a tar file") from error
+        return view_image(image)
+
+
+def _read_platform(platform: str | None) -> str | None:
+    return parse_platform(platform) if platform else None
 
 
 def view_image(image: Image) -> ImageView:

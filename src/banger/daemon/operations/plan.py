@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from banger.api.messages import SpecRequest
 from banger.core.config.defaults import Defaults
+from banger.core.platforms import parse_platform
 from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
@@ -44,15 +45,18 @@ class PlanVm:
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
         check_sizes_here(self._host, vcpu=vcpu, memory_mib=memory_mib)
-        self._chooser.check()
+        name = asked["image"] or self._defaults.image
+        platform = asked.get("platform")
+        architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
+        self._chooser.check(architecture)
         self._space.check()
         if nat:
             self._networks.check()
-        kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request))
+        kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request), architecture=architecture)
         chosen = await self._chooser.choose(kernel)
         if chosen.notice:
             request.notice(chosen.notice)
-        image = await self._images.ensure(asked["image"] or self._defaults.image, reporter(request))
+        image = await self._images.ensure(name, reporter(request), architecture=architecture)
         return VmSpec(
             image=image.name,
             image_digest=image.digest,
@@ -62,6 +66,7 @@ class PlanVm:
             memory_mib=memory_mib,
             disk_bytes=disk_bytes,
             nat=nat,
+            architecture=image.architecture,
             runs_entrypoint=not attended and image.init is None and bool(image.run.argv),
             origins=self._defaults.origins_beside(
                 {

@@ -36,5 +36,4 @@ class StoreRoutes:
         return await self._images.pull(request, decode(body, PullRequest))
 
     async def import_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        asked = decode(body, ImportRequest)
-        return await self._images.import_path(request, name=asked["name"], path=asked["path"], tag=asked["tag"])
+        return await self._images.import_path(request, decode(body, ImportRequest))

@@ -1,1 +1,1 @@
-"""QEMU's `microvm` machine, with KVM or with software emulation."""
+"""QEMU, with KVM or with software emulation: its smallest machine for each architecture."""

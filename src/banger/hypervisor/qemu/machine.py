@@ -15,9 +15,10 @@ from banger.core.sockets import listen_unix
 from banger.core.untrusted import printable
 from banger.hypervisor.console import ConsoleDrain
 from banger.hypervisor.contract import MachineEnd, MachineSpec, RunningMachine
+from banger.hypervisor.qemu.board import Accelerator, Board
 from banger.hypervisor.qemu.ending import explain_end
 from banger.hypervisor.qemu.monitor import execute
-from banger.hypervisor.qemu.plan import Accelerator, Inherited, plan_arguments
+from banger.hypervisor.qemu.plan import Inherited, plan_arguments
 from banger.hypervisor.vmm_log import LogDrain, clear_log, open_for_vmm
 
 STATUS_DEADLINE_S: Final = 2.0  # asyncio hears of a child's end after the pidfd does
@@ -119,10 +120,11 @@ class QemuMachine:
 
 
 class Qemu:
-    """The backend. `program` is QEMU for the guest's architecture."""
+    """The backend. `program` is where QEMU for the board is."""
 
-    def __init__(self, *, program: str, accelerator: Accelerator) -> None:
+    def __init__(self, *, program: str, board: Board, accelerator: Accelerator) -> None:
         self._program = program
+        self._board = board
         self._accelerator = accelerator
 
     @property
@@ -138,6 +140,7 @@ class Qemu:
             channel, console, control = (listener.fileno() for listener in listeners)
             argv = plan_arguments(
                 self._program,
+                self._board,
                 self._accelerator,
                 spec,
                 Inherited(channel=channel, console=console, control=control),

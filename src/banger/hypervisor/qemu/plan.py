@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 from banger.hypervisor.contract import CommandLine, DiskSpec, MachineSpec
-
-Accelerator = Literal["kvm", "tcg"]
+from banger.hypervisor.qemu.board import Accelerator, Board
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +19,11 @@ class Inherited:
     control: int
 
 
-def plan_arguments(program: str, accelerator: Accelerator, spec: MachineSpec, inherited: Inherited) -> list[str]:
-    """The whole argument vector. The order of the disks is the order in which the guest sees them."""
-    arguments = [program, *plan_machine(accelerator, vcpu=spec.vcpu, memory_mib=spec.memory_mib)]
+def plan_arguments(
+    program: str, board: Board, accelerator: Accelerator, spec: MachineSpec, inherited: Inherited
+) -> list[str]:
+    """The whole argument vector. The guest tells the disks apart by their serial numbers, whatever their order."""
+    arguments = [program, *plan_machine(board, accelerator, vcpu=spec.vcpu, memory_mib=spec.memory_mib)]
     arguments += ["-name", f"banger-{spec.vm_id}"]
     arguments += ["-kernel", os.fspath(spec.kernel), "-initrd", os.fspath(spec.initramfs)]
     arguments += ["-append", str(spec.command_line)]
@@ -42,39 +42,38 @@ def plan_arguments(program: str, accelerator: Accelerator, spec: MachineSpec, in
     return arguments
 
 
-def plan_machine(accelerator: Accelerator, *, vcpu: int, memory_mib: int) -> list[str]:
+def plan_machine(board: Board, accelerator: Accelerator, *, vcpu: int, memory_mib: int) -> list[str]:
     """The machine without its devices; the probe runs the same."""
-    kvm = accelerator == "kvm"
     return [
-        # The timers stay: without them a guest under emulation has nothing to calibrate its clock against.
-        *("-M", "microvm,rtc=on"),
-        *("-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=256"),
-        *("-cpu", "host" if kvm else "max"),
+        *("-M", board.machine[accelerator]),
+        # Emulated processors run side by side where the host's memory is ordered as strictly as the guest's has to
+        # be: QEMU knows, and overruling it (`thread=multi`) breaks x86_64 guests on aarch64 hosts.
+        *("-accel", "kvm" if accelerator == "kvm" else "tcg,tb-size=256"),
+        *("-cpu", board.processor[accelerator]),
         *("-smp", str(vcpu), "-m", f"{memory_mib}M"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *board.options,
     ]
 
 
-def kernel_command_line(*, tsc_khz: int | None) -> CommandLine:
+def kernel_command_line(board: Board, *, tsc_khz: int | None) -> CommandLine:
     """What every guest's kernel is told: where to talk, to be brief, and to end instead of hanging.
 
-    `tsc_khz` is given to emulated guests: left to calibrate their counter against emulated timers, half of them hang in
-    `calibrate_delay` when the host is busy. Its counters are the host's, and so agree; a kernel that is not told so
-    gives them up for its 250 ticks a second on each processor, which never stop, and a clock of 4 ms. With KVM the
-    kernel asks the hypervisor.
+    `tsc_khz` is given to emulated guests that have the host's time stamp counter: left to calibrate it against emulated
+    timers, half of them hang in `calibrate_delay` when the host is busy. The counters of all processors are the host's,
+    and so agree; a kernel that is not told so gives them up for its 250 ticks a second on each processor, which never
+    stop, and a clock of 4 ms. With KVM the kernel asks the hypervisor.
     """
     return CommandLine(
         (
-            "console=ttyS0",
+            f"console={board.console}",
             "quiet",
             "loglevel=4",
             "panic=-1",
-            "reboot=t",
-            "pci=off",
             "random.trust_cpu=on",
-            "8250.nr_uarts=1",
             "systemd.show_status=false",
+            *board.words,
             *((f"tsc_early_khz={tsc_khz}", "tsc=reliable") if tsc_khz else ()),
         )
     )
