@@ -243,8 +243,14 @@ def test_observations_of_several(world: World, daemon: FakeDaemon) -> None:
         "process": "a\x1bb",
         "url": "http://127.0.0.1/",
     }
-    failing = {"name": "ssh", "state": "fail", "elapsed_s": 0.5, "hint": "wait"}
-    for what, seen in (("ports", {"ports": [port]}), ("health", {"checks": [failing]})):
+    checks = [
+        {"name": "ssh", "state": state, "elapsed_s": 0.5, "hint": "wait"} for state in ("pass", "fail", "starting")
+    ]
+    for what, seen in (
+        ("ports", {"ports": [port]}),
+        ("health", {"checks": checks[:2]}),
+        ("health", {"checks": checks[::2]}),
+    ):
         outcomes = [{"ref": "box", "name": "box", "error": None, **seen}, gone]
         daemon.answers("POST", f"/v1/vms/{what}", {"outcomes": outcomes})
         done = world.run("vm", what, "box", "gone")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.world import World
 
 
@@ -14,6 +16,9 @@ def stop(world: World) -> None:
 
 def test_a_guest_that_has_only_just_begun_to_boot(world: World) -> None:
     world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
+    done = world.banger("vm", "health", "box", "--json")  # its ssh server may be there by now, and need not be
+    checks = {check["name"]: check["state"] for check in json.loads(done.stdout)["outcomes"][0]["checks"]}
+    assert (checks["disks"], checks["ssh"], done.returncode) in (("pass", "starting", 1), ("pass", "pass", 0))
     stop(world)
 
 

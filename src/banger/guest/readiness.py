@@ -23,10 +23,11 @@ _LOADING_PHASE: Final = "modules"
 
 
 class Outcome(StrEnum):
-    """How a check ended; `skipped` for what does not apply or was not waited for."""
+    """How a check ended: `starting` is what may still come, `skipped` what does not apply or was not waited for."""
 
     PASS = "pass"  # noqa: S105  an outcome, not a password
     FAIL = "fail"
+    STARTING = "starting"
     SKIPPED = "skipped"
 
 
@@ -42,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOutcome:
-    """What became of a check. `elapsed_s` None where nobody can tell; `hint` empty unless it failed."""
+    """What became of a check. `elapsed_s` None where nobody can tell; `hint` empty where all is well."""
 
     name: str
     outcome: Outcome
@@ -81,6 +82,7 @@ SSH: Final = Check(
     deadline_s=90.0,
     hint="it may not have started yet, or the image has no ssh server; `banger vm exec` needs none",
 )
+_COMES_LATER: Final = (NETWORK, SSH)
 CHECKS: Final = (KERNEL, AGENT, DISKS, NETWORK, SSH)
 FIRST_WORD_DEADLINE_S: Final = KERNEL.deadline_s + AGENT.deadline_s
 
@@ -116,6 +118,18 @@ def outcomes_of_start(timings_s: Mapping[str, float]) -> tuple[CheckOutcome, ...
         )
         for check in CHECKS
     )
+
+
+def judge(check: Check, *, good: bool, elapsed_s: float, uptime_s: float) -> CheckOutcome:
+    """A check of a running guest whose kernel has run for `uptime_s`: for what it needs after its boot it has until the
+    check's deadline.
+    """
+    if good:
+        return CheckOutcome(name=check.name, outcome=Outcome.PASS, elapsed_s=elapsed_s)
+    if check in _COMES_LATER and uptime_s < check.deadline_s:
+        hint = f"the guest has run for {uptime_s:.0f} s, and may need {check.deadline_s:.0f} s until it has this"
+        return CheckOutcome(name=check.name, outcome=Outcome.STARTING, elapsed_s=elapsed_s, hint=hint)
+    return CheckOutcome(name=check.name, outcome=Outcome.FAIL, elapsed_s=elapsed_s, hint=check.hint)
 
 
 def find_failed_check(console: str, *, phase: str | None) -> Check:

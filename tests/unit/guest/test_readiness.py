@@ -10,10 +10,13 @@ from banger.guest.readiness import (
     CHECKS,
     DISKS,
     KERNEL,
+    NETWORK,
+    SSH,
     Check,
     Outcome,
     divide_first_word,
     find_failed_check,
+    judge,
     outcomes_of_start,
 )
 
@@ -49,6 +52,29 @@ def test_what_a_start_says_of_its_checks() -> None:
     ]
     assert outcomes_of_start({"agent": 1.0})[0] == outcomes_of_start({"vmm": 1.0})[0]
     assert outcomes_of_start({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "uptime_s", "outcome"),
+    [
+        (SSH, True, 0.0, Outcome.PASS),
+        (SSH, False, 0.0, Outcome.STARTING),
+        (SSH, False, SSH.deadline_s - 1, Outcome.STARTING),
+        (SSH, False, SSH.deadline_s, Outcome.FAIL),
+        (SSH, False, float("nan"), Outcome.FAIL),
+        (NETWORK, False, 1.0, Outcome.STARTING),
+        (NETWORK, False, NETWORK.deadline_s, Outcome.FAIL),
+        (AGENT, False, 0.0, Outcome.FAIL),
+        (DISKS, False, 0.0, Outcome.FAIL),
+    ],
+)
+def test_what_comes_after_the_boot_has_its_time_to_come(
+    check: Check, good: bool, uptime_s: float, outcome: Outcome
+) -> None:
+    judged = judge(check, good=good, elapsed_s=0.5, uptime_s=uptime_s)
+    assert (judged.name, judged.outcome, judged.elapsed_s) == (check.name, outcome, 0.5)
+    assert bool(judged.hint) == (not good)
+    assert (judged.hint == check.hint) == (outcome is Outcome.FAIL)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ VmState = Literal["creating", "stopped", "starting", "running", "paused", "stopp
 class ReadinessView(TypedDict):
     """A check of a guest's readiness: `kernel`, `agent`, `disks`, `network`, `ssh`.
 
-    `elapsed_s` null where nobody can tell; `skipped` is what does not apply or was not waited for.
+    `elapsed_s` null where nobody can tell; `skipped` is what does not apply or was not waited for, `starting` what the
+    guest may still come to by itself.
     """
 
     name: str
-    state: Literal["pass", "fail", "skipped"]
+    state: Literal["pass", "fail", "starting", "skipped"]
     elapsed_s: float | None
     hint: str
 

@@ -18,7 +18,8 @@ USAGE = "VM... [--json]"
 DESCRIPTION = """\
 Check running VMs now. kernel and agent: the agent answers. disks: the guest has its root. network: with
 --nat, it has an address. ssh: something takes connections on port 22; not checked for images without an
-init. The exit status is 0 only if every check that applies passes on every VM."""
+init. What a guest may still be starting within its time after the boot is told as starting, not as fail.
+The exit status is 0 only if every check that applies passes on every VM."""
 EXAMPLES = (
     ("banger vm health box", ""),
     ("until banger vm health box; do sleep 1; done", "wait for everything"),
@@ -33,7 +34,7 @@ def declare(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> int:
     status, outcomes = observe(context, options, what="health", show=lambda seen: render_health(seen, context.style))
     if status == exits.DONE and any(
-        check["state"] == "fail" for outcome in outcomes for check in outcome.get("checks", ())
+        check["state"] in ("fail", "starting") for outcome in outcomes for check in outcome.get("checks", ())
     ):
         return exits.FAILED
     return status

@@ -44,12 +44,12 @@ class Observe:
             info = await _ask_info(channel)
         except BangerError:
             # Who does not answer cannot be asked for the rest.
-            silent = _outcome(readiness.AGENT, began_s, good=False)
+            silent = _judge(readiness.AGENT, began_s, good=False)
             return [silent if check is readiness.AGENT else _skipped(check) for check in readiness.CHECKS]
         outcomes = [
-            _outcome(readiness.KERNEL, began_s, good=True),
-            _outcome(readiness.AGENT, began_s, good=True),
-            _outcome(readiness.DISKS, began_s, good=self._has_disks(channel, info)),
+            _judge(readiness.KERNEL, began_s, good=True),
+            _judge(readiness.AGENT, began_s, good=True),
+            _judge(readiness.DISKS, began_s, good=self._has_disks(channel, info)),
         ]
         for check, wanted in ((readiness.NETWORK, record.spec.nat), (readiness.SSH, self._may_have_ssh(record))):
             if not wanted:
@@ -62,7 +62,7 @@ class Observe:
                     good = await ask(channel)
             except (TimeoutError, BangerError):
                 good = False
-            outcomes.append(_outcome(check, began_s, good=good))
+            outcomes.append(_judge(check, began_s, good=good, uptime_s=info.uptime_s))
         return outcomes
 
     async def ping(self, record: VmRecord) -> float:
@@ -145,13 +145,8 @@ async def _ask_info(channel: Channel) -> GuestInfo:
     return await channel.info(deadline_s=ANSWER_DEADLINE_S)
 
 
-def _outcome(check: Check, began_s: float, *, good: bool) -> CheckOutcome:
-    return CheckOutcome(
-        name=check.name,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        elapsed_s=time.monotonic() - began_s,
-        hint="" if good else check.hint,
-    )
+def _judge(check: Check, began_s: float, *, good: bool, uptime_s: float = 0.0) -> CheckOutcome:
+    return readiness.judge(check, good=good, elapsed_s=time.monotonic() - began_s, uptime_s=uptime_s)
 
 
 def _skipped(check: Check) -> CheckOutcome:
