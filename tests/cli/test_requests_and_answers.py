@@ -269,14 +269,14 @@ def test_observations_of_several(world: World, daemon: FakeDaemon) -> None:
 
 def test_stats_table(world: World, daemon: FakeDaemon) -> None:
     stats = {
-        "state": "running", "cpu_s": 2.0, "rss_bytes": 300 << 20, "network_rss_bytes": None, "disk_bytes": 8 << 30,
-        "disk_used_bytes": 1 << 20, "guest": None, "problem": "the guest does not answer",
+        "state": "running", "cpu_s": 2.0, "rss_bytes": 300 << 20, "network_rss_bytes": 20 << 20, "disk_bytes": 8 << 30,
+        "network_sent_bytes": 3 << 10, "network_received_bytes": 5 << 20, "disk_used_bytes": 1 << 20, "guest": None, "problem": "the guest does not answer",
     }  # fmt: skip
     daemon.answers("POST", "/v1/vms/stats", {"outcomes": [{"ref": "b", "name": "b", "error": None, "stats": stats}]})
     done = world.run("vm", "stats")
     assert done.returncode == 0
     assert done.stdout.decode().splitlines()[1:] == [
-        "b     running  2.0 s  300 MiB  -    1 MiB of 8 GiB  -     -       -     -      -",
+        "b     running  2.0 s  320 MiB  3 KiB  5 MiB  1 MiB of 8 GiB  -     -       -     -      -",
         "b: the guest does not answer",
     ]
     assert daemon.requests[0].body == {"refs": []}

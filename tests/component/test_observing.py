@@ -63,9 +63,11 @@ def test_stats_of_what_runs_and_what_does_not(fake_world: FakeWorld) -> None:
     assert (first["state"], second["state"]) == ("running", "stopped")
     assert first["rss_bytes"] > 1 << 20
     assert first["network_rss_bytes"] > 1 << 20
+    assert (first["network_sent_bytes"], first["network_received_bytes"]) == (1000, 2000)
     assert first["guest"]["processes"] > 0
     assert first["guest"]["memory_total_bytes"] > 0
     assert (second["rss_bytes"], second["guest"], second["problem"]) == (None, None, "")
+    assert (second["network_sent_bytes"], second["network_received_bytes"]) == (None, None)
     assert second["disk_used_bytes"] > 0
     assert fake_world.succeed("vm", "stats").splitlines()[1].startswith(b"a ")
 

@@ -237,7 +237,11 @@ def start_network(directory: str, python: str, allow_private: bool) -> dict[str,
     async def begin() -> ProcessIdentity:
         networks = UserNetworks(python=python, allow_private=allow_private)
         return await networks.start(
-            vm_id="test-vm", run_directory=where, socket=where / "network.sock", log=where / "network.log"
+            vm_id="test-vm",
+            run_directory=where,
+            socket=where / "network.sock",
+            log=where / "network.log",
+            traffic=where / "network.traffic",
         )
 
     identity = loop.run_until_complete(begin())

@@ -6,6 +6,7 @@ services on forbidden addresses have seen.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ from tests.contract.network_world import (
 )
 
 from banger.network.plan import DEFAULT_NETWORK as NETWORK
+from banger.network.traffic import read_traffic
 
 USER = 54321
 QUESTION = "1234010000010000000000000161076578616d706c6503636f6d0000010001"
@@ -163,6 +165,22 @@ def test_outward_works_and_inward_does_not(plugged: Plugged) -> None:
     assert "refused (the host itself)" in plugged.log
 
 
+def test_traffic_is_counted_as_the_guest_counts_it(plugged: Plugged) -> None:
+    guest = plugged.world.guest
+    assert guest.do("echo", address=INTERNET, port=80, size=3_000_000) == "same"
+    assert guest.do("try_tcp", address=HOST, port=80, timeout_s=5) == "EHOSTUNREACH"  # refused, and sent all the same
+
+    def is_the_same() -> bool:
+        (link,) = json.loads(guest.do("run", argv=["ip", "-json", "-stats", "link", "show", "eth0"]))
+        counted = read_traffic(plugged.run / "network.traffic")
+        return counted == (link["stats64"]["tx"]["bytes"], link["stats64"]["rx"]["bytes"])
+
+    eventually(is_the_same)
+    counted = read_traffic(plugged.run / "network.traffic")
+    assert counted is not None
+    assert min(counted) > 3_000_000
+
+
 def packet(
     destination: str, *, source: str = "10.0.2.15", protocol: int = 17, port: int = 99, fragment: int = 0
 ) -> str:
@@ -252,7 +270,7 @@ def test_a_polite_end_takes_passt_along(plugged: Plugged) -> None:
 
 
 def test_the_wire_is_private(plugged: Plugged) -> None:
-    for name in ("network.sock", "network.log"):
+    for name in ("network.sock", "network.log", "network.traffic"):
         assert (plugged.run / name).stat().st_mode & 0o777 == 0o600
 
 

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -221,7 +222,7 @@ class FakeChooser:
 
 
 class FakeNetworks:
-    """A network process that does nothing but exist."""
+    """A network process that does nothing but exist, and has counted once."""
 
     def check(self) -> None:
         return
@@ -229,7 +230,10 @@ class FakeNetworks:
     def is_up(self, addresses: Iterable[str]) -> bool:
         return True  # the agent tells of this host, which may have no network
 
-    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
+    async def start(
+        self, *, vm_id: str, run_directory: Path, socket: Path, log: Path, traffic: Path
+    ) -> ProcessIdentity:
+        traffic.write_bytes(struct.pack("=QQ", 1000, 2000))
         process = await start([sys.executable, "-c", "import time; time.sleep(3600)", vm_id], cwd=run_directory)
         identity = read_identity(process.pid)
         assert identity is not None

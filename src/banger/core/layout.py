@@ -96,6 +96,11 @@ class VmLayout(NamedTuple):
         return self.run / "console.sock"
 
     @property
+    def network_traffic(self) -> Path:
+        """What the network process has counted."""
+        return self.run / "network.traffic"
+
+    @property
     def network(self) -> Path:
         """Where the VMM and the network process exchange Ethernet frames."""
         return self.run / "network.sock"

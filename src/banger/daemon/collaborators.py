@@ -108,7 +108,10 @@ class Networks(Protocol):
     def check(self) -> None:
         """Raise `Unavailable` with a hint when this host cannot give a VM a network."""
 
-    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity: ...
+    async def start(
+        self, *, vm_id: str, run_directory: Path, socket: Path, log: Path, traffic: Path
+    ) -> ProcessIdentity:
+        """Start the network of a VM, which counts in `traffic` what goes through it."""
 
     def is_up(self, addresses: Iterable[str]) -> bool:
         """Whether a guest that has these addresses has its network."""

@@ -36,6 +36,7 @@ class Lane:
         self._parsed = 0
         self._pending: list[memoryview | bytes] = []
         self._injected = 0
+        self.seen_bytes = 0  # of frames, whatever became of them
 
     @property
     def blocked(self) -> bool:
@@ -64,6 +65,7 @@ class Lane:
         """Put a frame of our own on its way; dropped, as on any wire, when too many wait."""
         if self._injected < INJECTED_LIMIT:
             self._injected += 1
+            self.seen_bytes += len(frame)
             self._pending.append(len(frame).to_bytes(LENGTH_SIZE, "big") + frame)
 
     def flush(self) -> None:
@@ -94,6 +96,7 @@ class Lane:
         """Cut the buffer into frames; runs of neighbours that pass become one chunk."""
         buffer, position, end = self._buffer, self._parsed, self._filled
         run = position
+        seen = 0
         while end - position >= LENGTH_SIZE:
             size = int.from_bytes(buffer[position : position + LENGTH_SIZE], "big")
             if not ETHERNET_HEADER <= size <= FRAME_LIMIT:
@@ -105,7 +108,9 @@ class Lane:
                 if run < position:
                     self._pending.append(buffer[run:position])
                 run = after
+            seen += size
             position = after
         if run < position:
             self._pending.append(buffer[run:position])
         self._parsed = position
+        self.seen_bytes += seen

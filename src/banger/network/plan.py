@@ -78,9 +78,17 @@ def passt_argv(network: GuestNetwork, *, fd: int, passt: str) -> tuple[str, ...]
 
 
 def relay_argv(
-    *, python: str, vm_id: str, listener: int, passt: int, passt_pidfd: int, passt_messages: int, allow_private: bool
+    *,
+    python: str,
+    vm_id: str,
+    listener: int,
+    passt: int,
+    passt_pidfd: int,
+    passt_messages: int,
+    traffic: int,
+    allow_private: bool,
 ) -> tuple[str, ...]:
-    """The relay on four inherited descriptors. `vm_id` is there to be found in the process table.
+    """The relay on five inherited descriptors. `vm_id` is there to be found in the process table.
 
     `-S -P -s`: the relay needs the standard library and this package, neither site packages nor its working directory.
     """
@@ -97,6 +105,7 @@ def relay_argv(
         f"--passt={passt}",
         f"--passt-pidfd={passt_pidfd}",
         f"--passt-messages={passt_messages}",
+        f"--traffic={traffic}",
         *options,
     )
 

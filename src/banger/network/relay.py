@@ -1,7 +1,8 @@
 """The process between a VM and passt. One per VM; it outlives the daemon and ends with the VM.
 
-Started by `banger.network.user` with four descriptors: the listening socket for the VMM, the socket of passt, passt's
-pidfd and the reading end of its messages. It says `ready` (or why not) on standard output and logs to standard error.
+Started by `banger.network.user` with five descriptors: the listening socket for the VMM, the socket of passt, passt's
+pidfd, the reading end of its messages, and the file where it counts. It says `ready` (or why not) on standard output
+and logs to standard error.
 Standard library only, without asyncio: it starts quickly, stays small, and moves frames from a plain loop.
 """
 
@@ -25,6 +26,7 @@ from banger.network.kernel_addresses import drain, read_local_networks, watch_ro
 from banger.network.lane import LENGTH_SIZE, BrokenFraming, Lane
 from banger.network.plan import DEFAULT_NETWORK, GuestNetwork
 from banger.network.policy import egress_policy
+from banger.network.traffic import Traffic, TrafficMeter
 
 READY: Final = "ready"
 _PASST_DEADLINE_S: Final = 5.0
@@ -92,8 +94,11 @@ class Passt:
 class Relay:
     """Frames between one VMM and one passt until one of them goes away."""
 
-    def __init__(self, *, passt: Passt, network: GuestNetwork, allow_private: bool, log: Log) -> None:
+    def __init__(
+        self, *, passt: Passt, network: GuestNetwork, allow_private: bool, log: Log, meter: TrafficMeter
+    ) -> None:
         self._passt = passt
+        self._meter = meter
         self._log = log
         self._passt_log = Log(sys.stderr.fileno(), limit=_PASST_LOG_BYTES)
         self._watch = watch_routes()
@@ -148,6 +153,7 @@ class Relay:
                     return name
             if not _flush(inward):
                 return "the VMM"
+            self._meter.show(Traffic(sent_bytes=outward.seen_bytes, received_bytes=inward.seen_bytes))
             for fd, (reads, writes, _) in ends.items():
                 mask = (select.EPOLLIN if reads.has_room else 0) | (select.EPOLLOUT if writes.blocked else 0)
                 if mask != masks[fd]:
@@ -223,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve one VM. Returns 0 when the VM went away, 1 when the network did."""
     parser = argparse.ArgumentParser(prog="banger-relay", allow_abbrev=False)
     parser.add_argument("--vm", required=True)
-    for name in ("--listener", "--passt", "--passt-pidfd", "--passt-messages"):
+    for name in ("--listener", "--passt", "--passt-pidfd", "--passt-messages", "--traffic"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--allow-private", action="store_true")
     given = parser.parse_args(arguments)
@@ -232,7 +238,13 @@ def main(arguments: list[str] | None = None) -> int:
     log = Log(sys.stderr.fileno())
     passt = Passt(socket=socket.socket(fileno=given.passt), pidfd=given.passt_pidfd, messages=given.passt_messages)
     try:
-        relay = Relay(passt=passt, network=DEFAULT_NETWORK, allow_private=given.allow_private, log=log)
+        relay = Relay(
+            passt=passt,
+            network=DEFAULT_NETWORK,
+            allow_private=given.allow_private,
+            log=log,
+            meter=TrafficMeter(given.traffic),
+        )
     except (OSError, ValueError) as error:
         _report(f"the host's addresses cannot be read: {error}")
         return 1

@@ -48,17 +48,22 @@ class UserNetworks:
         """Whether a guest with these addresses has one of a network, whichever its image chose."""
         return reaches_out(addresses)
 
-    async def start(self, *, vm_id: str, run_directory: Path, socket: Path, log: Path) -> ProcessIdentity:
+    async def start(
+        self, *, vm_id: str, run_directory: Path, socket: Path, log: Path, traffic: Path
+    ) -> ProcessIdentity:
         """Start the network of a VM. The VMM then connects to `socket` (a stream of frames), within a minute.
 
-        The relay works in `run_directory`, has `vm_id` on its command line and appends at most 80 KiB to `log`. Raises
-        `Unavailable` when the host has no way out or passt does not work; nothing is left running then.
+        The relay works in `run_directory`, has `vm_id` on its command line, appends at most 80 KiB to `log` and counts
+        in `traffic` (see `read_traffic`). Raises `Unavailable` when the host has no way out or passt does not work;
+        nothing is left running then.
         """
         self.check()
         socket.unlink(missing_ok=True)  # of an earlier start: its relay has ended, or will soon, and listens no more
         listener = listen_unix(socket, backlog=1)
         try:
-            return await self._start_behind(listener, vm_id=vm_id, run_directory=run_directory, log=log)
+            return await self._start_behind(
+                listener, vm_id=vm_id, run_directory=run_directory, log=log, traffic=traffic
+            )
         except BaseException:
             socket.unlink(missing_ok=True)
             raise
@@ -66,7 +71,7 @@ class UserNetworks:
             listener.close()
 
     async def _start_behind(
-        self, listener: socket.socket, *, vm_id: str, run_directory: Path, log: Path
+        self, listener: socket.socket, *, vm_id: str, run_directory: Path, log: Path, traffic: Path
     ) -> ProcessIdentity:
         ours, theirs = await asyncio.to_thread(_wire)
         messages, messages_in = os.pipe()
@@ -84,11 +89,13 @@ class UserNetworks:
             try:
                 pidfd = os.pidfd_open(passt.pid)
                 opened.append(pidfd)
+                counting = os.open(traffic, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                opened.append(counting)
                 return await self._start_relay(
                     vm_id=vm_id,
                     run_directory=run_directory,
                     log=log,
-                    descriptors=(listener.fileno(), ours.fileno(), pidfd, messages),
+                    descriptors=(listener.fileno(), ours.fileno(), pidfd, messages, counting),
                 )
             except BaseException:
                 await processes.end(passt)
@@ -99,9 +106,9 @@ class UserNetworks:
                 os.close(descriptor)
 
     async def _start_relay(
-        self, *, vm_id: str, run_directory: Path, log: Path, descriptors: tuple[int, int, int, int]
+        self, *, vm_id: str, run_directory: Path, log: Path, descriptors: tuple[int, int, int, int, int]
     ) -> ProcessIdentity:
-        listener, passt, pidfd, messages = descriptors
+        listener, passt, pidfd, messages, traffic = descriptors
         log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             relay = await processes.start(
@@ -112,6 +119,7 @@ class UserNetworks:
                     passt=passt,
                     passt_pidfd=pidfd,
                     passt_messages=messages,
+                    traffic=traffic,
                     allow_private=self._allow_private,
                 ),
                 environment={"PYTHONPATH": str(Path(banger.__file__).parents[1])},

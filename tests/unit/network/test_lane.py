@@ -74,6 +74,7 @@ def test_frames_survive_any_cutting(frames: list[tuple[bool, int]], cuts: list[i
             wire.sender.sendall(data)
             assert wire.lane.read()
         assert wire.received() == framed(*(frame for frame in made if frame[0]))
+        assert wire.lane.seen_bytes == sum(map(len, made))
 
 
 @pytest.mark.parametrize("size", [0, 13, 65550, 0xFFFFFFFF])
@@ -122,6 +123,7 @@ def test_our_own_frames_go_between_whole_ones(stack: ExitStack) -> None:
     wire.sender.sendall(data[30:])
     wire.lane.read()
     assert wire.received() == framed(first, ours, last)
+    assert wire.lane.seen_bytes == 60
 
 
 def test_our_own_frames_are_bounded(stack: ExitStack) -> None:
@@ -130,6 +132,7 @@ def test_our_own_frames_are_bounded(stack: ExitStack) -> None:
         wire.lane.inject(bytes(100))
     wire.lane.flush()
     assert len(wire.received()) == 256 * 104
+    assert wire.lane.seen_bytes == 256 * 100
 
 
 def test_a_frame_may_be_changed_in_place(stack: ExitStack) -> None:

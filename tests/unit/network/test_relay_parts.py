@@ -37,11 +37,12 @@ def test_relay_command_line() -> None:
         passt=4,
         passt_pidfd=5,
         passt_messages=6,
+        traffic=7,
         allow_private=True,
     )
     assert " ".join(argv) == (
         "/venv/bin/python -S -P -s -m banger.network.relay --vm=0000-1 --listener=3 --passt=4 --passt-pidfd=5 "
-        "--passt-messages=6 --allow-private"
+        "--passt-messages=6 --traffic=7 --allow-private"
     )
 
 

@@ -33,7 +33,8 @@ class GuestStats(TypedDict):
 
 
 class VmStats(TypedDict):
-    """What a VM costs this computer: processor time and memory of its VMM, memory of its network, disk.
+    """What a VM costs this computer: processor time and memory of its VMM, memory of its network process, disk; and
+    bytes of Ethernet frames that its guest sent and received since its start, counted on this computer.
 
     null for what does not run. `guest` null with a `problem` for a guest that does not answer.
     """
@@ -42,6 +43,8 @@ class VmStats(TypedDict):
     cpu_s: float | None
     rss_bytes: int | None
     network_rss_bytes: int | None
+    network_sent_bytes: int | None
+    network_received_bytes: int | None
     disk_bytes: int
     disk_used_bytes: int
     guest: GuestStats | None

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 USAGE = "[VM...] [--json]"
 DESCRIPTION = """\
-Show what VMs cost this computer (CPU: seconds of processor time since the start, RSS: memory of the VMM,
-NET: memory of its network process, DISK: what its own disk takes) and what the guests say of themselves.
-Without VM it is all of them."""
+Show what VMs cost this computer (CPU: seconds of processor time since the start, RSS: memory of the VMM
+and its network process, DISK: what its own disk takes), what the guests sent and received since then
+(TX and RX, counted here), and what they say of themselves. Without VM it is all of them."""
 EXAMPLES = (("banger vm stats", "all"), ("banger vm stats box --json", "for programs"))
-_HEADER = ("NAME", "STATE", "CPU", "RSS", "NET", "DISK", "LOAD", "MEMORY", "ROOT", "PROCS", "UPTIME")
+_HEADER = ("NAME", "STATE", "CPU", "RSS", "TX", "RX", "DISK", "LOAD", "MEMORY", "ROOT", "PROCS", "UPTIME")
 
 
 def declare(parser: Parser) -> None:
@@ -45,11 +45,13 @@ def render_stats(seen: list[Observation], style: Style) -> str:
 
 
 def _host_cells(stats: VmStats) -> tuple[str, ...]:
+    memory_bytes = None if stats["rss_bytes"] is None else stats["rss_bytes"] + (stats["network_rss_bytes"] or 0)
     return (
         stats["state"],
         format_duration(stats["cpu_s"]) if stats["cpu_s"] is not None else "",
-        format_size(stats["rss_bytes"]) if stats["rss_bytes"] is not None else "",
-        format_size(stats["network_rss_bytes"]) if stats["network_rss_bytes"] is not None else "",
+        _size(memory_bytes),
+        _size(stats["network_sent_bytes"]),
+        _size(stats["network_received_bytes"]),
         f"{format_size(stats['disk_used_bytes'])} of {format_size(stats['disk_bytes'])}",
     )
 
@@ -64,6 +66,10 @@ def _guest_cells(guest: GuestStats | None) -> tuple[str, ...]:
         str(guest["processes"]),
         format_duration(guest["uptime_s"]),
     )
+
+
+def _size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else format_size(size_bytes)
 
 
 def _of(used: int, total: int) -> str:

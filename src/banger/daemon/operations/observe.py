@@ -20,6 +20,7 @@ from banger.guest import readiness
 from banger.guest.channel import Channel
 from banger.guest.info import GuestInfo
 from banger.guest.readiness import Check, CheckOutcome, Outcome
+from banger.network.traffic import read_traffic
 from banger.store.records import VmRecord
 
 ANSWER_DEADLINE_S: Final = 10.0
@@ -85,6 +86,7 @@ class Observe:
         vmm = read_usage(live.machine.identity) if live is not None else None
         relay_identity = read_identity_file(files.network_process) if live is not None else None
         relay = read_usage(relay_identity) if relay_identity is not None else None
+        traffic = read_traffic(files.network_traffic) if relay is not None else None
         guest: GuestStats | None = None
         problem = ""
         if live is not None:
@@ -102,6 +104,8 @@ class Observe:
             "cpu_s": round(vmm.cpu_s, 2) if vmm is not None else None,
             "rss_bytes": vmm.rss_bytes if vmm is not None else None,
             "network_rss_bytes": relay.rss_bytes if relay is not None else None,
+            "network_sent_bytes": traffic.sent_bytes if traffic is not None else None,
+            "network_received_bytes": traffic.received_bytes if traffic is not None else None,
             "disk_bytes": record.spec.disk_bytes,
             "disk_used_bytes": disk_used_bytes,
             "guest": guest,

@@ -161,7 +161,11 @@ class StartVm:
         async def start_network() -> None:
             if record.spec.nat:
                 identity = await self._networks.start(
-                    vm_id=record.id, run_directory=files.run, socket=files.network, log=files.network_log
+                    vm_id=record.id,
+                    run_directory=files.run,
+                    socket=files.network,
+                    log=files.network_log,
+                    traffic=files.network_traffic,
                 )
                 write_identity(files.network_process, identity)
 
