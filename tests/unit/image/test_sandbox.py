@@ -116,13 +116,13 @@ async def test_a_build_directory_that_a_killed_build_left_goes_and_a_used_one_st
 BUILDER = """\
 import os, signal, sys, time
 print("pid", os.getpid(), os.environ["TMPDIR"], flush=True)
-child = os.fork()
+signal.signal(signal.SIGINT, signal.SIG_DFL if sys.argv[2:] else signal.SIG_IGN)
+child = os.fork()  # which has that from its first moment
 if child == 0:
-    signal.signal(signal.SIGINT, signal.SIG_DFL if sys.argv[2:] else signal.SIG_IGN)
     time.sleep(300)
 def stop(number, frame):
     open(os.environ["TMPDIR"] + "/stopped", "w").close()
-    print("x" * 300_000, flush=True)
+    os.write(1, b"x" * 300_000)  # not through sys.stdout, in whose middle we may be
     sys.exit(3)
 signal.signal(signal.SIGINT, stop)
 print("child", child, flush=True)
