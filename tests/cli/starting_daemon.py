@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.fakes.daemon import Exchange, FakeDaemon
@@ -37,6 +38,9 @@ def main() -> None:
         return
     lock = os.open(layout.daemon_lock, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (layout.state / "locked").touch()
+    while behaviour == "late" and not (layout.state / "may_begin").exists():
+        time.sleep(0.02)
     ending = threading.Event()
     layout.daemon_socket.unlink(missing_ok=True)
 
@@ -61,7 +65,8 @@ def main() -> None:
                 daemon.answers(method, path, {"error": error}, status=400)
         else:
             daemon.on("POST", "/v1/daemon/stop", stop)
-        os.write(ready, b"ready\n")
+        with suppress(BrokenPipeError):  # who started us may be gone
+            os.write(ready, b"ready\n")
         os.close(ready)
         ending.wait(60)
         while behaviour == "busy" and not (layout.state / "may_end").exists():

@@ -8,7 +8,8 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,36 @@ def test_a_command_waits_for_a_daemon_that_is_ending(starting: Starting) -> None
     assert starting.run("well", "vm", "list", "-q") == (0, "", "")
     assert stopping.wait(DEADLINE_S) == 0
     assert len(starting.starts()) == 2
+
+
+def test_a_daemon_that_is_just_beginning_is_not_taken_for_one_that_is_ending(starting: Starting, world: World) -> None:
+    """Whoever started it was interrupted, and it holds its lock and does not listen yet."""
+    first = starting.start("late", "vm", "list")
+    until((world.layout.state / "locked").exists)
+    first.kill()
+    first.wait()
+    second = starting.start("late", "vm", "list", "-q")
+    until(lambda: world.layout.daemon_lock in open_files(second.pid))  # it waits for the one or the other
+    (world.layout.state / "may_begin").touch()
+    assert second.communicate(timeout=DEADLINE_S) == (b"", b"")
+    assert second.returncode == 0
+    assert len(starting.starts()) == 1
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def open_files(pid: int) -> set[Path]:
+    found = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.add(descriptor.readlink())
+    return found
 
 
 def test_a_daemon_that_has_something_to_finish_is_waited_for(starting: Starting, world: World) -> None:
