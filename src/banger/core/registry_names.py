@@ -49,12 +49,13 @@ def parse_host(text: str) -> str:
 
 def parse_repository(text: str) -> str:
     """Return `text` if it is the path of a repository: parts of lower-case letters and digits. Raises `Invalid`."""
+    hint = "use lower-case letters and digits, inside also `.`, `_`, `-`, and `/` between parts"
     if len(text) > REPOSITORY_LIMIT:
-        raise Invalid(f"the repository's name has {len(text)} characters; {REPOSITORY_LIMIT} are allowed")
+        raise Invalid(f"the repository's name has {len(text)} characters; {REPOSITORY_LIMIT} are allowed", hint=hint)
     if not all(_COMPONENT.fullmatch(component) for component in text.split("/")):
         raise Invalid(
             f"{ascii(text[:80])} is not the name of a repository",
-            hint="use lower-case letters and digits, inside also `.`, `_`, `-`, and `/` between parts",
+            hint=hint,
         )
     return text
 

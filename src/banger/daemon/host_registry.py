@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from banger.core.layers import Layer
 from banger.core.layout import Layout
@@ -44,15 +44,12 @@ def describe_fetched(image: FetchedImage) -> LayeredImage:
     )
 
 
-BLOBS: Final = "blobs"
-
-
 class HostRegistry:
     """Fetches images."""
 
     def __init__(self, layout: Layout, *, registries: Registries, environment: Mapping[str, str]) -> None:
         """`environment` says where the user keeps credentials, and which proxies to use."""
-        self.cache = BlobCache(layout.cache / BLOBS, check_space=check_free_space)
+        self.cache = BlobCache(layout.blobs, check_space=check_free_space)
         self._registries = registries
         self._environment = environment
 

@@ -93,9 +93,9 @@ def _split_tag(named: str) -> tuple[str, str | None]:
 
 
 def _split_host(name: str) -> tuple[str, str]:
-    """The first part is a host if it cannot be part of a Docker Hub name: it has a dot, a colon or capitals."""
+    """The first part is a host if no name of Docker Hub begins so: with a dot or a colon, or as `localhost`."""
     first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    if not slash or not ("." in first or ":" in first or first.lower() == "localhost"):
         return DOCKER_HUB, _parse_hub_repository(name)
     host = parse_registry_host(first)
     if host == DOCKER_HUB:

@@ -51,15 +51,16 @@ class AuthFile:
 
 
 def list_auth_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where Podman and Docker look, in the order that counts."""
-    home = environment.get("HOME", "")
-    runtime, config = environment.get("XDG_RUNTIME_DIR"), environment.get("XDG_CONFIG_HOME")
-    docker = environment.get("DOCKER_CONFIG")
-    found = [environment.get("REGISTRY_AUTH_FILE")]
-    found.append(f"{runtime}/containers/auth.json" if runtime else None)
-    found.append(f"{config}/containers/auth.json" if config else f"{home}/.config/containers/auth.json")
-    found.append(f"{docker}/config.json" if docker else f"{home}/.docker/config.json")
-    return tuple(Path(text) for text in dict.fromkeys(filter(None, found)) if text.startswith("/"))
+    """Where Podman and Docker look, in the order that counts. What would be relative is left out."""
+    home, docker = environment.get("HOME", ""), environment.get("DOCKER_CONFIG")
+    config = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    found = (
+        environment.get("REGISTRY_AUTH_FILE", ""),
+        f"{environment.get('XDG_RUNTIME_DIR') or '.'}/containers/auth.json",
+        f"{config or '.'}/containers/auth.json",
+        f"{docker or (home and f'{home}/.docker') or '.'}/config.json",
+    )
+    return tuple(Path(text) for text in dict.fromkeys(found) if text.startswith("/"))
 
 
 def parse_auth_file(content: bytes, path: Path) -> AuthFile:
@@ -98,7 +99,9 @@ def parse_helper_answer(content: bytes) -> Credential:
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = document.get(name) or {}
+    value = document.get(name)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise ValueError(f"{name} is not an object")
     return value
