@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.unit.kernel.kernels import CONFIG, bzimage, modules
 from tests.world import REPOSITORY, World, commit_all, git
 
 from banger.cli.help import _ROOT_PAGE
@@ -53,13 +54,21 @@ STATUS = {
     "banger doctor": {0, 1},  # what this computer lacks is no defect of the example
     "banger doctor --json": {0, 1},
 }
+MINE = "{ banger kernel show mine || banger kernel import bzImage --name mine --config .config; } >/dev/null 2>&1"
 BEFORE = {  # what has to be so first; a VM that an example names exists and runs
     "banger vm start": "banger vm stop $VMS",
     "banger vm resume": "banger vm pause $VMS",
     "banger vm prune": "banger vm stop $VMS",
-    "banger image import": "banger daemon stop",  # which forgets the images that were imported
-    "xz -dc rootfs.tar.xz": "banger daemon stop",
-    "banger vm run --image tiny": "banger daemon stop && banger image import rootfs.tar --name tiny",
+    "banger image import": "{ banger image delete -q tiny app 2>/dev/null || true; }",
+    "xz -dc rootfs.tar.xz": "{ banger image delete -q tiny 2>/dev/null || true; }",
+    "banger vm run --image tiny": "{ banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
+    "banger image delete": "{ banger image show alpine-3-20 || banger image pull alpine:3.20; } >/dev/null 2>&1"
+    " && { banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
+    "banger image show": "banger image pull -q",
+    "banger kernel show": "banger kernel pull -q",
+    "banger kernel import": "{ banger kernel rm -q mine plain 2>/dev/null || true; }",
+    "banger kernel rm": MINE,
+    "banger vm run --kernel mine": MINE,
     "git apply": "banger vm exec box -- sh -c 'echo more >> notes.txt' && banger vm workspace export box -q -o fix.patch",
     "banger vm workspace export": "banger vm exec box -- sh -c 'echo more >> notes.txt'",
 }
@@ -139,6 +148,11 @@ def repository(tmp_path: Path) -> Path:
     with tarfile.open(path / "rootfs.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
     (path / "app.tar.gz").write_bytes(gzip.compress((path / "rootfs.tar").read_bytes()))
+    (path / "bzImage").write_bytes(bzimage(release="6.1.0"))
+    (path / ".config").write_text(CONFIG)
+    for name, content in modules("modules/lib/modules/6.1.0/", release="6.1.0").items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
     (path / "layout").mkdir()
     (path / "layout" / "oci-layout").write_text("{}")
     (path / "rootfs.tar.xz").write_bytes(lzma.compress((path / "rootfs.tar").read_bytes()))

@@ -15,18 +15,21 @@ from pathlib import Path
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
 from banger.core.config.parsing import Configuration
-from banger.core.content_store import ContentStore
-from banger.core.errors import NotFound
 from banger.core.layout import Layout
-from banger.core.platforms import host_architecture
+from banger.core.platforms import ARCHITECTURES, host_architecture
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.core.sockets import listen_unix
 from banger.core.vm import HostSize
 from banger.daemon.__main__ import main
 from banger.daemon.app import choose_user_key
 from banger.daemon.composition import Collaborators
 from banger.daemon.failpoints import Failpoints, parse_failpoints
+from banger.daemon.host_catalogues import Catalogues, open_catalogues
+from banger.daemon.host_images import HostImages
+from banger.daemon.host_kernels import HostKernels
+from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
@@ -34,109 +37,122 @@ from banger.disk.space import judge_free_space
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
-from banger.image.naming import looks_like_reference, name_reference
-from banger.image.reference import Reference, parse_reference
+from banger.image.blob_cache import BlobCache
+from banger.image.reference import Reference
 from banger.image.sandbox import clear_abandoned_builds
-from banger.image.store import Image
-from banger.kernel.store import Kernel
+from banger.image.store import Image, ImageStore
+from banger.image.store import plan_manifest as image_manifest
+from banger.kernel.store import Kernel, KernelStore
+from banger.kernel.store import plan_manifest as kernel_manifest
 
 Report = Callable[[Progress], None]
 
 
-class FakeImages:
-    """Images that nobody reads: one from the beginning, the default one once it was asked for, and what is imported."""
+class FakeImages(HostImages):
+    """The real store with an image that nobody reads in it. What others would build or fetch is nearly nothing too."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._rootfs = layout.cache / "rootfs"
-        self._content = ContentStore(layout.images, kind="image", native=host_architecture())
+    def __init__(self, layout: Layout, catalogues: Catalogues, registry: HostRegistry) -> None:
+        super().__init__(
+            layout,
+            catalogues,
+            registry,
+            recipes={("debian-bookworm", each): FakeRecipe(each) for each in ARCHITECTURES},
+        )
         self._builds = layout.run / "builds"
-        self._images = {"fake": self._make("fake")}
+        if self._store.find("fake") is None:
+            publish_image(self._store, "fake", Provenance())
 
     async def clear_up(self) -> None:
-        await clear_abandoned_builds(self._content, place=self._builds)
-
-    async def find_architecture(self, name: str, asked: str | None) -> str:
-        return asked or host_architecture()
+        await clear_abandoned_builds(self._store.content, place=self._builds)
 
     async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Image:
-        if looks_like_reference(name):
-            name = name_reference(parse_reference(name))
-            self._images.setdefault(name, self._make(name))
-        if name == "debian-bookworm":
-            self._images.setdefault(name, self._make(name))
-        if name not in self._images:
-            raise NotFound(f"there is no image named {name}", hint="use fake")
-        return self._images[name]
+        if name == "fake" and self._store.find("fake", architecture) is None:
+            publish_image(self._store, "fake", Provenance(), architecture=architecture)
+        return await super().ensure(name, report, architecture=architecture, current=current)
 
     async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
-        self._images[name] = self._make(name)
-        return self._images[name]
+        digest = "sha256:" + hashlib.sha256(str(reference).encode()).hexdigest()
+        provenance = Provenance(kind="oci", reference=str(reference), digest=digest)
+        return publish_image(self._store, name, provenance, architecture=architecture)
 
     async def import_path(
         self, name: str, path: Path, report: Report, *, tag: str | None, architecture: str | None
     ) -> Image:
-        if path.is_file():
-            await asyncio.to_thread(path.read_bytes)
-        self._images[name] = self._make(name)
-        return self._images[name]
+        if path.is_dir():
+            return publish_image(self._store, name, Provenance(kind="archive"))
+        return await super().import_path(name, path, report, tag=tag, architecture=architecture)
 
-    def find(self, name: str, architecture: str | None = None) -> Image | None:
-        return self._images.get(name)
 
-    def read(self, digest: str) -> Image:
-        return next(image for image in self._images.values() if image.digest == digest)
+class FakeRecipe:
+    fingerprint = "fake"
 
-    def list(self) -> list[Image]:
-        return [*self._images.values()]
+    def __init__(self, architecture: str) -> None:
+        self._architecture = architecture
 
-    def _make(self, name: str) -> Image:
-        return Image(
+    async def make(self, store: ImageStore, name: str, report: Report) -> Image:
+        provenance = Provenance(kind="distribution", reference="fake")
+        return publish_image(store, name, provenance, architecture=self._architecture, recipe="fake")
+
+
+def publish_image(
+    store: ImageStore, name: str, provenance: Provenance, *, architecture: str = "", recipe: str = ""
+) -> Image:
+    with store.content.draft() as draft:
+        (draft / "rootfs.erofs").write_text(name)
+        (draft / "packages.txt").write_text("bash 5.2\nless 590\n")
+        manifest = image_manifest(
             name=name,
-            digest="sha256:" + ("1" * 64 if name == "fake" else hashlib.sha256(name.encode()).hexdigest()),
-            architecture=host_architecture(),
-            rootfs=self._rootfs,
-            packages=None,
-            root_fs="erofs",
+            architecture=architecture or host_architecture(),
             init=None,
+            created_at_s=0,
+            source="test",
             environment={},
-            size_bytes=0,
-            created_at_s=0,
-            source="test",
+            recipe=recipe,
+            provenance=provenance,
         )
+        files = ["rootfs.erofs", "packages.txt"]
+        return store.view(name, store.content.publish(draft, name=name, files=files, manifest=manifest))
 
 
-class FakeKernels:
-    """One kernel, which nobody boots."""
+class FakeKernels(HostKernels):
+    """The real store with a kernel in it that nobody boots."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._content = ContentStore(layout.kernels, kind="kernel", native=host_architecture())
-        self._kernel = Kernel(
-            name="fake",
-            digest="sha256:" + "2" * 64,
-            architecture=host_architecture(),
-            release="0",
-            vmlinuz=layout.cache / "vmlinuz",
-            modules=layout.cache / "modules",
-            boot_modules=(),
-            size_bytes=0,
-            created_at_s=0,
-            source="test",
+    def __init__(self, layout: Layout, catalogues: Catalogues, cache: BlobCache) -> None:
+        super().__init__(
+            layout,
+            catalogues,
+            cache,
+            recipes={("debian-cloud", each): FakeKernelRecipe(each) for each in ARCHITECTURES},
         )
+        if self._store.find("fake") is None:
+            write_kernel(self._store, "fake", host_architecture())
+
+    async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Kernel:
+        if name == "fake" and self._store.find("fake", architecture) is None:
+            write_kernel(self._store, "fake", architecture)
+        return await super().ensure(name, report, architecture=architecture, current=current)
 
     async def clear_up(self) -> None:
-        self._content.remove_drafts()
+        self._store.content.remove_drafts()
 
-    async def ensure(self, name: str, report: Report, *, architecture: str) -> Kernel:
-        return self._kernel
 
-    def find(self, name: str, architecture: str | None = None) -> Kernel | None:
-        return self._kernel
+class FakeKernelRecipe:
+    def __init__(self, architecture: str) -> None:
+        self._architecture = architecture
 
-    def read(self, digest: str) -> Kernel:
-        return self._kernel
+    async def __call__(self, store: KernelStore, name: str, report: Report) -> Kernel:
+        return write_kernel(store, name, self._architecture)
 
-    def list(self) -> list[Kernel]:
-        return [self._kernel]
+
+def write_kernel(store: KernelStore, name: str, architecture: str) -> Kernel:
+    with store.content.draft() as draft:
+        for file in ("vmlinuz", "modules.erofs"):
+            (draft / file).write_text(name)
+        manifest = kernel_manifest(
+            name=name, architecture=architecture, release="0", boot_modules=(), created_at_s=0, source="test"
+        )
+        files = ["vmlinuz", "modules.erofs"]
+        return store.view(name, store.content.publish(draft, name=name, files=files, manifest=manifest))
 
 
 class FakeMachine(QemuMachine):
@@ -283,9 +299,11 @@ class FakeUptime:
 def fake_collaborators(layout: Layout, configuration: Configuration) -> Collaborators:
     user_key = choose_user_key(layout, configuration)
     defaults = Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30, image="fake", kernel="fake")
+    registry = HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ)
+    catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
-        images=FakeImages(layout),
-        kernels=FakeKernels(layout),
+        images=FakeImages(layout, catalogues, registry),
+        kernels=FakeKernels(layout, catalogues, registry.cache),
         chooser=FakeChooser(),
         boot_files=BootFiles(layout=layout, user_key=user_key),
         networks=FakeNetworks(),

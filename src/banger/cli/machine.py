@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -11,10 +12,11 @@ from banger.cli.arguments import Parser
 from banger.core.durations import format_period, parse_duration
 from banger.core.errors import BangerError, Invalid
 from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
+from banger.core.names import parse_image_name
 from banger.core.platforms import name_platform, parse_platform
 from banger.core.sizes import MIB, format_size, parse_size
 
-_FIELDS: Final = ("image", "vcpu", "memory_mib", "disk_bytes", "nat", "ttl_s")
+_FIELDS: Final = ("image", "kernel", "vcpu", "memory_mib", "disk_bytes", "nat", "ttl_s")
 NO_CHANGE: Final[Mapping[str, object]] = MappingProxyType(
     {"name": None, "vcpu": None, "memory_mib": None, "disk_bytes": None, "nat": None, "ttl_s": None}
 )
@@ -25,6 +27,9 @@ def declare_machine(parser: Parser) -> None:
     parser.explain(describe_defaults)
     parser.add_argument("--image", metavar="IMAGE", type=parse_image, help="what it boots (default: {image})")
     add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
+    parser.add_argument(
+        "--kernel", metavar="KERNEL", type=parse_image_name, help="with which kernel (default: {kernel})"
+    )
     parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors (default: {vcpu})")
     parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G (default: {memory_mib})")
     parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="its own disk (default: {disk_bytes})")
@@ -73,6 +78,7 @@ def describe_defaults(environment: Mapping[str, str]) -> dict[str, str]:
         return dict.fromkeys(_FIELDS, "unknown, see `banger config check`")
     shown = {
         "image": defaults.image,
+        "kernel": defaults.kernel,
         "vcpu": str(defaults.vcpu),
         "memory_mib": format_size(defaults.memory_mib * MIB),
         "disk_bytes": format_size(defaults.disk_bytes),
@@ -80,6 +86,12 @@ def describe_defaults(environment: Mapping[str, str]) -> dict[str, str]:
         "ttl_s": "never" if not defaults.ttl_s else format_period(int(defaults.ttl_s)),
     }
     return {field: f"{value}, {defaults.origin(field)}" for field, value in shown.items()}
+
+
+def chosen(options: Namespace) -> dict[str, str]:
+    """What a request says of `--platform` and `--kernel`: nothing for what is not given."""
+    given = {"platform": options.platform, "kernel": options.kernel}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def parse_platform_name(text: str) -> str:

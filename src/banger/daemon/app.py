@@ -55,14 +55,11 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     """The real things."""
     user_key = choose_user_key(layout, configuration)
     boot_files = BootFiles(layout=layout, user_key=user_key)
+    registry = HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ)
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
-        images=HostImages(
-            layout,
-            catalogues,
-            HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ),
-        ),
-        kernels=HostKernels(layout, catalogues),
+        images=HostImages(layout, catalogues, registry),
+        kernels=HostKernels(layout, catalogues, registry.cache),
         chooser=QemuChooser(layout, boot_files, host=host_architecture()),
         boot_files=boot_files,
         networks=UserNetworks(python=sys.executable),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from banger.catalogue.shelf import Found, Opened
 from banger.core.processes import ProcessIdentity
 from banger.core.progress import Progress
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.image.reference import Reference
 from banger.image.store import Image
+from banger.kernel.importing import KernelFiles
 from banger.kernel.store import Kernel
 
 
@@ -56,6 +58,15 @@ class Images(Protocol):
 
     def list(self) -> list[Image]: ...
 
+    async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
+        """Everything that catalogues have, and the catalogues of the configuration."""
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """Take a name away, and what it means unless that has another name, or a digest `in_use`.
+
+        Returns whether it went. Raises `NotFound`.
+        """
+
 
 class Kernels(Protocol):
     """The kernel store and where its kernels come from."""
@@ -63,13 +74,29 @@ class Kernels(Protocol):
     async def clear_up(self) -> None:
         """Remove what makers that were killed left."""
 
-    async def ensure(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> Kernel: ...
+    async def ensure(
+        self, name: str, report: Callable[[Progress], None], *, architecture: str, current: bool = False
+    ) -> Kernel:
+        """The named kernel, got now if a catalogue knows how; with `current` as its source has it now.
+
+        Raises `NotFound`.
+        """
+
+    async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
+        """Everything that catalogues have, and the catalogues of the configuration."""
+
+    async def import_files(self, name: str, files: KernelFiles, report: Callable[[Progress], None]) -> Kernel:
+        """Make a kernel of files. Raises `Invalid` and `Unsupported` with what is wrong or missing."""
 
     def find(self, name: str, architecture: str | None = None) -> Kernel | None: ...
 
-    def read(self, digest: str) -> Kernel: ...
+    def read(self, digest: str) -> Kernel:
+        """The kernel of that digest. Raises `NotFound`."""
 
     def list(self) -> list[Kernel]: ...
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """As for images."""
 
 
 class Chooser(Protocol):

@@ -39,6 +39,7 @@ from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
+from banger.daemon.operations.stored import Users
 from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.reconcile import Reconcile
@@ -223,6 +224,7 @@ def compose_services(
         clock=parts.clock,
         ids=parts.ids,
     )
+    users = Users(database)
     return Services(
         layout=layout,
         database=database,
@@ -236,8 +238,8 @@ def compose_services(
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
         export=operations.export,
-        images=ImageVerbs(images=parts.images, kernels=parts.kernels, defaults=parts.defaults),
-        kernels=KernelVerbs(kernels=parts.kernels),
+        images=ImageVerbs(images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users),
+        kernels=KernelVerbs(kernels=parts.kernels, users=users),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(
             layout=layout,

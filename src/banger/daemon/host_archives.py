@@ -35,10 +35,12 @@ def import_path(
     architecture: str | None,
     report: Callable[[Progress], None],
     check: Callable[[], None],
+    provenance: Provenance | None = None,
 ) -> Image:
     """Make an image of what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise.
 
     `architecture` is what it has to be for; without one this computer's own is chosen where there are several.
+    `provenance` is where the file came from, if that is known.
     """
     if path.is_dir():
         with closing(DirectoryPlace(path)) as place:
@@ -82,4 +84,5 @@ def import_path(
             architecture=architecture,
             report=report,
             check=check,
+            provenance=provenance,
         )

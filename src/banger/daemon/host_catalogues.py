@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,8 +13,11 @@ from banger.catalogue.document import Bundle, Kind
 from banger.catalogue.memories import Memories
 from banger.catalogue.shelf import Found, Opened, Shelf
 from banger.core.config.catalogues import CatalogueSource
+from banger.core.content_store import digest_file
+from banger.core.errors import Failed
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.image.blob_cache import BlobCache, Partial
 from banger.image.manifest import Descriptor
 
@@ -63,8 +67,23 @@ async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Repo
     def progressed(done: int) -> None:
         report(Progress(stage="download", text=f"downloading {name}", done=done, total=bundle.size, unit="bytes"))
 
-    return await cache.fetch(
+    path = await cache.fetch(
         blob, download, progressed=progressed, waiting=describe_waiting(report, "download", f"the bundle of {name}")
+    )
+    found = await asyncio.to_thread(digest_file, path)  # it may have been there for a long time
+    if found != bundle.digest:
+        cache.discard(bundle.digest)
+        raise Failed(
+            f"the bundle of {name} in the cache is damaged: it is {found}, not {bundle.digest}",
+            hint="it is removed; pull again",
+        )
+    return path
+
+
+def describe_bundle(bundle: Bundle, found: Found) -> Provenance:
+    """Where what is in a bundle came from."""
+    return Provenance(
+        kind="bundle", reference=bundle.url, digest=bundle.digest, catalogue=found.catalogue, signer=found.signer
     )
 
 

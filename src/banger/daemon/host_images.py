@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from banger.catalogue.document import Distribution, Source
+from banger.catalogue.document import Bundle, Distribution, OciSource
+from banger.catalogue.shelf import Found, Opened
 from banger.core.debian import read_host_sources
 from banger.core.errors import AlreadyExists, BangerError, Invalid, NotFound, Unsupported
 from banger.core.layout import Layout
@@ -17,7 +18,7 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.daemon.host_archives import import_path
-from banger.daemon.host_catalogues import Catalogues, describe_waiting
+from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, fetch_bundle
 from banger.daemon.host_registry import HostRegistry, describe_fetched
 from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.disk.space import check_free_space
@@ -113,24 +114,36 @@ class HostImages:
             if image is not None:
                 return image
             raise self._missing(name, architecture)
-        source = found.entry.source
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
             image = self._store.find(name, architecture)
-            if image is not None and (not current or self._is_made_of(image, source)):
+            if image is not None and (not current or self._is_made_of(image, found)):
                 return image
-            return await self._make(name, source, report, architecture=architecture)
+            return await self._make(name, found, report, architecture=architecture)
 
     async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
         """Make an image of one of a registry; nothing is made when what the registry has is here under that name."""
-        async with (
-            self._store.content.making(name, describe_waiting(report, "image", name)),
-            self._registry.fetched(reference, platform_of_machine(architecture), report) as fetched,
-        ):
-            origin = Provenance(kind="oci", reference=str(reference), digest=fetched.digest)
+        async with self._store.content.making(name, describe_waiting(report, "image", name)):
+            return await self._fetch(reference, name, report, architecture=architecture)
+
+    async def _fetch(
+        self,
+        reference: Reference,
+        name: str,
+        report: Report,
+        *,
+        architecture: str,
+        catalogue: str = "",
+        signer: str = "",
+    ) -> Image:
+        """Pull while nobody else makes that name. What a catalogue names takes its place whatever was there."""
+        async with self._registry.fetched(reference, platform_of_machine(architecture), report) as fetched:
+            origin = Provenance(
+                kind="oci", reference=str(reference), digest=fetched.digest, catalogue=catalogue, signer=signer
+            )
             image = self._store.find(name, architecture)
             if image is not None and image.provenance == origin:
                 return image
-            if image is not None and image.provenance.reference != str(reference):
+            if image is not None and image.provenance.reference != str(reference) and not catalogue:
                 raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
             tell = from_thread(report)
             return await run_in_thread(
@@ -157,8 +170,14 @@ class HostImages:
                 )
             )
 
+    async def available(self, report: Report) -> tuple[Sequence[Found], Sequence[Opened]]:
+        return await self._catalogues.list("image", report)
+
     def find(self, name: str, architecture: str | None = None) -> Image | None:
         return self._store.find(name, architecture)
+
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        return self._store.remove(name, in_use=in_use)
 
     def read(self, digest: str) -> Image:
         return self._store.read(digest)
@@ -192,17 +211,51 @@ class HostImages:
             "`banger image import FILE --name NAME` makes one",
         )
 
-    def _is_made_of(self, image: Image, source: Source) -> bool:
+    def _is_made_of(self, image: Image, found: Found) -> bool:
         """Whether getting it again would make nothing new."""
-        return isinstance(source, Distribution) and image.recipe == self._recipe(source, image.architecture).fingerprint
+        match found.entry.source:
+            case Distribution() as source:
+                return image.recipe == self._recipe(source, image.architecture).fingerprint
+            case OciSource(reference=reference):
+                return image.provenance.reference == str(parse_reference(reference))
+            case Bundle(digest=digest):
+                return (image.provenance.kind, image.provenance.digest) == ("bundle", digest)
 
-    async def _make(self, name: str, source: Source, report: Report, *, architecture: str) -> Image:
-        match source:
-            case Distribution():
+    async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Image:
+        match found.entry.source:
+            case Distribution() as source:
                 check_free_space(self._layout.images, needed_bytes=BUILD_BYTES)
                 return await self._recipe(source, architecture).make(self._store, name, report)
-            case _:
-                raise Unsupported(f"{name} comes from a kind of source that this banger cannot use yet")
+            case OciSource(reference=reference):
+                return await self._fetch(
+                    parse_reference(reference),
+                    name,
+                    report,
+                    architecture=architecture,
+                    catalogue=found.catalogue,
+                    signer=found.signer,
+                )
+            case Bundle() as bundle:
+                return await self._unpack(name, bundle, found, report, architecture=architecture)
+
+    async def _unpack(self, name: str, bundle: Bundle, found: Found, report: Report, *, architecture: str) -> Image:
+        """An image of the root file system, or the saved image, in a bundle."""
+        tell = from_thread(report)
+        cache = self._registry.cache
+        async with cache.in_use():
+            path = await fetch_bundle(cache, bundle, name, report)
+            return await run_in_thread(
+                lambda check: import_path(
+                    self._store,
+                    name,
+                    path,
+                    tag=None,
+                    architecture=architecture,
+                    report=tell,
+                    check=check,
+                    provenance=describe_bundle(bundle, found),
+                )
+            )
 
     def _recipe(self, source: Distribution, architecture: str) -> Recipe:
         recipe = self._recipes.get((source.recipe, architecture))

@@ -2,47 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from banger.catalogue.document import Distribution, Source
+from banger.catalogue.document import Bundle, Distribution, OciSource
+from banger.catalogue.shelf import Found, Opened
+from banger.core.content_store import digest_file
 from banger.core.errors import NotFound, Unsupported
 from banger.core.layout import Layout
 from banger.core.platforms import name_platform
 from banger.core.progress import Progress
 from banger.core.threads import run_in_thread
-from banger.daemon.host_catalogues import Catalogues, describe_waiting
+from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, fetch_bundle
+from banger.disk.decompression import ExpansionLimits, LayerReader
 from banger.disk.rootfs import ArchiveTree
-from banger.kernel.debian import KERNELS, make_debian_kernel
+from banger.image.blob_cache import BlobCache
+from banger.kernel.debian import KERNELS, DebianKernel, make_debian_kernel
+from banger.kernel.importing import KernelFiles, import_bundle, import_kernel
+from banger.kernel.packing import ModuleTree
 from banger.kernel.store import Kernel, KernelStore
 
 Report = Callable[[Progress], None]
-_DEBIAN_CLOUD: Final = "debian-cloud"
+Recipe = Callable[[KernelStore, str, Report], Awaitable[Kernel]]
+
+
+class DebianCloud:
+    """The default kernel."""
+
+    def __init__(self, wanted: DebianKernel) -> None:
+        self._wanted = wanted
+
+    async def __call__(self, store: KernelStore, name: str, report: Report) -> Kernel:
+        return await make_debian_kernel(store, name, wanted=self._wanted, read_package=ArchiveTree, report=report)
+
+
+# By name and architecture.
+Recipes = Mapping[tuple[str, str], Recipe]
+RECIPES: Final[Recipes] = MappingProxyType(
+    {("debian-cloud", architecture): DebianCloud(wanted) for architecture, wanted in KERNELS.items()}
+)
 
 
 class HostKernels:
     """Kernels by name: those that are here, and those that a catalogue knows how to get."""
 
-    def __init__(self, layout: Layout, catalogues: Catalogues) -> None:
+    def __init__(self, layout: Layout, catalogues: Catalogues, cache: BlobCache, *, recipes: Recipes = RECIPES) -> None:
         self._catalogues = catalogues
+        self._cache = cache
+        self._recipes = recipes
         self._store = KernelStore(layout.kernels)
 
     async def clear_up(self) -> None:
         await run_in_thread(lambda _check: self._store.content.remove_drafts())
 
-    async def ensure(self, name: str, report: Report, *, architecture: str) -> Kernel:
+    async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Kernel:
         kernel = self._store.find(name, architecture)
-        if kernel is not None:
+        if kernel is not None and not current:
             return kernel
         found = await self._catalogues.find("kernel", name, name_platform(architecture), report)
         if found is None:
+            if kernel is not None:
+                return kernel
             raise NotFound(
                 f"there is no kernel named {ascii(name)[1:-1]} for {architecture} guests",
-                hint="`banger kernel list` shows them",
+                hint="`banger kernel list` shows those that are here, and with --available those that can be pulled",
             )
         async with self._store.content.making(name, describe_waiting(report, "kernel", name)):
-            return self._store.find(name, architecture) or await self._make(
-                name, found.entry.source, report, architecture=architecture
+            kernel = self._store.find(name, architecture)
+            if kernel is not None and (not current or _is_made_of(kernel, found)):
+                return kernel
+            return await self._make(name, found, report, architecture=architecture)
+
+    async def available(self, report: Report) -> tuple[Sequence[Found], Sequence[Opened]]:
+        return await self._catalogues.list("kernel", report)
+
+    async def import_files(self, name: str, files: KernelFiles, report: Report) -> Kernel:
+        async with self._store.content.making(name, describe_waiting(report, "kernel", name)):
+            report(Progress(stage="kernel", text=f"reading {name}"))
+            return await run_in_thread(
+                lambda check: import_kernel(self._store, name, files, open_tree=open_tree, check=check)
             )
 
     def find(self, name: str, architecture: str | None = None) -> Kernel | None:
@@ -54,13 +96,62 @@ class HostKernels:
     def list(self) -> list[Kernel]:
         return self._store.list()
 
-    async def _make(self, name: str, source: Source, report: Report, *, architecture: str) -> Kernel:
-        match source:
-            case Distribution(recipe=recipe) if recipe == _DEBIAN_CLOUD:
-                return await make_debian_kernel(
-                    self._store, name, wanted=KERNELS[architecture], read_package=ArchiveTree, report=report
-                )
+    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        return self._store.remove(name, in_use=in_use)
+
+    async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Kernel:
+        match found.entry.source:
             case Distribution(recipe=recipe):
-                raise Unsupported(f"this banger has no recipe {recipe}", hint="use a newer banger")
-            case _:
-                raise Unsupported(f"{name} comes from a kind of source that this banger cannot use yet")
+                make = self._recipes.get((recipe, architecture))
+                if make is None:
+                    raise Unsupported(
+                        f"this banger has no recipe {recipe} for {name_platform(architecture)}",
+                        hint="use a newer banger",
+                    )
+                return await make(self._store, name, report)
+            case Bundle() as bundle:
+                return await self._unpack(name, bundle, found, report)
+            case OciSource():
+                raise Unsupported(f"the kernel {name} cannot be an OCI image", hint="tell the catalogue's maintainer")
+
+    async def _unpack(self, name: str, bundle: Bundle, found: Found, report: Report) -> Kernel:
+        async with self._cache.in_use():
+            path = await fetch_bundle(self._cache, bundle, name, report)
+            report(Progress(stage="kernel", text=f"unpacking {name}"))
+
+            def work(check: Callable[[], None]) -> Kernel:
+                with self._store.content.draft() as draft, open_tree(path, draft, digest=bundle.digest) as tree:
+                    check()
+                    return import_bundle(
+                        self._store,
+                        name,
+                        draft,
+                        tree,
+                        source=bundle.url,
+                        provenance=describe_bundle(bundle, found),
+                    )
+
+            return await run_in_thread(work)
+
+
+def _is_made_of(kernel: Kernel, found: Found) -> bool:
+    """Whether getting it again would make nothing new; of a distribution only the distribution knows."""
+    source = found.entry.source
+    return isinstance(source, Bundle) and kernel.provenance.digest == source.digest
+
+
+@contextmanager
+def open_tree(archive: Path, draft: Path, *, digest: str | None = None) -> Iterator[ModuleTree]:
+    """The tree of an archive, compressed or not."""
+    with archive.open("rb") as source:
+        reader = LayerReader(
+            source,
+            media_type="",
+            digest=digest or digest_file(archive),
+            size=os.fstat(source.fileno()).st_size,
+            diff_id=None,
+            limits=ExpansionLimits(),
+        )
+        with closing(ArchiveTree(reader.content, scratch=draft)) as tree:
+            reader.finish()
+            yield tree

@@ -15,6 +15,7 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
+from banger.image.packages import list_packages
 from banger.image.recipe import (
     CLEARED,
     DPKG_OPTIONS,
@@ -158,17 +159,3 @@ def edit(tree: RootfsTree, wanted: DebianImage) -> None:
     tree.add_file("etc/apt/apt.conf.d/90banger", render_apt_conf((("Acquire::Languages", "none"),)).encode())
     tree.add_file("etc/dpkg/dpkg.cfg.d/90banger", "".join(f"{option}\n" for option in DPKG_OPTIONS).encode())
     tree.add_file("etc/profile.d/banger.sh", PROFILE.encode())
-
-
-def list_packages(status: str) -> str:
-    """Names and versions of installed packages out of dpkg's status file, one a line, sorted."""
-    lines: list[str] = []
-    for paragraph in status.split("\n\n"):
-        fields = {
-            key: value.strip()
-            for key, colon, value in (line.partition(":") for line in paragraph.splitlines())
-            if colon
-        }
-        if fields.get("Status") == "install ok installed":
-            lines.append(f"{fields['Package']} {fields['Version']}\n")
-    return "".join(sorted(lines))

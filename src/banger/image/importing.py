@@ -17,7 +17,7 @@ from banger.image.layered import LayeredImage, make_layered_image
 from banger.image.platforms import Platform, platform_of_machine
 from banger.image.rootfs import ReadLayers, ReadRootfs, RootfsTree
 from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
-from banger.image.writing import write_rootfs
+from banger.image.writing import write_packages, write_rootfs
 
 _PROGRAMS: Final = ("/bin/sh", "/bin/busybox", "/bin/bash", "/usr/bin/env", "/sbin/init", "/usr/lib/systemd/systemd")
 _ELF_HEAD_BYTES: Final = 20
@@ -36,8 +36,10 @@ def import_archive(
     architecture: str | None,
     report: Callable[[Progress], None] = lambda _progress: None,
     check: Callable[[], None] = lambda: None,
+    provenance: Provenance | None = None,
 ) -> Image:
     """Read, write and publish; blocking, for a thread. `tag` and `architecture` choose one of the images it has.
+    `provenance` is where the archive came from, if that is known.
 
     Without an architecture it is this computer's own, or what the programs of a root file system are for. Raises
     `Invalid` for an archive that cannot be a root file system or is for another architecture, `Unsupported` for what no
@@ -57,8 +59,8 @@ def import_archive(
                     name,
                     saved,
                     read_layers=read_layers,
-                    origin="imported archive",
-                    provenance=Provenance(kind="archive", digest=saved.digest),
+                    origin="imported archive" if provenance is None else provenance.reference,
+                    provenance=provenance or Provenance(kind="archive", digest=saved.digest),
                     report=report,
                     check=check,
                 )
@@ -67,18 +69,19 @@ def import_archive(
             architecture = choose_architecture(find_architecture(tree), asked=architecture)
             write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
             init = tree.find_init()
+            files = [ROOTFS_FILE, *write_packages(tree, draft)]
         content = store.content.publish(
             draft,
             name=name,
-            files=[ROOTFS_FILE],
+            files=files,
             manifest=plan_manifest(
                 name=name,
                 architecture=architecture,
                 init=init,
                 created_at_s=time.time(),
-                source="imported archive",
+                source="imported archive" if provenance is None else provenance.reference,
                 environment={},
-                provenance=Provenance(kind="archive"),
+                provenance=provenance or Provenance(kind="archive"),
             ),
         )
         return store.view(name, content)

@@ -13,8 +13,8 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.image.config import ImageConfig
 from banger.image.rootfs import ReadLayers
-from banger.image.store import ROOTFS_FILE, Image, ImageStore, plan_manifest
-from banger.image.writing import write_rootfs
+from banger.image.store import PACKAGES_FILE, ROOTFS_FILE, Image, ImageStore, plan_manifest
+from banger.image.writing import write_packages, write_rootfs
 
 _STEP_BYTES: Final = 4 << 20
 
@@ -57,15 +57,19 @@ def make_layered_image(
     with store.content.draft() as draft:
         if same is not None:
             (draft / ROOTFS_FILE).hardlink_to(same.rootfs)
+            if same.packages is not None:
+                (draft / PACKAGES_FILE).hardlink_to(same.packages)
+            files = [ROOTFS_FILE, *([PACKAGES_FILE] if same.packages is not None else [])]
             init = same.init
         else:
             with closing(read_layers(found.layers, scratch=draft, report=tell_read)) as tree:
                 write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+                files = [ROOTFS_FILE, *write_packages(tree, draft)]
                 init = tree.find_init()
         content = store.content.publish(
             draft,
             name=name,
-            files=[ROOTFS_FILE],
+            files=files,
             manifest=plan_manifest(
                 name=name,
                 architecture=found.config.platform.machine,

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from banger.core.progress import Progress
+from banger.image.packages import find_packages
 from banger.image.rootfs import RootfsTree
+from banger.image.store import PACKAGES_FILE
 
 _STEP_BYTES: Final = 8 << 20
 
@@ -32,3 +34,12 @@ def write_rootfs(
             report(Progress(stage="image", text=text, done=min(done, total), total=total, unit="bytes"))
 
     tree.write_image(destination, tell)
+
+
+def write_packages(tree: RootfsTree, draft: Path) -> list[str]:
+    """Write the list of packages where a tree has any; the files that were written."""
+    packages = find_packages(tree)
+    if packages is None:
+        return []
+    (draft / PACKAGES_FILE).write_text(packages)
+    return [PACKAGES_FILE]

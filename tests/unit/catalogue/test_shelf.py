@@ -71,7 +71,7 @@ async def test_banger_s_own_names_come_first_and_need_nobody_else(world: World) 
     assert (found.catalogue, found.signer) == ("banger", "")
     assert world.fetched == []
     listed, _ = await shelf.list("image", world.report)
-    assert [one.catalogue for one in listed if one.entry.name == "debian-bookworm"] == ["banger"]
+    assert {one.catalogue for one in listed if one.entry.name == "debian-bookworm"} == {"banger"}
 
 
 async def test_a_name_of_a_file_and_one_of_an_address(world: World) -> None:

@@ -14,8 +14,9 @@ from banger.core.errors import Invalid, Unsupported
 from banger.core.progress import Progress
 from banger.disk.paths import find
 from banger.disk.rootfs import ArchiveTree, LayerTree
-from banger.image.distribution import edit, list_packages
+from banger.image.distribution import edit
 from banger.image.importing import import_archive, parse_architecture
+from banger.image.packages import list_packages
 from banger.image.recipe import IMAGES, masked_units
 from banger.image.store import Image, ImageStore
 

@@ -71,10 +71,12 @@ def modules_tar(files: dict[str, bytes]) -> io.BytesIO:
     return stream
 
 
-def modules(prefix: str = f"lib/modules/{RELEASE}/", *, builtin: tuple[str, ...] = ()) -> dict[str, bytes]:
+def modules(
+    prefix: str = f"lib/modules/{RELEASE}/", *, builtin: tuple[str, ...] = (), release: str = RELEASE
+) -> dict[str, bytes]:
     """What guests need, as modules."""
     return {
         f"{prefix}modules.dep": b"",
         f"{prefix}modules.builtin": "".join(f"kernel/x/{name}.ko\n" for name in builtin).encode(),
-        **{f"{prefix}kernel/x/{name}.ko": module(name) for name in NEEDED if name not in builtin},
+        **{f"{prefix}kernel/x/{name}.ko": module(name, release=release) for name in NEEDED if name not in builtin},
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from banger.api.messages.errors import ErrorView
+
 
 class ImageView(TypedDict):
     """An image in the store."""
@@ -52,3 +54,134 @@ class ImportRequest(TypedDict):
     path: str
     tag: str | None
     platform: NotRequired[str | None]
+
+
+class ProvenanceView(TypedDict):
+    """Where something came from. `kind` is `distribution`, `oci`, `bundle`, `archive`, `files` or empty.
+
+    `reference` is a recipe, an address or a path, `digest` that of what was fetched; `catalogue` named it, and `signer`
+    is the key or keyring that vouches for it.
+    """
+
+    kind: str
+    reference: str
+    digest: str
+    catalogue: str
+    signer: str
+
+
+class LayerView(TypedDict):
+    """A layer that an image was made of, as it was transferred."""
+
+    digest: str
+    size_bytes: int
+
+
+class PackageView(TypedDict):
+    """A package in an image, as the image says."""
+
+    name: str
+    version: str
+
+
+class ImageDetail(ImageView):
+    """Answer of `GET /v1/images/{name}`. `packages` null where no list of them was found; `vms` use the image."""
+
+    provenance: ProvenanceView
+    layers: list[LayerView]
+    packages: list[PackageView] | None
+    environment: dict[str, str]
+    vms: list[str]
+
+
+class KernelDetail(KernelView):
+    """Answer of `GET /v1/kernels/{name}`. `boot_modules` are loaded before the root is there; `vms` use the kernel."""
+
+    provenance: ProvenanceView
+    boot_modules: list[str]
+    vms: list[str]
+
+
+class AvailableView(TypedDict):
+    """An image or kernel that a catalogue has. `here`: something of that name is in the store.
+
+    `size_bytes` is that of the download, null where nobody knows; `signer` is empty for banger's own catalogue.
+    """
+
+    name: str
+    platform: str
+    description: str
+    source: str
+    size_bytes: int | None
+    catalogue: str
+    signer: str
+    here: bool
+
+
+class CatalogueView(TypedDict):
+    """A catalogue of the configuration; with an `error` it is not believed, and the rest is not known."""
+
+    place: str
+    name: str
+    version: int
+    expires_at_s: float
+    signer: str
+    error: ErrorView | None
+
+
+class AvailableResult(TypedDict):
+    """Result of `POST /v1/images|kernels/available` (progress)."""
+
+    entries: list[AvailableView]
+    catalogues: list[CatalogueView]
+
+
+class NamesRequest(TypedDict):
+    """Body of `POST /v1/images|kernels/delete` (progress)."""
+
+    names: list[str]
+
+
+class NameOutcome(TypedDict):
+    """What became of one of them."""
+
+    name: str
+    error: ErrorView | None
+
+
+class NamesResult(TypedDict):
+    """In the order in which they were given."""
+
+    outcomes: list[NameOutcome]
+
+
+class KernelPullRequest(TypedDict):
+    """Body of `POST /v1/kernels/pull` (progress). `platform` is such as `linux/arm64`, else this computer's own."""
+
+    name: str
+    platform: NotRequired[str | None]
+
+
+class KernelImportRequest(TypedDict):
+    """Body of `POST /v1/kernels/import` (progress): absolute host paths of a kernel, its modules, its configuration."""
+
+    name: str
+    path: str
+    modules: str | None
+    config: str | None
+
+
+class PruneRequest(TypedDict):
+    """Body of `POST /v1/images/cache/prune` (progress). With `dry_run` nothing is removed."""
+
+    dry_run: bool
+
+
+class PruneResult(TypedDict):
+    """What was removed, or would be: downloads, and images and kernels that have no name any more."""
+
+    blobs: int
+    images: int
+    kernels: int
+    freed_bytes: int
+    directory: str

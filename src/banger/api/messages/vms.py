@@ -110,6 +110,7 @@ class SpecRequest(TypedDict):
     name: str | None
     image: str | None
     platform: NotRequired[str | None]
+    kernel: NotRequired[str | None]
     vcpu: int | None
     memory_mib: int | None
     disk_bytes: int | None

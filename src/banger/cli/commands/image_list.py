@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
+from banger.cli.available import add_available, list_available
 from banger.cli.render import Style, format_age, render_json, render_table, short_digest
 from banger.core.sizes import format_size
 
@@ -14,16 +15,25 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageView
     from banger.cli.context import Context
 
-USAGE = "[--json]"
-DESCRIPTION = "List the images that are here. INIT is the program that an image starts itself with; some have none."
-EXAMPLES = (("banger image list", ""), ("banger image list --json", "for programs"))
+USAGE = "[--available] [--json]"
+DESCRIPTION = """\
+List the images that are here, or with --available those that `image pull` gets by name from a catalogue.
+INIT is the program that an image starts itself with; some have none."""
+EXAMPLES = (
+    ("banger image list", ""),
+    ("banger image list --available", "what can be pulled by name"),
+    ("banger image list --json", "for programs"),
+)
 
 
 def declare(parser: Parser) -> None:
+    add_available(parser, kind="image")
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
+    if options.available:
+        return list_available(context, options, kind="image")
     with context.open() as daemon:
         answer = daemon.get("/v1/images")
     images: list[ImageView] = sorted(answer["images"], key=lambda image: image["name"])

@@ -7,6 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
+from banger.cli.available import add_available, list_available
 from banger.cli.render import Style, format_age, render_json, render_table, short_digest
 from banger.core.sizes import format_size
 
@@ -14,16 +15,25 @@ if TYPE_CHECKING:
     from banger.api.messages import KernelView
     from banger.cli.context import Context
 
-USAGE = "[--json]"
-DESCRIPTION = "List the kernels that are here. They come with `banger image pull` and the first `banger vm run`."
-EXAMPLES = (("banger kernel list", ""), ("banger kernel list --json", "for programs"))
+USAGE = "[--available] [--json]"
+DESCRIPTION = """\
+List the kernels that are here, or with --available those that `kernel pull` gets by name from a catalogue.
+The default one comes with `banger image pull` and the first `banger vm run`."""
+EXAMPLES = (
+    ("banger kernel list", ""),
+    ("banger kernel list --available", "what can be pulled by name"),
+    ("banger kernel list --json", "for programs"),
+)
 
 
 def declare(parser: Parser) -> None:
+    add_available(parser, kind="kernel")
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
+    if options.available:
+        return list_available(context, options, kind="kernel")
     with context.open() as daemon:
         answer = daemon.get("/v1/kernels")
     kernels: list[KernelView] = sorted(answer["kernels"], key=lambda kernel: kernel["name"])

@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.machine import declare_machine
+from banger.cli.machine import chosen, declare_machine
 from banger.cli.render import render_bar, render_json
 from banger.cli.targets import add_quiet, add_verbose, add_wait, follow, waiting
 from banger.core.names import parse_vm_name
@@ -50,9 +50,7 @@ def run(context: Context, options: Namespace) -> int:
         "ttl_s": options.ttl,
         "start": not options.no_start,
     }
-    if options.platform is not None:
-        body["platform"] = options.platform
-    vm: VmView = follow(context, options, path="/v1/vms/create", body={**body, **waiting(options)})
+    vm: VmView = follow(context, options, path="/v1/vms/create", body={**body, **chosen(options), **waiting(options)})
     context.write(render_json(vm) if options.json else f"{printable(vm['name'])}\n")
     if options.verbose and not options.json and not options.no_start:
         context.tell(context.error_style.dim(render_bar(vm["timings_s"])))

@@ -86,6 +86,8 @@ def run(context: Context, options: Namespace) -> int:
         request["wait"] = options.wait
     if options.platform is not None:
         request["platform"] = options.platform
+    if options.kernel is not None:
+        request["kernel"] = options.kernel
     with Progress.for_terminal(context.environment, quiet=options.quiet, verbose=options.verbose) as progress:
         if path is None and not options.no_workspace:
             progress.notice("you are not in a git repository: the VM gets no workspace")

@@ -3,31 +3,82 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from banger.api.messages import ImageView, ImportRequest, PullRequest
+from banger.api.messages import AvailableResult, ImageDetail, ImageView, ImportRequest, NamesResult, PullRequest
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
-from banger.core.platforms import parse_platform
+from banger.core.platforms import name_platform, parse_platform
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
+from banger.daemon.operations.stored import Users, remove_each, view_available, view_provenance
 from banger.daemon.progress import reporter
+from banger.image.packages import parse_packages
 from banger.image.reference import parse_reference
 from banger.image.store import Image
 
 
 class ImageVerbs:
-    """Lists, pulls and imports."""
+    """Lists, shows, pulls, imports and deletes."""
 
-    def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults) -> None:
+    def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults, users: Users) -> None:
         self._images = images
+        self._users = users
         self._kernels = kernels
         self._defaults = defaults
 
     async def list(self) -> list[ImageView]:
         return [view_image(image) for image in await asyncio.to_thread(self._images.list)]
+
+    async def available(self, request: Request) -> AvailableResult:
+        """What catalogues have."""
+        found, opened = await self._images.available(reporter(request))
+        here = frozenset(
+            (image.name, name_platform(image.architecture)) for image in await asyncio.to_thread(self._images.list)
+        )
+        return view_available(found, opened, here=here, operation=request.operation)
+
+    async def show(self, name: str) -> ImageDetail:
+        """Everything about one. Raises `NotFound`."""
+        image = self._images.find(name)
+        if image is None:
+            raise NotFound(
+                f"there is no image named {ascii(name)[1:-1]} here", hint="`banger image list` shows those that are"
+            )
+        text = None if image.packages is None else await asyncio.to_thread(image.packages.read_text)
+        packages = None if text is None else parse_packages(text)
+        return {
+            **view_image(image),
+            "provenance": view_provenance(image.provenance),
+            "layers": [
+                {"digest": str(layer["digest"]), "size_bytes": int(layer["size_bytes"])}
+                for layer in image.oci.get("layers", [])
+            ],
+            "packages": None
+            if packages is None
+            else [{"name": package.name, "version": package.version} for package in packages],
+            "environment": dict(image.environment),
+            "vms": sorted((await self._users.by_digest()).get(image.digest, [])),
+        }
+
+    async def delete(self, request: Request, names: Sequence[str]) -> NamesResult:
+        """Remove images that no VM uses."""
+
+        def find_digest(name: str) -> str | None:
+            image = self._images.find(name)
+            return image.digest if image is not None else None
+
+        return await remove_each(
+            names,
+            kind="image",
+            find_digest=find_digest,
+            remove=lambda name, in_use: self._images.remove(name, in_use=in_use),
+            users=self._users,
+            request=request,
+        )
 
     async def pull(self, request: Request, asked: PullRequest) -> ImageView:
         """Make sure that an image is here as it is now at its source, and the default kernel with it.

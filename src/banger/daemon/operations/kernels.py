@@ -3,20 +3,103 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
-from banger.api.messages import KernelView
+from banger.api.messages import (
+    AvailableResult,
+    KernelDetail,
+    KernelImportRequest,
+    KernelPullRequest,
+    KernelView,
+    NamesResult,
+)
+from banger.core.errors import AlreadyExists, Invalid, NotFound
+from banger.core.names import parse_image_name
+from banger.core.platforms import host_architecture, name_platform, parse_platform
 from banger.daemon.collaborators import Kernels
+from banger.daemon.context import Request
+from banger.daemon.operations.stored import Users, remove_each, view_available, view_provenance
+from banger.daemon.progress import reporter
+from banger.kernel.importing import KernelFiles
 from banger.kernel.store import Kernel
 
 
 class KernelVerbs:
-    """Lists."""
+    """Lists, shows, pulls, imports and deletes."""
 
-    def __init__(self, *, kernels: Kernels) -> None:
+    def __init__(self, *, kernels: Kernels, users: Users) -> None:
         self._kernels = kernels
+        self._users = users
 
     async def list(self) -> list[KernelView]:
         return [view_kernel(kernel) for kernel in await asyncio.to_thread(self._kernels.list)]
+
+    async def available(self, request: Request) -> AvailableResult:
+        """What catalogues have."""
+        found, opened = await self._kernels.available(reporter(request))
+        here = frozenset(
+            (kernel.name, name_platform(kernel.architecture)) for kernel in await asyncio.to_thread(self._kernels.list)
+        )
+        return view_available(found, opened, here=here, operation=request.operation)
+
+    async def show(self, name: str) -> KernelDetail:
+        """Everything about one. Raises `NotFound`."""
+        kernel = self._find(name)
+        vms = (await self._users.by_digest()).get(kernel.digest, [])
+        return {
+            **view_kernel(kernel),
+            "provenance": view_provenance(kernel.provenance),
+            "boot_modules": [path.stem for path in kernel.boot_modules],
+            "vms": sorted(vms),
+        }
+
+    async def pull(self, request: Request, asked: KernelPullRequest) -> KernelView:
+        """Get a kernel as its source has it now."""
+        platform = asked.get("platform")
+        architecture = parse_platform(platform) if platform else host_architecture()
+        return view_kernel(
+            await self._kernels.ensure(asked["name"], reporter(request), architecture=architecture, current=True)
+        )
+
+    async def import_files(self, request: Request, asked: KernelImportRequest) -> KernelView:
+        """Make a kernel of files on the host. Raises `AlreadyExists`, `Invalid`, `NotFound`, `Unsupported`."""
+        name = parse_image_name(asked["name"])
+        if self._kernels.find(name) is not None:
+            raise AlreadyExists(f"there is already a kernel named {name}", hint="choose another --name")
+        paths = [asked["path"], asked["modules"], asked["config"]]
+        if not all(path is None or path.startswith("/") for path in paths):
+            raise Invalid("a path is not absolute")
+        files = KernelFiles(
+            kernel=Path(asked["path"]),
+            modules=None if asked["modules"] is None else Path(asked["modules"]),
+            config=None if asked["config"] is None else Path(asked["config"]),
+        )
+        return view_kernel(await self._kernels.import_files(name, files, reporter(request)))
+
+    async def delete(self, request: Request, names: Sequence[str]) -> NamesResult:
+        """Remove kernels that no VM uses."""
+
+        def find_digest(name: str) -> str | None:
+            kernel = self._kernels.find(name)
+            return kernel.digest if kernel is not None else None
+
+        return await remove_each(
+            names,
+            kind="kernel",
+            find_digest=find_digest,
+            remove=lambda name, in_use: self._kernels.remove(name, in_use=in_use),
+            users=self._users,
+            request=request,
+        )
+
+    def _find(self, name: str) -> Kernel:
+        kernel = self._kernels.find(name)
+        if kernel is None:
+            raise NotFound(
+                f"there is no kernel named {ascii(name)[1:-1]} here", hint="`banger kernel list` shows those that are"
+            )
+        return kernel
 
 
 def view_kernel(kernel: Kernel) -> KernelView:

@@ -52,7 +52,8 @@ class PlanVm:
         self._space.check()
         if nat:
             self._networks.check()
-        kernel = await self._kernels.ensure(self._defaults.kernel, reporter(request), architecture=architecture)
+        kernel_name = asked.get("kernel") or self._defaults.kernel
+        kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
         chosen = await self._chooser.choose(kernel)
         if chosen.notice:
             request.notice(chosen.notice)
@@ -71,7 +72,7 @@ class PlanVm:
             origins=self._defaults.origins_beside(
                 {
                     "image": asked["image"],
-                    "kernel": None,
+                    "kernel": asked.get("kernel"),
                     "vcpu": asked["vcpu"],
                     "memory_mib": asked["memory_mib"],
                     "disk_bytes": asked["disk_bytes"],

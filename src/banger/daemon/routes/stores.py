@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from banger.api.messages import ImportRequest, PullRequest
+from banger.api.messages import ImportRequest, KernelImportRequest, KernelPullRequest, NamesRequest, PullRequest
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
@@ -23,7 +23,15 @@ class StoreRoutes:
             Route("/v1/images", requests.plain(self.list_images), methods=["GET"]),
             Route("/v1/images/pull", requests.progress(self.pull_image), methods=["POST"]),
             Route("/v1/images/import", requests.progress(self.import_image), methods=["POST"]),
+            Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
+            Route("/v1/images/delete", requests.progress(self.delete_images), methods=["POST"]),
+            Route("/v1/images/{name}", requests.plain(self.show_image), methods=["GET"]),
             Route("/v1/kernels", requests.plain(self.list_kernels), methods=["GET"]),
+            Route("/v1/kernels/available", requests.progress(self.available_kernels), methods=["POST"]),
+            Route("/v1/kernels/pull", requests.progress(self.pull_kernel), methods=["POST"]),
+            Route("/v1/kernels/import", requests.progress(self.import_kernel), methods=["POST"]),
+            Route("/v1/kernels/delete", requests.progress(self.delete_kernels), methods=["POST"]),
+            Route("/v1/kernels/{name}", requests.plain(self.show_kernel), methods=["GET"]),
         ]
 
     async def list_images(self, _path: PathParameters, _body: bytes) -> object:
@@ -37,3 +45,27 @@ class StoreRoutes:
 
     async def import_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._images.import_path(request, decode(body, ImportRequest))
+
+    async def available_images(self, request: Request, _path: PathParameters, _body: bytes) -> object:
+        return await self._images.available(request)
+
+    async def show_image(self, path: PathParameters, _body: bytes) -> object:
+        return await self._images.show(path["name"])
+
+    async def delete_images(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._images.delete(request, decode(body, NamesRequest)["names"])
+
+    async def available_kernels(self, request: Request, _path: PathParameters, _body: bytes) -> object:
+        return await self._kernels.available(request)
+
+    async def show_kernel(self, path: PathParameters, _body: bytes) -> object:
+        return await self._kernels.show(path["name"])
+
+    async def pull_kernel(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._kernels.pull(request, decode(body, KernelPullRequest))
+
+    async def import_kernel(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._kernels.import_files(request, decode(body, KernelImportRequest))
+
+    async def delete_kernels(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._kernels.delete(request, decode(body, NamesRequest)["names"])

@@ -1,0 +1,85 @@
+"""What `image` and `kernel` have in common: what catalogues have, deleting by name, where something came from."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from banger.cli import exits
+from banger.cli.arguments import Parser, add_json
+from banger.cli.outcomes import tell_failure
+from banger.cli.render import render_json, render_table
+from banger.cli.targets import add_quiet, follow
+from banger.core.names import parse_image_name
+from banger.core.sizes import format_size
+from banger.core.untrusted import printable
+
+if TYPE_CHECKING:
+    from banger.api.messages import AvailableResult, NamesResult, ProvenanceView
+    from banger.cli.context import Context
+
+
+def add_available(parser: Parser, *, kind: str) -> None:
+    """`--available`."""
+    parser.add_argument("--available", action="store_true", help=f"list the {kind}s that catalogues have instead")
+
+
+def list_available(context: Context, options: Namespace, *, kind: str) -> int:
+    """Print what catalogues have. Those that are not believed are told about, and decide the exit status."""
+    options.quiet = options.json
+    answer: AvailableResult = follow(context, options, path=f"/v1/{kind}s/available", body={})
+    if options.json:
+        context.write(render_json(answer))
+    elif answer["entries"]:
+        rows = [
+            (
+                entry["name"],
+                entry["platform"],
+                "yes" if entry["here"] else "",
+                format_size(entry["size_bytes"]) if entry["size_bytes"] is not None else "",
+                entry["catalogue"],
+                entry["description"] or entry["source"],
+            )
+            for entry in answer["entries"]
+        ]
+        context.write(render_table(("NAME", "PLATFORM", "HERE", "SIZE", "CATALOGUE", "WHAT"), rows, context.style))
+    status = exits.DONE
+    for catalogue in answer["catalogues"]:
+        if catalogue["error"] is not None:
+            failed = tell_failure(context, catalogue["error"], catalogue["place"], quiet=options.json)
+            status = status or failed
+    return status
+
+
+def declare_names(parser: Parser, *, kind: str) -> None:
+    """The arguments of commands about several of them."""
+    parser.add_argument("name", metavar="NAME...", nargs="+", type=parse_image_name, help=f"names of {kind}s")
+    add_json(parser)
+    add_quiet(parser)
+
+
+def delete_names(context: Context, options: Namespace, *, kind: str) -> int:
+    """Delete them; one that cannot be deleted does not stop the others, and decides the exit status."""
+    result: NamesResult = follow(context, options, path=f"/v1/{kind}s/delete", body={"names": options.name})
+    if options.json:
+        context.write(render_json(result))
+    status = exits.DONE
+    for outcome in result["outcomes"]:
+        if outcome["error"] is not None:
+            failed = tell_failure(context, outcome["error"], outcome["name"], quiet=options.json)
+            status = status or failed
+        elif not (options.json or options.quiet):
+            context.write(f"{printable(outcome['name'])} deleted\n")
+    return status
+
+
+def provenance_fields(provenance: ProvenanceView) -> list[tuple[str, str]]:
+    """Where something came from, as names and values; nothing where nobody knows."""
+    signer = provenance["signer"]
+    if provenance["catalogue"] and signer:
+        signer = f"{signer}, for the catalogue {provenance['catalogue']}"
+    return [
+        ("from", provenance["reference"]),
+        ("what came", provenance["digest"]),
+        ("vouched for", signer),
+    ]

@@ -1,0 +1,122 @@
+"""What images and kernels have in common: which VMs use one, where it came from, what catalogues have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from banger.api.messages import AvailableResult, AvailableView, CatalogueView, NamesResult, ProvenanceView
+from banger.catalogue.document import Bundle, Distribution, Entry, OciSource
+from banger.catalogue.shelf import Found, Opened
+from banger.core.errors import BangerError, WrongState
+from banger.core.provenance import Provenance
+from banger.daemon.context import Request
+from banger.daemon.exchanges import error_view
+from banger.store.connection import Database
+from banger.store.records import VmRecord, list_vms
+
+
+class Users:
+    """Who uses what."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_digest(self) -> dict[str, list[str]]:
+        """Names of VMs by the digests of the images and kernels that they boot, now or the next time."""
+        found: dict[str, list[str]] = {}
+        for record in await self._database.call(list_vms):
+            for digest in _digests(record):
+                found.setdefault(digest, []).append(record.name)
+        return found
+
+
+async def remove_each(
+    names: Sequence[str],
+    *,
+    kind: str,
+    find_digest: Callable[[str], str | None],
+    remove: Callable[[str, frozenset[str]], bool],
+    users: Users,
+    request: Request,
+) -> NamesResult:
+    """Remove what no VM uses; one that cannot be removed is no reason to keep the others."""
+    outcomes: NamesResult = {"outcomes": []}
+    for name in dict.fromkeys(names):
+        try:
+            used = await users.by_digest()
+            digest = await asyncio.to_thread(find_digest, name)
+            if digest is not None and digest in used:
+                vms = used[digest]
+                raise WrongState(
+                    f"the {kind} {name} is used by {'the VM' if len(vms) == 1 else 'the VMs'} {', '.join(vms)}",
+                    hint=f"delete what uses it first: `banger vm delete {' '.join(vms)}`",
+                )
+            await asyncio.to_thread(remove, name, frozenset(used))
+        except BangerError as error:
+            outcomes["outcomes"].append({"name": name, "error": error_view(error, request.operation)})
+        else:
+            outcomes["outcomes"].append({"name": name, "error": None})
+    return outcomes
+
+
+def view_available(
+    found: Sequence[Found], opened: Sequence[Opened], *, here: frozenset[tuple[str, str]], operation: str
+) -> AvailableResult:
+    """What catalogues have, and which of them are believed. `here` are the names and platforms in the store."""
+    return {
+        "entries": [_view_entry(one, here=(one.entry.name, one.entry.platform) in here) for one in found],
+        "catalogues": [_view_catalogue(one, operation) for one in opened],
+    }
+
+
+def view_provenance(provenance: Provenance) -> ProvenanceView:
+    """Where something came from, as clients see it."""
+    return {
+        "kind": provenance.kind,
+        "reference": provenance.reference,
+        "digest": provenance.digest,
+        "catalogue": provenance.catalogue,
+        "signer": provenance.signer,
+    }
+
+
+def _digests(record: VmRecord) -> set[str]:
+    specs = [record.spec, *([record.running_spec] if record.running_spec is not None else [])]
+    return {digest for spec in specs for digest in (spec.image_digest, spec.kernel_digest)}
+
+
+def _view_entry(found: Found, *, here: bool) -> AvailableView:
+    entry = found.entry
+    return {
+        "name": entry.name,
+        "platform": entry.platform,
+        "description": entry.description,
+        "source": _describe_source(entry),
+        "size_bytes": entry.source.size if isinstance(entry.source, Bundle) else None,
+        "catalogue": found.catalogue,
+        "signer": found.signer,
+        "here": here,
+    }
+
+
+def _describe_source(entry: Entry) -> str:
+    match entry.source:
+        case Distribution(recipe=recipe):
+            return f"made from a distribution's archive ({recipe})"
+        case OciSource(reference=reference):
+            return reference
+        case Bundle(url=url):
+            return url
+
+
+def _view_catalogue(opened: Opened, operation: str) -> CatalogueView:
+    verdict = opened.verdict
+    return {
+        "place": opened.place,
+        "name": verdict.catalogue.name if verdict is not None else "",
+        "version": verdict.catalogue.version if verdict is not None else 0,
+        "expires_at_s": verdict.catalogue.expires.timestamp() if verdict is not None else 0.0,
+        "signer": verdict.signer.id if verdict is not None else "",
+        "error": error_view(opened.problem, operation) if opened.problem is not None else None,
+    }
