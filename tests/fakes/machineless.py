@@ -33,7 +33,7 @@ from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
-from banger.disk.space import judge_free_space
+from banger.disk.space import IMAGES, judge_free_space
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
@@ -275,6 +275,10 @@ class FakeSpace:
     def check(self) -> None:
         if self._file.exists():
             judge_free_space(int(self._file.read_text()))
+
+    def check_stores(self, needed_bytes: int) -> None:
+        if self._file.exists():
+            judge_free_space(int(self._file.read_text()), needed_bytes=needed_bytes, keeps=IMAGES)
 
 
 class FakeDisks:

@@ -9,7 +9,7 @@ from pathlib import Path
 from banger.core.layout import Layout
 from banger.daemon.operations.boot_files import BootFiles
 from banger.disk.data import ensure_data_disk
-from banger.disk.space import check_free_space
+from banger.disk.space import IMAGES, check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
 from banger.hypervisor.choosing import QemuChoosing, check_guests
@@ -59,13 +59,16 @@ class QemuChooser:
 
 
 class HostSpace:
-    """The file system where VMs keep their disks."""
+    """The file systems where VMs have their disks, and where images and kernels are."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     def check(self) -> None:
         check_free_space(self._layout.state)
+
+    def check_stores(self, needed_bytes: int) -> None:
+        check_free_space(self._layout.cache, needed_bytes=needed_bytes, keeps=IMAGES)
 
 
 class HostDataDisks:

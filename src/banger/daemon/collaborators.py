@@ -22,6 +22,9 @@ class Images(Protocol):
     async def clear_up(self) -> None:
         """Remove what makers that were killed left, and end what outlived them."""
 
+    async def needed_bytes(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> int:
+        """Bytes that `ensure` would need for a while, as far as that is known before: 0 for an image that is here."""
+
     async def find_architecture(self, name: str, asked: str | None) -> str:
         """Which image is meant where a name has one for each architecture: what was asked for, else this computer's
         own, else the one there is.
@@ -73,6 +76,9 @@ class Kernels(Protocol):
 
     async def clear_up(self) -> None:
         """Remove what makers that were killed left."""
+
+    async def needed_bytes(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> int:
+        """As for images."""
 
     async def ensure(
         self, name: str, report: Callable[[Progress], None], *, architecture: str, current: bool = False
@@ -149,6 +155,9 @@ class Space(Protocol):
 
     def check(self) -> None:
         """Raise `Unavailable` when so little is left that no VM may be made or started."""
+
+    def check_stores(self, needed_bytes: int) -> None:
+        """Raise `Unavailable` when so much would not fit beside images and kernels."""
 
 
 class DataDisks(Protocol):

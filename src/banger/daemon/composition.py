@@ -36,6 +36,7 @@ from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.readiness import AwaitGuest
+from banger.daemon.operations.room import CheckRoom
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
@@ -192,6 +193,7 @@ def compose_services(
     notice: str,
 ) -> Services:
     """The use cases that the routes call."""
+    check_room = CheckRoom(images=parts.images, kernels=parts.kernels, space=parts.space)
     plan = PlanVm(
         host=parts.host,
         defaults=parts.defaults,
@@ -200,6 +202,7 @@ def compose_services(
         chooser=parts.chooser,
         networks=parts.networks,
         space=parts.space,
+        check_room=check_room,
     )
     run = RunVm(
         layout=layout,
@@ -238,7 +241,9 @@ def compose_services(
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
         export=operations.export,
-        images=ImageVerbs(images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users),
+        images=ImageVerbs(
+            images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room
+        ),
         kernels=KernelVerbs(kernels=parts.kernels, users=users),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(

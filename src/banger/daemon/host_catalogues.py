@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from banger.catalogue.document import Bundle, Kind
+from banger.catalogue.document import Bundle, Distribution, Kind
 from banger.catalogue.memories import Memories
 from banger.catalogue.shelf import Found, Opened, Shelf
 from banger.core.config.catalogues import CatalogueSource
@@ -85,6 +85,17 @@ def describe_bundle(bundle: Bundle, found: Found) -> Provenance:
     return Provenance(
         kind="bundle", reference=bundle.url, digest=bundle.digest, catalogue=found.catalogue, signer=found.signer
     )
+
+
+def estimate_bytes(found: Found | None, *, build_bytes: int) -> int:
+    """What getting an entry takes for a while, as far as its catalogue tells; building one takes `build_bytes`."""
+    match found.entry.source if found is not None else None:
+        case Distribution():
+            return build_bytes
+        case Bundle(size=size):
+            return size
+        case _:
+            return 0
 
 
 def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:

@@ -18,10 +18,10 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.daemon.host_archives import import_path
-from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, fetch_bundle
+from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, estimate_bytes, fetch_bundle
 from banger.daemon.host_registry import HostRegistry, describe_fetched
+from banger.disk import space
 from banger.disk.rootfs import ArchiveTree, LayerTree
-from banger.disk.space import check_free_space
 from banger.image.distribution import BUILD_BYTES, make_debian_image
 from banger.image.layered import make_layered_image
 from banger.image.naming import looks_like_reference, name_reference
@@ -90,6 +90,12 @@ class HostImages:
 
     async def clear_up(self) -> None:
         await clear_abandoned_builds(self._store.content)
+
+    async def needed_bytes(self, name: str, report: Report, *, architecture: str) -> int:
+        if self._store.find(name, architecture) is not None:
+            return 0
+        found = await self._catalogues.find("image", name, name_platform(architecture), report)
+        return estimate_bytes(found, build_bytes=BUILD_BYTES)
 
     async def find_architecture(self, name: str, asked: str | None) -> str:
         own = host_architecture()
@@ -224,7 +230,7 @@ class HostImages:
     async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Image:
         match found.entry.source:
             case Distribution() as source:
-                check_free_space(self._layout.images, needed_bytes=BUILD_BYTES)
+                space.check_free_space(self._layout.images, needed_bytes=BUILD_BYTES, keeps=space.IMAGES)
                 return await self._recipe(source, architecture).make(self._store, name, report)
             case OciSource(reference=reference):
                 return await self._fetch(

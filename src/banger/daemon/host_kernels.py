@@ -17,11 +17,11 @@ from banger.core.layout import Layout
 from banger.core.platforms import name_platform
 from banger.core.progress import Progress
 from banger.core.threads import run_in_thread
-from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, fetch_bundle
+from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, estimate_bytes, fetch_bundle
 from banger.disk.decompression import ExpansionLimits, LayerReader
 from banger.disk.rootfs import ArchiveTree
 from banger.image.blob_cache import BlobCache
-from banger.kernel.debian import KERNELS, DebianKernel, make_debian_kernel
+from banger.kernel.debian import BUILD_BYTES, KERNELS, DebianKernel, make_debian_kernel
 from banger.kernel.importing import KernelFiles, import_bundle, import_kernel
 from banger.kernel.packing import ModuleTree
 from banger.kernel.store import Kernel, KernelStore
@@ -58,6 +58,12 @@ class HostKernels:
 
     async def clear_up(self) -> None:
         await run_in_thread(lambda _check: self._store.content.remove_drafts())
+
+    async def needed_bytes(self, name: str, report: Report, *, architecture: str) -> int:
+        if self._store.find(name, architecture) is not None:
+            return 0
+        found = await self._catalogues.find("kernel", name, name_platform(architecture), report)
+        return estimate_bytes(found, build_bytes=BUILD_BYTES)
 
     async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Kernel:
         kernel = self._store.find(name, architecture)

@@ -10,6 +10,8 @@ from banger.core.errors import Unavailable
 from banger.core.sizes import GIB, format_size
 
 FLOOR_BYTES: Final = 1 * GIB
+VMS: Final = "VMs"
+IMAGES: Final = "images and kernels"
 
 
 def read_free_bytes(path: Path) -> int:
@@ -20,16 +22,18 @@ def read_free_bytes(path: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def check_free_space(path: Path, *, needed_bytes: int = 0) -> None:
-    """Raise `Unavailable` when the file system of `path` would have less than the floor left."""
-    judge_free_space(read_free_bytes(path), needed_bytes=needed_bytes)
+def check_free_space(path: Path, *, needed_bytes: int = 0, keeps: str = VMS) -> None:
+    """Raise `Unavailable` when the file system of `path`, where banger `keeps` something, would have less than the
+    floor left.
+    """
+    judge_free_space(read_free_bytes(path), needed_bytes=needed_bytes, keeps=keeps)
 
 
-def judge_free_space(free_bytes: int, *, needed_bytes: int = 0) -> None:
+def judge_free_space(free_bytes: int, *, needed_bytes: int = 0, keeps: str = VMS) -> None:
     """The rule itself: what is free must cover the need and the floor. Raises `Unavailable`."""
     if free_bytes < FLOOR_BYTES + needed_bytes:
         raise Unavailable(
-            f"only {format_size(free_bytes)} are free where banger keeps its VMs,"
+            f"only {format_size(free_bytes)} are free where banger keeps its {keeps},"
             f" and {format_size(FLOOR_BYTES + needed_bytes)} are needed",
             hint="free some space, delete VMs with `banger vm delete`, or set BANGER_HOME to a larger disk",
             free_bytes=free_bytes,

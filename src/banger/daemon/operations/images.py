@@ -14,6 +14,7 @@ from banger.core.platforms import name_platform, parse_platform
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
+from banger.daemon.operations.room import CheckRoom
 from banger.daemon.operations.stored import Users, remove_each, view_available, view_provenance
 from banger.daemon.progress import reporter
 from banger.image.packages import parse_packages
@@ -24,11 +25,14 @@ from banger.image.store import Image
 class ImageVerbs:
     """Lists, shows, pulls, imports and deletes."""
 
-    def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults, users: Users) -> None:
+    def __init__(
+        self, *, images: Images, kernels: Kernels, defaults: Defaults, users: Users, check_room: CheckRoom
+    ) -> None:
         self._images = images
         self._users = users
         self._kernels = kernels
         self._defaults = defaults
+        self._check_room = check_room
 
     async def list(self) -> list[ImageView]:
         return [view_image(image) for image in await asyncio.to_thread(self._images.list)]
@@ -89,6 +93,7 @@ class ImageVerbs:
         if name is not None:
             parse_image_name(name)
         architecture = await self._images.find_architecture(name or wanted, _read_platform(asked.get("platform")))
+        await self._check_room(report, image=wanted, kernel=self._defaults.kernel, architecture=architecture)
         await self._kernels.ensure(self._defaults.kernel, report, architecture=architecture)
         if name is None:
             return view_image(await self._images.ensure(wanted, report, architecture=architecture, current=True))

@@ -8,6 +8,7 @@ from banger.core.platforms import parse_platform
 from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
+from banger.daemon.operations.room import CheckRoom
 from banger.daemon.progress import reporter
 from banger.image.store import Image
 
@@ -25,6 +26,7 @@ class PlanVm:
         chooser: Chooser,
         networks: Networks,
         space: Space,
+        check_room: CheckRoom,
     ) -> None:
         self._host = host
         self._defaults = defaults
@@ -33,6 +35,7 @@ class PlanVm:
         self._chooser = chooser
         self._networks = networks
         self._space = space
+        self._check_room = check_room
 
     async def __call__(self, request: Request, asked: SpecRequest, *, attended: bool) -> VmSpec:
         """Check sizes, space, network and VMM; get image and kernel if they are not here yet.
@@ -53,6 +56,7 @@ class PlanVm:
         if nat:
             self._networks.check()
         kernel_name = asked.get("kernel") or self._defaults.kernel
+        await self._check_room(reporter(request), image=name, kernel=kernel_name, architecture=architecture)
         kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
         chosen = await self._chooser.choose(kernel)
         if chosen.notice:
