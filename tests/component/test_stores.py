@@ -238,3 +238,24 @@ def test_a_kernel_that_lacks_something(fake_world: FakeWorld, tmp_path: Path) ->
     assert fake_world.banger("kernel", "import", str(tmp_path / "none"), "--name", "mine").returncode == 2
     taken = fake_world.banger("kernel", "import", str(tmp_path / "bzImage"), "--name", "fake")
     assert taken.returncode == 4
+
+
+def test_an_image_says_what_its_vms_get(fake_world: FakeWorld) -> None:
+    world = fake_world
+    world.succeed("image", "pull", "example.org/team/app:1", "--size", "3GiB", "--kernel", "fake")
+    shown = json.loads(world.succeed("image", "show", "app-1", "--json"))
+    assert (shown["disk_bytes"], shown["kernel"]) == (3 << 30, "fake")
+    # By its name, by its reference, and with a flag that wins.
+    world.succeed("vm", "create", "a", "--no-start", "--image", "app-1")
+    world.succeed("vm", "create", "b", "--no-start", "--image", "example.org/team/app:1")
+    world.succeed("vm", "create", "c", "--no-start", "--image", "app-1", "--disk", "2GiB")
+    of_image, by_reference, by_flag = (json.loads(world.succeed("vm", "show", name, "--json")) for name in "abc")
+    assert of_image["disk_bytes"] == by_reference["disk_bytes"] == 3 << 30
+    assert (of_image["origins"]["disk_bytes"], of_image["origins"]["kernel"]) == ("image", "image")
+    assert (by_flag["disk_bytes"], by_flag["origins"]["disk_bytes"]) == (2 << 30, "flag")
+    # What is not said again stays.
+    world.succeed("image", "pull", "debian-bookworm", "--size", "4GiB")
+    world.succeed("image", "pull", "debian-bookworm")
+    assert json.loads(world.succeed("image", "show", "debian-bookworm", "--json"))["disk_bytes"] == 4 << 30
+    assert world.banger("image", "pull", "--size", "1KiB").returncode == 2
+    world.succeed("vm", "delete", "a", "b", "c")

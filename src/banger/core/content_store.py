@@ -30,7 +30,7 @@ from banger.core.untrusted import printable
 _CHUNK_BYTES: Final = 1 << 20
 _MAKING_DEADLINE_S: Final = 7200.0
 # What the same content may say differently under each name that it has: none of it is in the digest.
-OF_NAME: Final = frozenset(("name", "created_at_s", "source", "recipe", "provenance", "oci"))
+OF_NAME: Final = frozenset(("name", "created_at_s", "source", "recipe", "provenance", "oci", "machine"))
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -96,6 +96,16 @@ class ContentStore:
         of_name = {key: value for key, value in manifest.items() if key in OF_NAME}
         write_durably(pointer, json.dumps({**of_name, "digest": digest}).encode())
         return self._read(digest, of_name)
+
+    def annotate(self, name: str, architecture: str, said: Mapping[str, Any]) -> Content:
+        """Say something more of a name: keys of `OF_NAME` and their values. Raises `NotFound`."""
+        content = self.find(name, architecture)
+        if content is None:
+            raise NotFound(f"there is no {self._kind} named {ascii(name)[1:-1]}")
+        of_name = {key: value for key, value in {**content.manifest, **said}.items() if key in OF_NAME}
+        pointer = self._pointer(name, architecture)
+        write_durably(pointer, json.dumps({**of_name, "digest": content.digest}).encode())
+        return self._read(content.digest, of_name)
 
     def find(self, name: str, architecture: str | None = None) -> Content | None:
         """What `name` points at, or None; also for a name that no entry can have."""

@@ -53,6 +53,9 @@ class Images(Protocol):
         Raises `OSError`, and what those who read it raise.
         """
 
+    def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
+        """Say which kernel and how large a disk VMs of an image get; None leaves a thing as it is."""
+
     def find(self, name: str, architecture: str | None = None) -> Image | None:
         """The image of that name that is here."""
 

@@ -180,7 +180,12 @@ class HostImages:
         return await self._catalogues.list("image", report)
 
     def find(self, name: str, architecture: str | None = None) -> Image | None:
+        if looks_like_reference(name):
+            return self._find_pulled(parse_reference(name), architecture)
         return self._store.find(name, architecture)
+
+    def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
+        return self._store.set_machine(image, kernel=kernel, disk_bytes=disk_bytes)
 
     def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
         return self._store.remove(name, in_use=in_use)
@@ -191,13 +196,16 @@ class HostImages:
     def list(self) -> list[Image]:
         return self._store.list()
 
+    def _find_pulled(self, reference: Reference, architecture: str | None) -> Image | None:
+        """What was pulled by a reference before."""
+        of_it = (image for image in self._store.list() if image.provenance.reference == str(reference))
+        return next((image for image in of_it if architecture in (None, image.architecture)), None)
+
     async def _ensure_reference(
         self, reference: Reference, report: Report, *, architecture: str, current: bool
     ) -> Image:
         """What was pulled by this reference before, or is pulled now."""
-        wanted = (str(reference), architecture)
-        known = (image for image in self._store.list() if (image.provenance.reference, image.architecture) == wanted)
-        image = next(known, None)
+        image = self._find_pulled(reference, architecture)
         if image is not None and not current:
             return image
         name = image.name if image is not None else name_reference(reference)

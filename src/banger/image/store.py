@@ -22,7 +22,8 @@ class Image:
     `packages` lists what is in it, one `NAME VERSION` a line, where that is known. `recipe` is the fingerprint of the
     recipe that it was made by, empty for an image that was imported. `oci` says of an image that was made of layers
     which: the `digest` of its manifest, its `layers` (each `digest`, `diff_id`, `size_bytes`, `media_type`), its
-    `labels`, and when it was `created`.
+    `labels`, and when it was `created`. `kernel` and `disk_bytes` are what its VMs get unless somebody says otherwise;
+    empty and 0 where nobody has said so of the image.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Image:
     run: RunConfig = field(default_factory=RunConfig)
     provenance: Provenance = UNKNOWN
     oci: Mapping[str, Any] = field(default_factory=dict)
+    kernel: str = ""
+    disk_bytes: int = 0
 
 
 class ImageStore(ItemStore[Image]):
@@ -47,6 +50,14 @@ class ImageStore(ItemStore[Image]):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, kind="image", view=_image)
+
+    def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
+        """Say what VMs of an image get; None leaves a thing as it is. Raises `NotFound` when it is gone."""
+        said = {
+            "kernel": image.kernel if kernel is None else kernel,
+            "disk_bytes": image.disk_bytes if disk_bytes is None else disk_bytes,
+        }
+        return self.view(image.name, self.content.annotate(image.name, image.architecture, {"machine": said}))
 
 
 def plan_manifest(
@@ -96,4 +107,6 @@ def _image(name: str, content: Content) -> Image:
         run=decode_run_config(manifest.get("run", {})),
         provenance=decode_provenance(manifest.get("provenance", {})),
         oci=manifest.get("oci", {}),
+        kernel=manifest.get("machine", {}).get("kernel", ""),
+        disk_bytes=manifest.get("machine", {}).get("disk_bytes", 0),
     )

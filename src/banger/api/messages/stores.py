@@ -35,12 +35,15 @@ class PullRequest(TypedDict):
     """Body of `POST /v1/images/pull` (progress): make or fetch an image and the default kernel.
 
     `image` is a name of a catalogue or a reference to a registry; with a `name`, always a reference. `platform` is such
-    as `linux/arm64`; without one it is this computer's own.
+    as `linux/arm64`; without one it is this computer's own. `kernel` and `disk_bytes` become what its VMs get unless
+    somebody says otherwise; null leaves that as it is.
     """
 
     image: str
     name: str | None
     platform: NotRequired[str | None]
+    kernel: NotRequired[str | None]
+    disk_bytes: NotRequired[int | None]
 
 
 class ImportRequest(TypedDict):
@@ -85,12 +88,17 @@ class PackageView(TypedDict):
 
 
 class ImageDetail(ImageView):
-    """Answer of `GET /v1/images/{name}`. `packages` null where no list of them was found; `vms` use the image."""
+    """Answer of `GET /v1/images/{name}`. `packages` null where no list of them was found; `vms` use the image.
+
+    `kernel` and `disk_bytes` are what its VMs get unless somebody says otherwise; null where nobody has said so.
+    """
 
     provenance: ProvenanceView
     layers: list[LayerView]
     packages: list[PackageView] | None
     environment: dict[str, str]
+    kernel: str | None
+    disk_bytes: int | None
     vms: list[str]
 
 

@@ -61,8 +61,8 @@ class VmView(TypedDict):
 
 
 class VmDetail(VmView):
-    """What `show` adds: digests, paths on the host, and in `origins` who said each value of the spec: `flag`, `config`,
-    `host` or `built-in`.
+    """What `show` adds: digests, paths on the host, and in `origins` who said each value of the spec: `flag`, `image`,
+    `config`, `host` or `built-in`.
     """
 
     origins: dict[str, str]

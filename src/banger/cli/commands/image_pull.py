@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.machine import add_platform
+from banger.cli.machine import add_platform, parse_disk
 from banger.cli.render import render_json, short_digest
 from banger.cli.targets import add_quiet, follow
 from banger.core.names import parse_image_name
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageView, PullRequest
     from banger.cli.context import Context
 
-USAGE = "[IMAGE] [--name NAME] [--platform PLATFORM] [--json] [-q]"
+USAGE = "[IMAGE] [--name NAME] [--size SIZE] [--kernel KERNEL] [--platform PLATFORM]"
 DESCRIPTION = """\
 Make an image, and the default kernel with it, ready for use. The default is debian-bookworm, made from
 Debian's signed archive. Any image of a registry will do: REPOSITORY:TAG or REPOSITORY@DIGEST, on Docker
@@ -28,6 +28,7 @@ EXAMPLES = (
     ("banger image pull --platform linux/arm64", "for another processor, emulated"),
     ("banger image pull debian-bookworm --json", "for programs"),
     ("banger image pull alpine:3.20", "from Docker Hub, as alpine-3-20"),
+    ("banger image pull debian-bookworm --size 20GiB", "its VMs get larger disks from now on"),
     ("banger image pull registry.example.com/team/app:1.2 --name app", "from another registry"),
 )
 
@@ -35,6 +36,8 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     parser.add_argument("image", metavar="IMAGE", nargs="?", default="debian-bookworm", help="default: debian-bookworm")
     parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="what to call an image of a registry")
+    parser.add_argument("--size", metavar="SIZE", type=parse_disk, help="the disk that its VMs get, such as 4GiB")
+    parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="the kernel that its VMs get")
     add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
     add_json(parser)
     add_quiet(parser)
@@ -44,6 +47,10 @@ def run(context: Context, options: Namespace) -> int:
     body: PullRequest = {"image": options.image, "name": options.name}
     if options.platform is not None:
         body["platform"] = options.platform
+    if options.kernel is not None:
+        body["kernel"] = options.kernel
+    if options.size is not None:
+        body["disk_bytes"] = options.size
     image: ImageView = follow(context, options, path="/v1/images/pull", body=body)
     tell_image(context, options, image)
     return 0

@@ -64,6 +64,8 @@ def render_image(image: ImageDetail, style: Style) -> str:
                 f"{short_digest(layer['digest'])} {format_size(layer['size_bytes'])}" for layer in image["layers"]
             ),
         ),
+        ("kernel", image["kernel"] or ""),
+        ("disk", format_size(image["disk_bytes"]) if image["disk_bytes"] else ""),
         ("packages", "not known" if packages is None else count(len(packages), "package")),
         ("environment", "\n".join(f"{name}={value}" for name, value in image["environment"].items())),
         ("VMs", ", ".join(image["vms"])),

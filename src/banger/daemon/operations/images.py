@@ -12,6 +12,7 @@ from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
 from banger.core.platforms import name_platform, parse_platform
 from banger.core.untrusted import printable
+from banger.core.vm import check_disk_size
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
 from banger.daemon.operations.room import CheckRoom
@@ -65,6 +66,8 @@ class ImageVerbs:
             if packages is None
             else [{"name": package.name, "version": package.version} for package in packages],
             "environment": dict(image.environment),
+            "kernel": image.kernel or None,
+            "disk_bytes": image.disk_bytes or None,
             "vms": sorted((await self._users.by_digest()).get(image.digest, [])),
         }
 
@@ -92,12 +95,20 @@ class ImageVerbs:
         wanted, name, report = asked["image"], asked["name"], reporter(request)
         if name is not None:
             parse_image_name(name)
+        kernel, disk_bytes = asked.get("kernel"), asked.get("disk_bytes")
+        if disk_bytes is not None:
+            check_disk_size(disk_bytes)
         architecture = await self._images.find_architecture(name or wanted, _read_platform(asked.get("platform")))
-        await self._check_room(report, image=wanted, kernel=self._defaults.kernel, architecture=architecture)
-        await self._kernels.ensure(self._defaults.kernel, report, architecture=architecture)
+        kernel_name = kernel or self._defaults.kernel
+        await self._check_room(report, image=wanted, kernel=kernel_name, architecture=architecture)
+        await self._kernels.ensure(kernel_name, report, architecture=architecture)
         if name is None:
-            return view_image(await self._images.ensure(wanted, report, architecture=architecture, current=True))
-        return view_image(await self._images.pull(parse_reference(wanted), name, report, architecture=architecture))
+            image = await self._images.ensure(wanted, report, architecture=architecture, current=True)
+        else:
+            image = await self._images.pull(parse_reference(wanted), name, report, architecture=architecture)
+        if kernel is not None or disk_bytes is not None:
+            image = self._images.set_machine(image, kernel=kernel, disk_bytes=disk_bytes)
+        return view_image(image)
 
     async def import_path(self, request: Request, asked: ImportRequest) -> ImageView:
         """Make an image of an archive or an image layout on the host."""

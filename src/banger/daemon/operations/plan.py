@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from banger.api.messages import SpecRequest
 from banger.core.config.defaults import Defaults
 from banger.core.platforms import parse_platform
@@ -11,6 +13,29 @@ from banger.daemon.context import Request
 from banger.daemon.operations.room import CheckRoom
 from banger.daemon.progress import reporter
 from banger.image.store import Image
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDefaults:
+    """What an image says of its VMs, where the request does not; empty and 0 where nobody does."""
+
+    kernel: str = ""
+    disk_bytes: int = 0
+
+    def origins(self) -> dict[str, str]:
+        """Whose word these are."""
+        values = {"kernel": self.kernel, "disk_bytes": self.disk_bytes}
+        return {field: "image" for field, value in values.items() if value}
+
+
+def find_image_defaults(image: Image | None, asked: SpecRequest) -> ImageDefaults:
+    """What counts of an image that is here."""
+    if image is None:
+        return ImageDefaults()
+    return ImageDefaults(
+        kernel=image.kernel if asked.get("kernel") is None else "",
+        disk_bytes=image.disk_bytes if asked["disk_bytes"] is None else 0,
+    )
 
 
 class PlanVm:
@@ -44,18 +69,18 @@ class PlanVm:
         """
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
-        disk_bytes = self._defaults.disk_bytes if asked["disk_bytes"] is None else asked["disk_bytes"]
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
+        name, platform = asked["image"] or self._defaults.image, asked.get("platform")
+        architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
+        of_image = find_image_defaults(self._images.find(name, architecture), asked)
+        disk_bytes = asked["disk_bytes"] or of_image.disk_bytes or self._defaults.disk_bytes
+        kernel_name = asked.get("kernel") or of_image.kernel or self._defaults.kernel
         check_sizes(vcpu=vcpu, memory_mib=memory_mib, disk_bytes=disk_bytes)
         check_sizes_here(self._host, vcpu=vcpu, memory_mib=memory_mib)
-        name = asked["image"] or self._defaults.image
-        platform = asked.get("platform")
-        architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
         self._chooser.check(architecture)
         self._space.check()
         if nat:
             self._networks.check()
-        kernel_name = asked.get("kernel") or self._defaults.kernel
         await self._check_room(reporter(request), image=name, kernel=kernel_name, architecture=architecture)
         kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
         chosen = await self._chooser.choose(kernel)
@@ -73,16 +98,19 @@ class PlanVm:
             nat=nat,
             architecture=image.architecture,
             runs_entrypoint=not attended and image.init is None and bool(image.run.argv),
-            origins=self._defaults.origins_beside(
-                {
-                    "image": asked["image"],
-                    "kernel": asked.get("kernel"),
-                    "vcpu": asked["vcpu"],
-                    "memory_mib": asked["memory_mib"],
-                    "disk_bytes": asked["disk_bytes"],
-                    "nat": asked["nat"],
-                }
-            ),
+            origins={
+                **self._defaults.origins_beside(
+                    {
+                        "image": asked["image"],
+                        "kernel": asked.get("kernel"),
+                        "vcpu": asked["vcpu"],
+                        "memory_mib": asked["memory_mib"],
+                        "disk_bytes": asked["disk_bytes"],
+                        "nat": asked["nat"],
+                    }
+                ),
+                **of_image.origins(),
+            },
         )
 
     def ttl_s(self, asked: SpecRequest) -> float | None:
