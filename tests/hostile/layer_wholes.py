@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.archives import block, file, gzipped, long_name, make_blob, make_layer, pax, record
+from tests.hostile.archives import block, file, gzipped, long_name, make_blob, make_layer, pax, record, symlink
 from tests.hostile.layer_case import BASE, BASE_TREE, Handled, Refused, one
 
 from banger.core.layers import Layer
@@ -70,6 +70,21 @@ WHOLE: dict[str, Handled | Refused] = {
     "a global header and many members": Handled(
         one(pax(record(b"comment", b"c"), kind=b"g"), *(file(b"%02d" % n) for n in range(40))),
         " ".join(f"{n:02}=" for n in range(40)),
+    ),
+    "links through thousands of names": Refused(
+        one(
+            *(symlink(b"%d" % n, b"%d/" % (n + 1) + b"b/../" * 400) for n in range(3)),
+            *(file(b"0/%d/x" % n) for n in range(3)),
+        ),
+        "member 0/2/x is behind more than 5000 directories and links, with those of all before it",
+    ),
+    "whiteouts that look at much": Refused(
+        [BASE, make_layer(*(file(b"etc/%d" % n) for n in range(40)), *(file(b".wh.etc") for n in range(200)))],
+        "member .wh.etc is behind more than 5000 directories and links, with those of all before it",
+    ),
+    "records for all members": Refused(
+        one(*(pax(record(b"r%d" % n, b"r"), kind=b"g") for n in range(65)), file(b"a")),
+        "an extended header of the archive is one of more than 64 records for all members",
     ),
     "a chain of long names": Refused(
         one(long_name(b"a" * 120) * 3, block(b"x")),

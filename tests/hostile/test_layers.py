@@ -23,6 +23,7 @@ SMALL = LayerLimits(
     layers=12,
     nodes=50,
     metadata_bytes=8_000,
+    steps=5_000,
     archive=TarLimits(headers=800, total_bytes=1 << 20, header_bytes=100_000),
     expansion=ExpansionLimits(free_bytes=600_000, ratio=20),
 )

@@ -29,6 +29,7 @@ OPAQUE: Final = b".wh..wh..opq"
 # How an entry was met by the layer that is being applied: the layer's number is in the bits above.
 _PASSED, _PUT, _FOLLOWED = 1, 2, 3
 _KINDS: Final = 4
+_KNOWN_LIMIT: Final = 1024
 
 
 def make_directory() -> Node:
@@ -36,16 +37,30 @@ def make_directory() -> Node:
     return Node(mode=stat.S_IFDIR | 0o755)
 
 
-class LayerMembers:
-    """Applies one layer. `number` is from 1, and larger than that of every layer below."""
+class _NoDirectory(Unusable):
+    """There is no directory at a path, and can be none."""
 
-    def __init__(self, tree: Tree, number: int) -> None:
+
+class LayerMembers:
+    """Applies layers, one after the other, each from `begin` on."""
+
+    def __init__(self, tree: Tree, *, steps_limit: int) -> None:
+        """`steps_limit` bounds work that a small layer could ask for without end, through links to links.
+
+        It counts names that are looked up and entries that whiteouts look at; a real image has a few for each entry.
+        """
         self._tree = tree
         self._entries = tree.entries
-        self._mark = number * _KINDS
-        # The directory that the last member was in: most are followed by one in the same.
-        self._last_parent: bytes | None = None
-        self._last_directory = ROOT
+        self._mark = 0
+        self._steps = 0
+        self._steps_limit = steps_limit
+        # Where directories that were found lately are: inode and depth. Nothing that is only added changes that.
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def begin(self) -> None:
+        """What was put so far is of lower layers now."""
+        self._mark += _KINDS
+        self._known = {b"": (ROOT, 0)}
 
     def put(self, path: bytes, node: Node) -> None:
         """An entry, or a whiteout of any type."""
@@ -91,13 +106,14 @@ class LayerMembers:
 
     def _split(self, path: bytes) -> tuple[bytes, bytes]:
         """Parent and last component; both empty for the root."""
-        if len(path) > PATH_LIMIT:
-            raise Unusable("has a name that no file can have")
-        parent, _, name = path.rstrip(b"/").rpartition(b"/")
-        if parent == self._last_parent and name not in (b"", b".", b"..") and len(name) <= NAME_LIMIT:
-            if b"\0" in name:
-                raise Unusable("has a name that no file can have")
-            return parent, name
+        if len(path) <= PATH_LIMIT and path.count(b"/") < DEPTH_LIMIT:
+            parent, _, name = path.rstrip(b"/").rpartition(b"/")
+            if _is_plain(name):
+                above, _, last = parent.rpartition(b"/")
+                if parent in self._known or (
+                    above in self._known and _is_plain(last) and not last.startswith(WHITEOUT)
+                ):
+                    return parent, name
         *parents, name = split_path(path) or (b"",)
         if any(part.startswith(WHITEOUT) for part in parents):
             raise Unusable("lies below the name of a whiteout")
@@ -105,31 +121,50 @@ class LayerMembers:
 
     def _open(self, parent: bytes) -> int:
         """The directory at a path, made where it is missing. It and those above it count as this layer's."""
-        if parent == self._last_parent:
-            return self._last_directory
-        directory, missing = self._resolve(parent)
+        known = self._known.get(parent)
+        if known is not None:
+            return known[0]
+        directory, depth, missing = self._resolve(parent)
         for name in missing:
             if len(name) > NAME_LIMIT:
                 raise Unusable("lies below a symbolic link to a name that no file can have")
             entry = self._tree.add(directory, name, self._tree.add_inode(make_directory()))
             directory = self._entries.inode[entry]
         self._pass(directory)
-        self._last_parent, self._last_directory = parent, directory
+        if len(self._known) >= _KNOWN_LIMIT:
+            self._known = {b"": (ROOT, 0)}
+        self._known[parent] = directory, depth + len(missing)
         return directory
 
     def _find(self, parent: bytes, name: bytes) -> int:
         """The entry at a path whose last component is not followed, or 0."""
-        directory, missing = self._resolve(parent)
+        directory, _, missing = self._resolve(parent)
         return 0 if missing else self._entries.find(directory, name)
 
-    def _resolve(self, parent: bytes) -> tuple[int, list[bytes]]:
-        """How far a path leads through directories, and the names after that, which do not exist yet."""
+    def _resolve(self, parent: bytes) -> tuple[int, int, list[bytes]]:
+        """How far a path leads through directories, how deep that is, and the names after it that do not exist."""
+        if parent in self._known:
+            return *self._known[parent], []
+        above, _, last = parent.rpartition(b"/")
+        if above in self._known:
+            directory, depth = self._known[above]
+            entry = self._entries.find(directory, last)
+            if entry and depth + 1 < DEPTH_LIMIT and self._tree.is_directory(self._entries.inode[entry]):
+                return self._entries.inode[entry], depth + 1, []
+        stack, missing = self._walk(parent)
+        if len(stack) + len(missing) > DEPTH_LIMIT:
+            raise _NoDirectory("lies too deep")
+        return stack[-1], len(stack) - 1, missing
+
+    def _walk(self, parent: bytes) -> tuple[list[int], list[bytes]]:
+        """The directories that a path leads through, from the root, and the names after them that do not exist."""
         entries, tree = self._entries, self._tree
         pending = reversed_parts(parent)
         stack = [ROOT]
         missing: list[bytes] = []
         followed = 0
         while pending:
+            self._step()
             part = pending.pop()
             if part == b"..":
                 if missing:
@@ -147,7 +182,7 @@ class LayerMembers:
             elif tree.is_symlink(inode):
                 followed += 1
                 if followed > FOLLOW_LIMIT:
-                    raise Unusable(f"lies below more than {FOLLOW_LIMIT} symbolic links")
+                    raise _NoDirectory(f"lies below more than {FOLLOW_LIMIT} symbolic links")
                 if not self._is_own(entry):
                     entries.mark[entry] = self._mark + _FOLLOWED
                 target = tree.target(inode)
@@ -155,10 +190,8 @@ class LayerMembers:
                     del stack[1:]
                 pending += reversed_parts(target)
             else:
-                raise Unusable("lies below something that is no directory")
-        if len(stack) + len(missing) > DEPTH_LIMIT:
-            raise Unusable("lies too deep")
-        return stack[-1], missing
+                raise _NoDirectory("lies below something that is no directory")
+        return stack, missing
 
     def _place(self, directory: int, name: bytes, inode: int, present: int) -> None:
         """Put an inode where something may be, which goes with all that is below it."""
@@ -174,7 +207,7 @@ class LayerMembers:
 
     def _remove(self, entry: int) -> None:
         self._tree.remove(entry)
-        self._last_parent = None
+        self._known = {b"": (ROOT, 0)}
 
     def _pass(self, directory: int) -> None:
         """Mark the way to a directory as this layer's, from the directory upwards until it is marked already."""
@@ -195,11 +228,11 @@ class LayerMembers:
         if name != OPAQUE and (hidden in (b"", b".", b"..") or hidden.startswith(WHITEOUT)):
             raise Unusable("is no whiteout of anything")
         try:
-            directory, missing = self._resolve(parent)
-        except Unusable:
+            directory, _, missing = self._resolve(parent)
+        except _NoDirectory:
             return  # nothing is below what is no directory
-        if missing:
-            return
+        if missing or self._mark == _KINDS:
+            return  # neither is anything below the lowest layer
         if name == OPAQUE:
             self._hide(list(self._entries.children(directory)))
         elif entry := self._entries.find(directory, hidden):
@@ -209,6 +242,7 @@ class LayerMembers:
         """Remove what lower layers have at these entries; keep what this layer put there."""
         tree, entries = self._tree, self._entries
         while pending:
+            self._step()
             entry = pending.pop()
             inode = entries.inode[entry]
             if not self._is_own(entry):
@@ -223,8 +257,20 @@ class LayerMembers:
         """Refuse to remove a link that an entry of the same layer went through."""
         pending = [entry]
         while pending:
+            self._step()
             entry = pending.pop()
             if self._entries.mark[entry] == self._mark + _FOLLOWED:
                 raise Unusable("hides a symbolic link that an earlier entry of the layer goes through")
             if self._tree.is_directory(self._entries.inode[entry]):
                 pending += self._entries.children(self._entries.inode[entry])
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > self._steps_limit:
+            raise Unusable(
+                f"is behind more than {self._steps_limit} directories and links, with those of all before it"
+            )
+
+
+def _is_plain(name: bytes) -> bool:
+    return name not in (b"", b".", b"..") and len(name) <= NAME_LIMIT and b"\0" not in name

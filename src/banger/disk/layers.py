@@ -26,6 +26,7 @@ class LayerLimits:
     layers: int = 512
     nodes: int = NODE_LIMIT
     metadata_bytes: int = METADATA_BYTES_LIMIT
+    steps: int = 1 << 24
     archive: TarLimits = field(default_factory=TarLimits)
     expansion: ExpansionLimits = field(default_factory=ExpansionLimits)
 
@@ -52,13 +53,14 @@ def read_layers(
         raise Invalid(f"the image has {len(layers)} layers, and there may be {limits.layers}", hint=HINT)
     tree = Tree(spool, node_limit=limits.nodes, metadata_bytes_limit=limits.metadata_bytes)
     whole_bytes = sum(layer.size for layer in layers)
+    members = LayerMembers(tree, steps_limit=limits.steps)
     read_bytes, content_bytes = 0, 0
     for number, layer in enumerate(layers, start=1):
 
         def tell(done_bytes: int, before_bytes: int = read_bytes) -> None:
             report(before_bytes + done_bytes, whole_bytes)
 
-        members = LayerMembers(tree, number)
+        members.begin()
         try:
             content_bytes = _apply(layer, members, content_bytes, spool=spool, limits=limits, report=tell)
         except (Invalid, Unsupported) as error:

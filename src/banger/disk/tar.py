@@ -47,6 +47,7 @@ _TYPES: Final = {
     b"6": stat.S_IFIFO,
 }
 _OCTAL_SIZE_LIMIT: Final = 1 << 33  # what eleven octal digits hold
+_GLOBAL_RECORDS_LIMIT: Final = 64
 _MEMBER_ONLY: Final = (b"path", b"linkpath", b"size")
 _ZEROS: Final = bytes(BLOCK)
 _COMPRESSIONS: Final = (
@@ -137,6 +138,8 @@ class TarReader:
                 if any(key in _MEMBER_ONLY or key.startswith((XATTR_PREFIX, sparse.PREFIX)) for key in values):
                     raise Unusable("gives many members one name or size")
                 self._global.update(values)
+                if len(self._global) > _GLOBAL_RECORDS_LIMIT:
+                    raise Unusable(f"is one of more than {_GLOBAL_RECORDS_LIMIT} records for all members")
             elif header.kind == b"x" and not extended.values:
                 for key, value in parse_records(data):
                     if key in (sparse.OFFSET, sparse.NUMBYTES):
