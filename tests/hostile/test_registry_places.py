@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.images import make_image
 from tests.fakes.registry_server import REPOSITORY, TOKEN, RegistryServer, once, replying, send_blob
 from tests.fakes.web_server import Exchange, Handler, WebServer
-from tests.hostile.registry_world import BASIC, LAYER, PASSWORD, Case, World, mirror, run, url_of
+from tests.hostile.registry_world import BASIC, CALM, LAYER, PASSWORD, Case, World, mirror, run, url_of
 
 from banger.core.config.registries import Registry
 from banger.core.errors import BangerError, Denied, Failed
@@ -375,10 +375,15 @@ async def test_a_mirror_gets_nothing_of_the_registry_and_is_not_believed(plain: 
     plain.check()
 
 
-async def test_a_mirror_that_is_away_does_not_matter(plain: World) -> None:
-    plain.registries["127.0.0.1:1"] = Registry("127.0.0.1:1", plain_http=True)
-    mirror(plain, "127.0.0.1:1")
-    await plain.pull()
+async def test_a_mirror_that_is_away_does_not_matter_and_is_asked_once(plain: World) -> None:
+    async def leave(exchange: Exchange) -> None:
+        exchange.reset()
+
+    async with WebServer(leave) as mirroring:
+        plain.registries[mirroring.host] = Registry(mirroring.host, plain_http=True)
+        mirror(plain, mirroring.host)
+        await plain.pull()
+        assert [request.method for request in mirroring.requests] == ["HEAD"] * CALM.attempts
     plain.check()
 
 

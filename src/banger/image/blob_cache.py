@@ -23,6 +23,7 @@ from banger.core.faults import translate_os_error
 from banger.core.files import make_private_directory, sync_directory
 from banger.core.finishing import finish
 from banger.core.locks import exclusive_lock, shared_lock
+from banger.core.threads import run_in_thread
 from banger.image.digests import new_hash, parse_digest, shorten
 from banger.image.manifest import DOCUMENT_LIMIT_BYTES, Descriptor
 
@@ -92,13 +93,17 @@ class Partial:
             self._buffer.clear()
             await finish(asyncio.to_thread(self._append, data))
 
-    def reread(self) -> None:
-        """Hash what an earlier download left; what is longer than the blob can be is none of it. Blocking."""
+    def reread(self, check: Callable[[], None]) -> None:
+        """Hash what an earlier download left; what is longer than the blob can be is none of it.
+
+        Blocking, and for large blobs long: `check` is called now and then, and may raise to end it.
+        """
         if os.fstat(self._descriptor).st_size > self._blob.size:
             os.ftruncate(self._descriptor, 0)
         while data := os.pread(self._descriptor, _BUFFER_BYTES, self._written):
             self._hash.update(data)
             self._written += len(data)
+            check()
 
     def _append(self, data: bytes) -> None:
         self._hash.update(data)
@@ -250,7 +255,7 @@ class BlobCache:
         descriptor = os.open(partial_path, flags, 0o600)
         try:
             partial = Partial(descriptor, blob, progressed)
-            await finish(asyncio.to_thread(partial.reread))
+            await run_in_thread(partial.reread)
             progressed(partial.offset)
             try:
                 await download(partial)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from banger.core.errors import BangerError, Failed
+from banger.core.errors import BangerError, Failed, TimedOut, Unavailable
 from banger.core.untrusted import printable
 from banger.image.digests import compute_digest, parse_digest
 from banger.image.manifest import DOCUMENT_LIMIT_BYTES, INDEX_TYPES, MANIFEST_TYPES, Descriptor
@@ -37,6 +37,7 @@ class RegistryClient:
         self._requests = requests
         self._downloader = downloader
         self._registries = registries
+        self._away: set[Source] = set()
 
     async def resolve(self, reference: Reference) -> str:
         """The digest that a reference means now. Raises `NotFound`, `Denied`, `Unavailable`, `TimedOut`, `Failed`."""
@@ -91,13 +92,20 @@ class RegistryClient:
     async def _ask_sources(
         self, reference: Reference, ask: Callable[[Source], Awaitable[Result]], *, persist: bool = True
     ) -> Result:
-        """Ask the mirrors and then the registry. The error is the registry's own."""
+        """Ask the mirrors and then the registry. The error is the registry's own.
+
+        A mirror that cannot be reached is not asked again: each time would take as long.
+        """
         *mirrors, registry = plan_sources(reference, self._registries)
         for mirror in mirrors:
+            if mirror in self._away:
+                continue
             try:
                 return await self._ask(mirror, ask, persist=persist)
             except BangerError as error:
                 log.warning("%s: the mirror %s did not help: %s", reference, mirror.host, error.summary)
+                if isinstance(error, Unavailable | TimedOut):
+                    self._away.add(mirror)
         return await self._ask(registry, ask, persist=persist)
 
     async def _ask(self, source: Source, ask: Callable[[Source], Awaitable[Result]], *, persist: bool) -> Result:
