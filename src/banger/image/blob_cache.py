@@ -28,6 +28,7 @@ from banger.image.digests import new_hash, parse_digest, shorten
 from banger.image.manifest import DOCUMENT_LIMIT_BYTES, Descriptor
 
 _BUFFER_BYTES: Final = 1 << 20
+_BUFFER_PIECES: Final = 4096
 _DOWNLOAD_DEADLINE_S: Final = 24 * 3600.0
 _REMOVING_DEADLINE_S: Final = 30.0
 _NAME: Final = re.compile(r"(sha256|sha512)-([0-9a-f]+)")
@@ -58,23 +59,25 @@ class Partial:
         self._progressed = progressed
         self._hash = new_hash(blob.digest)
         self._written = 0
-        self._buffer = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
 
     @property
     def offset(self) -> int:
         """How many bytes are there."""
-        return self._written + len(self._buffer)
+        return self._written + self._waiting_bytes
 
     async def write(self, data: bytes) -> None:
         """Append."""
-        self._buffer += data
-        if len(self._buffer) >= _BUFFER_BYTES:
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= _BUFFER_BYTES or len(self._waiting) >= _BUFFER_PIECES:
             await self.flush()
             self._progressed(self.offset)
 
     async def restart(self) -> None:
         """Forget what is there."""
-        self._buffer.clear()
+        self._waiting, self._waiting_bytes = [], 0
         self._hash = new_hash(self._blob.digest)
         self._written = 0
         os.ftruncate(self._descriptor, 0)
@@ -88,10 +91,9 @@ class Partial:
 
     async def flush(self) -> None:
         """Write what is still in memory."""
-        if self._buffer:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-            await finish(asyncio.to_thread(self._append, data))
+        if self._waiting:
+            pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            await finish(asyncio.to_thread(self._append, pieces))
 
     def reread(self, check: Callable[[], None]) -> None:
         """Hash what an earlier download left; what is longer than the blob can be is none of it.
@@ -105,7 +107,8 @@ class Partial:
             self._written += len(data)
             check()
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, pieces: list[bytes]) -> None:
+        data = b"".join(pieces)
         self._hash.update(data)
         view = memoryview(data)
         while view:
