@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageView, PullRequest
     from banger.cli.context import Context
 
-USAGE = "[IMAGE] [--name NAME] [--size SIZE] [--kernel KERNEL] [--platform PLATFORM]"
+USAGE = "[IMAGE] [options] [--json] [-q]"
 DESCRIPTION = """\
 Make an image, and the default kernel with it, ready for use. The default is debian-bookworm, made from
 Debian's signed archive. Any image of a registry will do: REPOSITORY:TAG or REPOSITORY@DIGEST, on Docker
