@@ -34,7 +34,7 @@ packages=(
 case "$PURPOSE" in
   run) ;;
   test | fuzz)
-    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry)
+    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
     ;;
   *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
