@@ -69,6 +69,7 @@ BEFORE = {  # what has to be so first; a VM that an example names exists and run
     "banger kernel import": "{ banger kernel rm -q mine plain 2>/dev/null || true; }",
     "banger kernel rm": MINE,
     "banger vm run --kernel mine": MINE,
+    "banger vm run --locked": "banger lock -q",
     "git apply": "banger vm exec box -- sh -c 'echo more >> notes.txt' && banger vm workspace export box -q -o fix.patch",
     "banger vm workspace export": "banger vm exec box -- sh -c 'echo more >> notes.txt'",
 }

@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Command("kernel import", "kernel_import", "make a kernel of a bzImage, vmlinux or Image, and its modules"),
     Command("kernel show", "kernel_show", "show everything about one kernel"),
     Command("kernel rm", "kernel_rm", "remove kernels that no VM uses"),
+    Command("lock", "lock", "pin the image and the kernel that a repository's VMs boot"),
     Command("config show", "config_show", "show every setting and where its value comes from"),
     Command("config check", "config_check", "say whether the configuration file is good"),
     Command("config path", "config_path", "print where the configuration file is"),
@@ -169,7 +170,7 @@ GROUPS: Final = (
 )
 
 # Top-level words in the order in which help shows them.
-TOP: Final = ("vm", "image", "kernel", "system", "config", "doctor", "daemon", "version")
+TOP: Final = ("vm", "image", "kernel", "lock", "system", "config", "doctor", "daemon", "version")
 
 
 def find_command(words: tuple[str, ...]) -> Command | None:

@@ -77,8 +77,8 @@ class ContentStore:
         """
         pointer = self._pointer(name, self._architecture(manifest))
         body = {**manifest, "files": {file: digest_file(draft / file) for file in sorted(files)}}
-        identity = {key: value for key, value in body.items() if key not in OF_NAME}
-        hexdigest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        digest = _identify(body)
+        hexdigest = digest.removeprefix("sha256:")
         target = self._root / "sha256" / hexdigest
         make_private_directory(target.parent)
         if not target.exists():
@@ -92,7 +92,6 @@ class ContentStore:
                     raise
             sync_directory(target.parent)
         make_private_directory(pointer.parent)
-        digest = f"sha256:{hexdigest}"
         of_name = {key: value for key, value in manifest.items() if key in OF_NAME}
         write_durably(pointer, json.dumps({**of_name, "digest": digest}).encode())
         return self._read(digest, of_name)
@@ -110,7 +109,7 @@ class ContentStore:
     def find(self, name: str, architecture: str | None = None) -> Content | None:
         """What `name` points at, or None; also for a name that no entry can have."""
         for place in self._places() if architecture is None else (architecture,):
-            with suppress(FileNotFoundError, NotFound, Invalid, ValueError, KeyError, TypeError):
+            with suppress(FileNotFoundError, NotFound, Invalid, Failed, ValueError, KeyError, TypeError):
                 of_name = dict(json.loads(self._pointer(name, place).read_bytes()))
                 digest = str(of_name.pop("digest"))
                 return self._read(digest, {key: value for key, value in of_name.items() if key in OF_NAME})
@@ -126,6 +125,10 @@ class ContentStore:
         try:
             manifest = json.loads((path / "manifest.json").read_bytes())
             size_bytes = sum((path / file).stat().st_size for file in manifest["files"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failed(
+                f"the manifest of the {self._kind} {digest[:19]} is damaged", hint="remove it and pull it again"
+            ) from error
         except FileNotFoundError as error:
             raise NotFound(
                 f"the {self._kind} {digest[:19]} is gone from the store", hint="pull it again with `banger image pull`"
@@ -134,6 +137,13 @@ class ContentStore:
 
     def verify(self, content: Content) -> None:
         """Read every file and compare. Raises `Failed` naming the file and both digests."""
+        identity = _identify(content.manifest)
+        if identity != content.digest:
+            raise Failed(
+                f"manifest.json of the {self._kind} {content.digest[:19]} is damaged: it is {identity},"
+                f" not {content.digest}",
+                hint="remove it from the store and pull it again",
+            )
         for file, expected in content.manifest["files"].items():
             found = digest_file(content.path / file)
             if found != expected:
@@ -241,7 +251,12 @@ class ItemStore(Generic[Item]):
     def read(self, digest: str) -> Item:
         """The item of that digest. Raises `NotFound`."""
         content = self.content.read(digest)
-        return self._view(str(content.manifest["name"]), content)
+        try:
+            return self._view(str(content.manifest["name"]), content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Failed(
+                f"the manifest of {digest[:19]} in the store is damaged", hint="remove it and pull it again"
+            ) from error
 
     def verify(self, item: Item) -> None:
         """Read every file of an item and compare it with its digest. Raises `Failed`."""
@@ -253,6 +268,12 @@ class ItemStore(Generic[Item]):
 
     def list(self) -> list[Item]:
         return [self._view(name, content) for name, content in self.content.list()]
+
+
+def _identify(manifest: Mapping[str, Any]) -> str:
+    """The digest of an entry: of its files' digests and of everything else that its manifest says of the content."""
+    identity = {key: value for key, value in manifest.items() if key not in OF_NAME}
+    return f"sha256:{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()}"
 
 
 def digest_file(path: Path) -> str:

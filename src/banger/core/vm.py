@@ -63,8 +63,7 @@ class VmSpec:
     runs_entrypoint: bool = False
     """Whether the program that the image is made for starts with the machine; only where no init does."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Who said each value, by field: `flag`, `image`, `config`, `host` or `built-in`; those of older VMs are not
-    known."""
+    """Who said each value: `flag`, `lock`, `image`, `config`, `host` or `built-in`; of older VMs nobody knows."""
 
 
 def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:

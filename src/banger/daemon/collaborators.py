@@ -64,6 +64,9 @@ class Images(Protocol):
 
     def list(self) -> list[Image]: ...
 
+    async def verify(self, image: Image) -> None:
+        """Read what is in the store and compare it with its digests. Raises `Failed` naming a file and both digests."""
+
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
         """Everything that catalogues have, and the catalogues of the configuration."""
 
@@ -93,6 +96,9 @@ class Kernels(Protocol):
 
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
         """Everything that catalogues have, and the catalogues of the configuration."""
+
+    async def verify(self, kernel: Kernel) -> None:
+        """As for images."""
 
     async def import_files(self, name: str, files: KernelFiles, report: Callable[[Progress], None]) -> Kernel:
         """Make a kernel of files. Raises `Invalid` and `Unsupported` with what is wrong or missing."""

@@ -32,6 +32,7 @@ from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
+from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
@@ -194,7 +195,9 @@ def compose_services(
 ) -> Services:
     """The use cases that the routes call."""
     check_room = CheckRoom(images=parts.images, kernels=parts.kernels, space=parts.space)
+    locking = Locking(images=parts.images, kernels=parts.kernels, defaults=parts.defaults)
     plan = PlanVm(
+        locking=locking,
         host=parts.host,
         defaults=parts.defaults,
         images=parts.images,
@@ -244,6 +247,7 @@ def compose_services(
         images=ImageVerbs(
             images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room
         ),
+        locking=locking,
         kernels=KernelVerbs(kernels=parts.kernels, users=users),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(

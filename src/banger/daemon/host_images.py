@@ -176,6 +176,9 @@ class HostImages:
                 )
             )
 
+    async def verify(self, image: Image) -> None:
+        await run_in_thread(lambda _check: self._store.verify(image))
+
     async def available(self, report: Report) -> tuple[Sequence[Found], Sequence[Opened]]:
         return await self._catalogues.list("image", report)
 

@@ -83,6 +83,9 @@ class HostKernels:
                 return kernel
             return await self._make(name, found, report, architecture=architecture)
 
+    async def verify(self, kernel: Kernel) -> None:
+        await run_in_thread(lambda _check: self._store.verify(kernel))
+
     async def available(self, report: Report) -> tuple[Sequence[Found], Sequence[Opened]]:
         return await self._catalogues.list("kernel", report)
 

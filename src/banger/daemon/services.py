@@ -16,6 +16,7 @@ from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
+from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.system import System
@@ -42,6 +43,7 @@ class Services:
     export: ExportWorkspace
     images: ImageVerbs
     kernels: KernelVerbs
+    locking: Locking
     system: System
     doctor: Callable[[], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]

@@ -13,6 +13,9 @@ from banger.core.errors import Invalid
 
 def options(**given: Any) -> Namespace:
     nothing: dict[str, Any] = {
+        "locked": False,
+        "kernel": None,
+        "platform": None,
         "path": None,
         "rm": False,
         "detach": False,

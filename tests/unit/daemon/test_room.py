@@ -74,6 +74,7 @@ async def test_image_and_kernel_have_room_together_or_neither_is_fetched(tmp_pat
     defaults = Defaults(vcpu=1, memory_mib=128, disk_bytes=1 << 30)
     check_room = CheckRoom(images=images, kernels=kernels, space=LittleSpace())
     plan = PlanVm(
+        locking=NOBODY,
         host=HostSize(cpus=2, memory_bytes=16 << 30),
         defaults=defaults,
         images=images,

@@ -193,3 +193,29 @@ class PruneResult(TypedDict):
     kernels: int
     freed_bytes: int
     directory: str
+
+
+class PinView(TypedDict):
+    """An image or a kernel in a lock file; see `banger.core.lock_file`."""
+
+    name: str
+    platform: str
+    digest: str
+    source: str
+    reference: str
+    fetched: str
+
+
+class LockView(TypedDict):
+    """Result of `POST /v1/lock` (progress), and what `vm run --locked` says."""
+
+    image: PinView
+    kernel: PinView
+
+
+class LockRequest(TypedDict):
+    """Body of `POST /v1/lock` (progress): what to pin; null means the default."""
+
+    image: str | None
+    kernel: str | None
+    platform: str | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from banger.api.messages.errors import ErrorView
+from banger.api.messages.stores import LockView
 
 VmState = Literal["creating", "stopped", "starting", "running", "paused", "stopping", "deleting"]
 
@@ -104,6 +105,7 @@ class SpecRequest(TypedDict):
     """What a new VM is to be; null means the default, also of `nat`. `ttl_s` 0 means for ever.
 
     `platform`: which one of the image's, such as `linux/arm64`; this computer's own by default, if there is one.
+    `lock`: exactly this image and kernel, instead of `image`, `platform` and `kernel`.
     `wait`: how ready it has to be, the agent by default.
     """
 
@@ -111,6 +113,7 @@ class SpecRequest(TypedDict):
     image: str | None
     platform: NotRequired[str | None]
     kernel: NotRequired[str | None]
+    lock: NotRequired[LockView | None]
     vcpu: int | None
     memory_mib: int | None
     disk_bytes: int | None

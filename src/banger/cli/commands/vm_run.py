@@ -13,6 +13,7 @@ from banger.cli.guest import declare_environment, exchange, guest_environment, p
 from banger.cli.machine import declare_machine
 from banger.cli.progress import Progress
 from banger.cli.render import format_duration, render_bar
+from banger.cli.repository import pin_view, read_lock
 from banger.cli.targets import add_quiet, add_verbose, add_wait
 from banger.core.errors import Invalid
 from banger.core.names import parse_vm_name
@@ -46,6 +47,7 @@ def declare(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", nargs="?", help="a directory of a git repository")
     parser.add_argument("--name", metavar="NAME", type=parse_vm_name, help="the VM's name (default: one is made up)")
     declare_machine(parser)
+    parser.add_argument("--locked", action="store_true", help="boot exactly what the repository's banger.lock says")
     parser.add_argument("--rm", action="store_true", help="delete the VM when the command or shell ends")
     parser.add_argument("-d", "--detach", action="store_true", help="make it ready, print its name, and return")
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
@@ -88,6 +90,9 @@ def run(context: Context, options: Namespace) -> int:
         request["platform"] = options.platform
     if options.kernel is not None:
         request["kernel"] = options.kernel
+    if options.locked:
+        lock = read_lock(path or os.curdir)
+        request["lock"] = {"image": pin_view(lock.image), "kernel": pin_view(lock.kernel)}
     with Progress.for_terminal(context.environment, quiet=options.quiet, verbose=options.verbose) as progress:
         if path is None and not options.no_workspace:
             progress.notice("you are not in a git repository: the VM gets no workspace")
@@ -154,6 +159,8 @@ def check_combination(options: Namespace) -> None:
         raise Invalid("-d and -e exclude each other", hint="give -e to `banger vm exec` afterwards")
     if options.path is not None and options.no_workspace:
         raise Invalid("PATH and --no-workspace exclude each other", hint="leave one of them out")
+    if options.locked and (options.image or options.kernel or options.platform):
+        raise Invalid("--locked says itself which image and kernel", hint="leave --image, --kernel and --platform out")
     parse_environment(options.env)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from banger.api.messages import SpecRequest
@@ -10,9 +11,11 @@ from banger.core.platforms import parse_platform
 from banger.core.vm import HostSize, VmSpec, check_sizes, check_sizes_here
 from banger.daemon.collaborators import Chooser, Images, Kernels, Networks, Space
 from banger.daemon.context import Request
+from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.room import CheckRoom
 from banger.daemon.progress import reporter
 from banger.image.store import Image
+from banger.kernel.store import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class PlanVm:
     def __init__(
         self,
         *,
+        locking: Locking,
         host: HostSize,
         defaults: Defaults,
         images: Images,
@@ -53,6 +57,7 @@ class PlanVm:
         space: Space,
         check_room: CheckRoom,
     ) -> None:
+        self._locking = locking
         self._host = host
         self._defaults = defaults
         self._images = images
@@ -70,8 +75,8 @@ class PlanVm:
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
         nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
-        name, platform = asked["image"] or self._defaults.image, asked.get("platform")
-        architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
+        name = asked["image"] or self._defaults.image
+        architecture = await self._find_architecture(asked, name)
         of_image = find_image_defaults(self._images.find(name, architecture), asked)
         disk_bytes = asked["disk_bytes"] or of_image.disk_bytes or self._defaults.disk_bytes
         kernel_name = asked.get("kernel") or of_image.kernel or self._defaults.kernel
@@ -81,12 +86,17 @@ class PlanVm:
         self._space.check()
         if nat:
             self._networks.check()
-        await self._check_room(reporter(request), image=name, kernel=kernel_name, architecture=architecture)
-        kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
-        chosen = await self._chooser.choose(kernel)
-        if chosen.notice:
-            request.notice(chosen.notice)
-        image = await self._images.ensure(name, reporter(request), architecture=architecture)
+        lock = asked.get("lock")
+        if lock is not None:
+            image, kernel = await self._locking.resolve(request, lock)
+            of_image = find_image_defaults(image, asked)
+            disk_bytes = asked["disk_bytes"] or of_image.disk_bytes or self._defaults.disk_bytes
+            await self._choose(request, kernel)
+        else:
+            await self._check_room(reporter(request), image=name, kernel=kernel_name, architecture=architecture)
+            kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
+            await self._choose(request, kernel)
+            image = await self._images.ensure(name, reporter(request), architecture=architecture)
         return VmSpec(
             image=image.name,
             image_digest=image.digest,
@@ -98,20 +108,37 @@ class PlanVm:
             nat=nat,
             architecture=image.architecture,
             runs_entrypoint=not attended and image.init is None and bool(image.run.argv),
-            origins={
-                **self._defaults.origins_beside(
-                    {
-                        "image": asked["image"],
-                        "kernel": asked.get("kernel"),
-                        "vcpu": asked["vcpu"],
-                        "memory_mib": asked["memory_mib"],
-                        "disk_bytes": asked["disk_bytes"],
-                        "nat": asked["nat"],
-                    }
-                ),
-                **of_image.origins(),
-            },
+            origins=self._origins(asked, of_image),
         )
+
+    async def _find_architecture(self, asked: SpecRequest, name: str) -> str:
+        lock, platform = asked.get("lock"), asked.get("platform")
+        if lock is not None:
+            return parse_platform(lock["image"]["platform"])
+        return await self._images.find_architecture(name, parse_platform(platform) if platform else None)
+
+    async def _choose(self, request: Request, kernel: Kernel) -> None:
+        """See now that a VMM works, before an image is got for it."""
+        chosen = await self._chooser.choose(kernel)
+        if chosen.notice:
+            request.notice(chosen.notice)
+
+    def _origins(self, asked: SpecRequest, of_image: ImageDefaults) -> Mapping[str, str]:
+        """Who said each value."""
+        said: dict[str, str] = {
+            **self._defaults.origins_beside(
+                {
+                    "image": asked["image"],
+                    "kernel": asked.get("kernel"),
+                    "vcpu": asked["vcpu"],
+                    "memory_mib": asked["memory_mib"],
+                    "disk_bytes": asked["disk_bytes"],
+                    "nat": asked["nat"],
+                }
+            ),
+            **of_image.origins(),
+        }
+        return {**said, "image": "lock", "kernel": "lock"} if asked.get("lock") is not None else said
 
     def ttl_s(self, asked: SpecRequest) -> float | None:
         """How long the VM may live; None and 0 mean for ever."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from banger.api.messages import ImportRequest, KernelImportRequest, KernelPullRequest, NamesRequest, PullRequest
+from banger.api.messages import (
+    ImportRequest,
+    KernelImportRequest,
+    KernelPullRequest,
+    LockRequest,
+    NamesRequest,
+    PullRequest,
+)
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
@@ -17,12 +24,14 @@ class StoreRoutes:
     def __init__(self, services: Services) -> None:
         self._images = services.images
         self._kernels = services.kernels
+        self._locking = services.locking
 
     def routes(self, requests: Requests) -> list[Route]:
         return [
             Route("/v1/images", requests.plain(self.list_images), methods=["GET"]),
             Route("/v1/images/pull", requests.progress(self.pull_image), methods=["POST"]),
             Route("/v1/images/import", requests.progress(self.import_image), methods=["POST"]),
+            Route("/v1/lock", requests.progress(self.lock), methods=["POST"]),
             Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
             Route("/v1/images/delete", requests.progress(self.delete_images), methods=["POST"]),
             Route("/v1/images/{name}", requests.plain(self.show_image), methods=["GET"]),
@@ -69,3 +78,6 @@ class StoreRoutes:
 
     async def delete_kernels(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._kernels.delete(request, decode(body, NamesRequest)["names"])
+
+    async def lock(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._locking.lock(request, decode(body, LockRequest))

@@ -1,0 +1,100 @@
+"""`banger lock` and `vm run --locked`: exactly these, by digest, or nothing."""
+
+from __future__ import annotations
+
+from banger.api.messages import LockRequest, LockView, PinView
+from banger.core.config.defaults import Defaults
+from banger.core.errors import Denied, NotFound
+from banger.core.lock_file import SOURCES, Pin, check_pin
+from banger.core.platforms import name_platform, parse_platform
+from banger.core.provenance import Provenance
+from banger.daemon.collaborators import Images, Kernels
+from banger.daemon.context import Request
+from banger.daemon.progress import reporter
+from banger.image.reference import parse_reference
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+
+
+class Locking:
+    """Pins what is here, and gets what is pinned."""
+
+    def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults) -> None:
+        self._images = images
+        self._kernels = kernels
+        self._defaults = defaults
+
+    async def lock(self, request: Request, asked: LockRequest) -> LockView:
+        """Pin an image and a kernel, which are got first if they are not here."""
+        name = asked["image"] or self._defaults.image
+        platform = asked["platform"]
+        architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
+        image = await self._images.ensure(name, reporter(request), architecture=architecture)
+        kernel_name = asked["kernel"] or image.kernel or self._defaults.kernel
+        kernel = await self._kernels.ensure(kernel_name, reporter(request), architecture=architecture)
+        return {"image": _pin(image), "kernel": _pin(kernel)}
+
+    async def resolve(self, request: Request, lock: LockView) -> tuple[Image, Kernel]:
+        """The image and the kernel of a lock file. Raises `Denied` naming both digests when what there is differs."""
+        image_pin, kernel_pin = (check_pin(Pin(**lock[part])) for part in ("image", "kernel"))
+        image = await self._get_image(request, image_pin)
+        kernel = await self._get_kernel(request, kernel_pin)
+        for kind, found, pin in (("image", image, image_pin), ("kernel", kernel, kernel_pin)):
+            if found.digest != pin.digest or name_platform(found.architecture) != pin.platform:
+                raise Denied(
+                    f"banger.lock wants the {kind} {pin.name} as {pin.digest} for {pin.platform},"
+                    f" and what can be had is {found.digest} for {name_platform(found.architecture)}",
+                    hint="`banger lock` pins what is here now; see with `git log banger.lock` who pinned the other one",
+                )
+        await self._images.verify(image)
+        await self._kernels.verify(kernel)
+        return image, kernel
+
+    async def _get_image(self, request: Request, pin: Pin) -> Image:
+        try:
+            return self._images.read(pin.digest)
+        except NotFound:
+            pass
+        architecture, report = parse_platform(pin.platform), reporter(request)
+        match pin.source:
+            case "oci" if pin.fetched:
+                reference = parse_reference(pin.reference).at(pin.fetched)
+                request.notice(f"banger.lock has {reference} pulled")
+                return await self._images.pull(reference, self._free_name(pin), report, architecture=architecture)
+            case "distribution" | "bundle":
+                return await self._images.ensure(pin.name, report, architecture=architecture, current=True)
+        raise _not_here("image", pin)
+
+    async def _get_kernel(self, request: Request, pin: Pin) -> Kernel:
+        try:
+            return self._kernels.read(pin.digest)
+        except NotFound:
+            pass
+        if pin.source in ("distribution", "bundle"):
+            architecture = parse_platform(pin.platform)
+            return await self._kernels.ensure(pin.name, reporter(request), architecture=architecture, current=True)
+        raise _not_here("kernel", pin)
+
+    def _free_name(self, pin: Pin) -> str:
+        """Its own name, unless that is another image's here."""
+        return pin.name if self._images.find(pin.name) is None else f"locked-{pin.digest[7:19]}"
+
+
+def _pin(item: Image | Kernel) -> PinView:
+    provenance: Provenance = item.provenance
+    known = provenance.kind in SOURCES
+    return {
+        "name": item.name,
+        "platform": name_platform(item.architecture),
+        "digest": item.digest,
+        "source": provenance.kind if known else "other",
+        "reference": provenance.reference if known else "",  # a path on this computer is nobody else's business
+        "fetched": provenance.digest if known else "",
+    }
+
+
+def _not_here(kind: str, pin: Pin) -> NotFound:
+    return NotFound(
+        f"the {kind} {pin.name} of banger.lock ({pin.digest}) is not here, and was made of files",
+        hint=f"get those files from who wrote the lock file: `banger {kind} import`",
+    )
