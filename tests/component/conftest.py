@@ -18,9 +18,17 @@ def leave_nothing_running() -> Iterator[None]:
 
 
 @pytest.fixture
-def fake_world(tmp_path: Path) -> Iterator[FakeWorld]:
+def world(tmp_path: Path) -> Iterator[FakeWorld]:
+    """A world whose daemon the test starts, with failpoints for example. At the end nothing of it is left."""
     world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
     world.root.mkdir()
-    world.start_daemon()
     yield world
-    world.clear()
+    if world.daemon is not None:
+        world.clear()
+
+
+@pytest.fixture
+def fake_world(world: FakeWorld) -> FakeWorld:
+    """The same with its daemon started."""
+    world.start_daemon()
+    return world

@@ -95,6 +95,7 @@ class FakeWorld(World):
 
     def clear(self) -> None:
         """Delete what there is, prove that nothing is left, end the daemon."""
+        assert self.daemon_pid() is not None, self.log_tail()  # or the command line would start the real one
         try:
             names = [vm["name"] for vm in self.vms()]
             if names:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
@@ -22,9 +21,7 @@ def midway() -> list[str]:
 
 @pytest.mark.parametrize("victim", ["client", "vmm"])
 @pytest.mark.parametrize("point", midway())
-def test_whoever_dies_in_the_middle_leaves_nothing(tmp_path: Path, point: str, victim: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_whoever_dies_in_the_middle_leaves_nothing(world: FakeWorld, point: str, victim: str) -> None:
     kind = point.partition(".")[0]
     making = kind in ("create", "start")
     if not making:
@@ -53,7 +50,6 @@ def test_whoever_dies_in_the_middle_leaves_nothing(tmp_path: Path, point: str, v
     else:
         world.check_nothing_left()
         world.succeed(*RUN)
-    world.clear()
 
 
 @pytest.mark.parametrize("victim", ["client", "vmm"])
@@ -61,10 +57,8 @@ def test_whoever_dies_in_the_middle_leaves_nothing(tmp_path: Path, point: str, v
     ("direction", "point"), [pair for pair in copy_points() if pair[1].endswith((".after_intent", ".after_act"))]
 )
 def test_whoever_dies_while_it_is_copied_leaves_the_old_or_the_new(
-    tmp_path: Path, direction: str, point: str, victim: str
+    world: FakeWorld, direction: str, point: str, victim: str
 ) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
     world.start_daemon(failpoints=f"{point}=stall")
     world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
     words, target = prepare_copy(world, direction, "tree")
@@ -81,7 +75,6 @@ def test_whoever_dies_while_it_is_copied_leaves_the_old_or_the_new(
     until(lambda: answers(world))
     world.succeed(*words)
     assert check_copy(world, target) == NEW
-    world.clear()
 
 
 def end_vmms(world: FakeWorld) -> None:
@@ -96,10 +89,8 @@ def answers(world: FakeWorld) -> bool:
 
 
 @pytest.mark.parametrize("victim", ["client", "daemon"])
-def test_a_prune_that_dies_goes_on(tmp_path: Path, victim: str) -> None:
+def test_a_prune_that_dies_goes_on(world: FakeWorld, victim: str) -> None:
     """It is deletions: their steps are swept one by one; here several are under way."""
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
     world.start_daemon()
     for name in ("a", "b", "c"):
         world.succeed("vm", "create", "--no-start", name)
@@ -114,4 +105,3 @@ def test_a_prune_that_dies_goes_on(tmp_path: Path, victim: str) -> None:
         world.start_daemon()
     client.communicate(timeout=60)
     until(lambda: world.vms() == [])
-    world.clear()

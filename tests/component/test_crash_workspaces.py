@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -34,10 +33,8 @@ def points() -> list[str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> FakeWorld:
+def world(world: FakeWorld) -> FakeWorld:
     """Guests that have a /root of their own on this host, and a repository."""
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
     world.keep_guests_apart()
     repository = world.root / "repo"
     repository.mkdir()
@@ -78,4 +75,3 @@ def test_a_workspace_arrives_or_leaves_whole_or_not_at_all(world: FakeWorld, poi
         patch = world.succeed("vm", "workspace", "export", "box")
         assert b"+two" in patch
         assert b"+new" in patch
-    world.clear()

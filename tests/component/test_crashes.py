@@ -95,9 +95,7 @@ def all_points() -> list[str]:
 
 
 @pytest.mark.parametrize("point", all_points())
-def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_a_daemon_killed_at_any_point_leaves_nothing(world: FakeWorld, point: str) -> None:
     kind = point.split(".", maxsplit=1)[0]
     run = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
     if kind in ("create", "start"):
@@ -126,7 +124,6 @@ def test_a_daemon_killed_at_any_point_leaves_nothing(tmp_path: Path, point: str)
     else:
         assert vms == []
         world.succeed(*run)
-    world.clear()
 
 
 def copy_points() -> list[tuple[str, str]]:
@@ -173,10 +170,8 @@ def check_copy(world: FakeWorld, target: Path) -> bytes:
 @pytest.mark.parametrize("what", ["file", "tree"])
 @pytest.mark.parametrize(("direction", "point"), copy_points())
 def test_a_daemon_killed_while_it_copies_leaves_the_old_or_the_new(
-    tmp_path: Path, direction: str, point: str, what: str
+    world: FakeWorld, direction: str, point: str, what: str
 ) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
     world.start_daemon(failpoints=f"{point}=kill")
     world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
     words, target = prepare_copy(world, direction, what)
@@ -186,17 +181,14 @@ def test_a_daemon_killed_while_it_copies_leaves_the_old_or_the_new(
     check_copy(world, target)
     world.succeed(*words)
     assert check_copy(world, target) == NEW
-    world.clear()
 
 
 @pytest.mark.parametrize("what", ["file", "tree"])
 @pytest.mark.parametrize("direction", ["in", "out"])
 @pytest.mark.parametrize("action", ["error", "enospc", "eio"])
 def test_a_copy_that_fails_at_any_point_leaves_the_old_or_the_new(
-    tmp_path: Path, direction: str, action: str, what: str
+    world: FakeWorld, direction: str, action: str, what: str
 ) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
     points = [point for way, point in copy_points() if way == direction]
     world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
     world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
@@ -209,7 +201,6 @@ def test_a_copy_that_fails_at_any_point_leaves_the_old_or_the_new(
         assert check_copy(world, target) == (NEW if is_placed(direction, point) else OLD), point
     world.succeed(*words)
     assert check_copy(world, target) == NEW
-    world.clear()
 
 
 def is_placed(direction: str, point: str) -> bool:
@@ -223,9 +214,7 @@ def is_placed(direction: str, point: str) -> bool:
     "point",
     [point for point in all_points() if point.split(".")[0] in ("create", "start") and point.endswith("after_act")],
 )
-def test_a_step_that_fails_is_taken_back_and_the_next_try_works(tmp_path: Path, point: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_a_step_that_fails_is_taken_back_and_the_next_try_works(world: FakeWorld, point: str) -> None:
     world.start_daemon(failpoints=f"{point}=error")
     run = ("vm", "run", "-d", "--nat", "--no-workspace", "--name", "box")
     failed = world.banger(*run)
@@ -234,7 +223,6 @@ def test_a_step_that_fails_is_taken_back_and_the_next_try_works(tmp_path: Path, 
     assert world.vms() == []
     world.check_nothing_left()
     world.succeed(*run)
-    world.clear()
 
 
 def test_every_kind_of_operation_is_swept(tmp_path: Path) -> None:

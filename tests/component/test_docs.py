@@ -20,20 +20,17 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
-def test_every_command_of_the_page(tmp_path: Path) -> None:
+def test_every_command_of_the_page(world: FakeWorld) -> None:
     assert len(commands()) > 20
-    fake_world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    fake_world.root.mkdir()
-    fake_world.keep_guests_apart()
-    fake_world.start_daemon()
+    world.keep_guests_apart()
+    world.start_daemon()
     for words in commands():
         if tuple(words[:2]) == UNTIL_INTERRUPTED:
-            process = fake_world.start(*words)
+            process = world.start(*words)
             assert process.stdout is not None
             assert b"8080" in process.stdout.readline()
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=60)
         else:
-            fake_world.succeed(*words)
-    until(lambda: fake_world.vms() == [])
-    fake_world.clear()
+            world.succeed(*words)
+    until(lambda: world.vms() == [])

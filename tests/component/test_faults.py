@@ -5,8 +5,6 @@ The steps are those of the crash sweep, so a new step is covered on the day it i
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.component.fake_world import FakeWorld
 from tests.component.test_crashes import COMMANDS, all_points
@@ -40,9 +38,7 @@ def check_failure(world: FakeWorld, action: str, *command: str) -> bool:
 
 @pytest.mark.parametrize("action", STATUS)
 @pytest.mark.parametrize("kind", ["create", "start"])
-def test_what_rolls_back_leaves_nothing(tmp_path: Path, kind: str, action: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_what_rolls_back_leaves_nothing(world: FakeWorld, kind: str, action: str) -> None:
     points = points_of(kind)
     world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
     for point in points:
@@ -50,13 +46,10 @@ def test_what_rolls_back_leaves_nothing(tmp_path: Path, kind: str, action: str) 
         assert world.vms() == [], point
         world.check_nothing_left()
     world.succeed(*RUN)
-    world.clear()
 
 
 @pytest.mark.parametrize("action", STATUS)
-def test_a_start_that_fails_keeps_the_vm(tmp_path: Path, action: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_a_start_that_fails_keeps_the_vm(world: FakeWorld, action: str) -> None:
     world.start_daemon()
     world.succeed(*RUN)
     world.succeed("vm", "stop", "box")
@@ -70,14 +63,11 @@ def test_a_start_that_fails_keeps_the_vm(tmp_path: Path, action: str) -> None:
         assert world.rows("step") == 0
     world.succeed("vm", "start", "box")
     assert world.succeed("vm", "exec", "box", "--cwd", "/", "echo", "alive") == b"alive\n"
-    world.clear()
 
 
 @pytest.mark.parametrize("action", STATUS)
 @pytest.mark.parametrize("kind", BACK)
-def test_what_changes_a_vm_leaves_it_as_it_was(tmp_path: Path, kind: str, action: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_what_changes_a_vm_leaves_it_as_it_was(world: FakeWorld, kind: str, action: str) -> None:
     points = points_of(kind)
     world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
     world.succeed(*RUN)
@@ -94,14 +84,11 @@ def test_what_changes_a_vm_leaves_it_as_it_was(tmp_path: Path, kind: str, action
         world.succeed("vm", "resume", "box")
     (vm,) = world.vms()
     assert world.succeed("vm", "exec", vm["name"], "--cwd", "/", "echo", "alive") == b"alive\n"
-    world.clear()
 
 
 @pytest.mark.parametrize("action", STATUS)
 @pytest.mark.parametrize("kind", FORWARD)
-def test_what_rolls_forward_is_finished_by_the_retry(tmp_path: Path, kind: str, action: str) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_what_rolls_forward_is_finished_by_the_retry(world: FakeWorld, kind: str, action: str) -> None:
     points = points_of(kind)
     world.start_daemon(failpoints=",".join(f"{point}={action}" for point in points))
     world.succeed(*RUN)
@@ -119,4 +106,3 @@ def test_what_rolls_forward_is_finished_by_the_retry(tmp_path: Path, kind: str, 
     else:
         assert world.vms() == []
         world.check_nothing_left()
-    world.clear()

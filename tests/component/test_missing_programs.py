@@ -8,9 +8,7 @@ from pathlib import Path
 from tests.component.fake_world import FakeWorld
 
 
-def test_without_a_working_ssh_keygen_only_vms_are_refused(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_without_a_working_ssh_keygen_only_vms_are_refused(world: FakeWorld, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "ssh-keygen").write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
@@ -28,4 +26,3 @@ def test_without_a_working_ssh_keygen_only_vms_are_refused(tmp_path: Path) -> No
     (programs / "ssh-keygen").unlink()
     world.succeed("vm", "run", "-d", "--no-workspace", "--name", "box")
     world.succeed("vm", "delete", "box")
-    world.clear()

@@ -96,9 +96,7 @@ def test_a_directory_without_a_manifest_stays_where_it_is(fake_world: FakeWorld)
     clean(fake_world)
 
 
-def test_a_newer_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_a_newer_database_is_refused_in_one_sentence(world: FakeWorld) -> None:
     world.start_daemon()
     world.succeed(*RUN, "box")
     world.kill_daemon()
@@ -120,7 +118,6 @@ def test_a_newer_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {version}")
     world.start_daemon()
     assert world.vms()[0]["state"] == "running"
-    world.clear()
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
@@ -166,9 +163,7 @@ def test_a_daemon_and_a_command_of_two_versions(fake_world: FakeWorld) -> None:
     assert fake_world.succeed("vm", "exec", "box", *ECHO) == b"alive\n"
 
 
-def test_an_agent_of_another_version_is_explained_and_goes_on_running(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_an_agent_of_another_version_is_explained_and_goes_on_running(world: FakeWorld) -> None:
     world.start_daemon(vmm="updated")
     world.succeed(*RUN, "box")
     pid = world.vms()[0]["pid"]
@@ -183,18 +178,14 @@ def test_an_agent_of_another_version_is_explained_and_goes_on_running(tmp_path: 
     assert b"banger vm restart" in done.stderr
     world.succeed("vm", "restart", "box")
     assert world.succeed("vm", "exec", "box", *ECHO) == b"alive\n"
-    world.clear()
 
 
-def test_an_agent_of_another_version_does_not_start(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_an_agent_of_another_version_does_not_start(world: FakeWorld) -> None:
     world.start_daemon(vmm="other_agent")
     done = world.banger(*RUN, "box")
     assert done.returncode == 1
     assert b"speaks version 99 of the protocol" in done.stderr
     world.check_nothing_left()
-    world.clear()
 
 
 def test_a_guest_that_hangs_keeps_nobody(fake_world: FakeWorld) -> None:

@@ -51,9 +51,7 @@ def test_what_is_left_is_listed_and_stays(fake_world: FakeWorld) -> None:
         shutil.rmtree(run)
 
 
-def test_what_killed_makers_left_is_listed_and_the_next_daemon_removes_it(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_what_killed_makers_left_is_listed_and_the_next_daemon_removes_it(world: FakeWorld) -> None:
     layout = layout_from_environment(world.environment, uid=os.getuid())
     unfinished = layout.bases / ".0123.01234567"
     unfinished.parent.mkdir(parents=True)
@@ -86,7 +84,6 @@ def test_what_killed_makers_left_is_listed_and_the_next_daemon_removes_it(tmp_pa
     finally:
         builder.kill()
         builder.wait()
-    world.clear()
 
 
 def make_old(path: Path) -> None:

@@ -130,9 +130,7 @@ def test_prune_asks(fake_world: FakeWorld, answer: bytes, left: list[str]) -> No
     assert [vm["name"] for vm in fake_world.vms()] == left
 
 
-def test_a_vm_whose_time_is_up_is_deleted_and_only_uptime_counts(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
-    world.root.mkdir()
+def test_a_vm_whose_time_is_up_is_deleted_and_only_uptime_counts(world: FakeWorld, tmp_path: Path) -> None:
     pushed = tmp_path / "uptime"
     world.environment |= {"BANGER_TEST_INTERVAL_S": "0.2", "BANGER_TEST_UPTIME_FILE": str(pushed)}
     world.start_daemon()
@@ -150,7 +148,6 @@ def test_a_vm_whose_time_is_up_is_deleted_and_only_uptime_counts(tmp_path: Path)
     assert left_s < 18000 - 9000
     pushed.write_text("30000")
     until(lambda: [vm["name"] for vm in world.vms()] == ["kept"])
-    world.clear()
 
 
 def test_two_words_for_one_vm_are_one_request(fake_world: FakeWorld) -> None:
@@ -160,8 +157,7 @@ def test_two_words_for_one_vm_are_one_request(fake_world: FakeWorld) -> None:
     assert [outcome["ref"] for outcome in result["outcomes"]] == ["box"]
 
 
-def test_a_vm_that_nobody_uses_is_stopped_and_one_in_use_is_not(tmp_path: Path) -> None:
-    world = FakeWorld(tmp_path / "w", cache=tmp_path / "cache")
+def test_a_vm_that_nobody_uses_is_stopped_and_one_in_use_is_not(world: FakeWorld) -> None:
     config = world.root / "config" / "banger"
     config.mkdir(parents=True)
     (config / "config.toml").write_text('auto_stop_stale_after = "2s"\n')
@@ -174,4 +170,3 @@ def test_a_vm_that_nobody_uses_is_stopped_and_one_in_use_is_not(tmp_path: Path) 
     command.kill()
     command.communicate()
     until(lambda: {vm["state"] for vm in world.vms()} == {"stopped"})
-    world.clear()

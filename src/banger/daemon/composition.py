@@ -33,6 +33,7 @@ from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.locking import Locking
+from banger.daemon.operations.making import MakeVm
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
@@ -207,28 +208,24 @@ def compose_services(
         space=parts.space,
         check_room=check_room,
     )
+    make = MakeVm(
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        create=operations.create,
+        lifetimes=operations.lifetimes,
+        clock=parts.clock,
+        ids=parts.ids,
+    )
     run = RunVm(
         layout=layout,
         database=database,
         supervisor=supervisor,
         plan=plan,
-        create=operations.create,
+        make=make,
         start=operations.start,
         delete=operations.delete,
         import_workspace=operations.import_workspace,
-        lifetimes=operations.lifetimes,
-        clock=parts.clock,
-        ids=parts.ids,
-    )
-    create_machine = CreateMachine(
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        create=operations.create,
-        start=operations.start,
-        lifetimes=operations.lifetimes,
-        clock=parts.clock,
-        ids=parts.ids,
     )
     users = Users(database)
     return Services(
@@ -236,7 +233,7 @@ def compose_services(
         database=database,
         supervisor=supervisor,
         run=run,
-        create=create_machine,
+        create=CreateMachine(supervisor=supervisor, make=make, start=operations.start),
         lifecycle=lifecycle,
         guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
         observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=operations.await_guest),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from banger.api.messages import ExitResult, RunRequest
-from banger.core.clock import Clock, Ids
 from banger.core.commands import check_command
 from banger.core.errors import Invalid
 from banger.core.layout import Layout
-from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
-from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.manifest import rewrite_manifest
 from banger.daemon.operations.commands import (
     LOGIN_SHELL,
@@ -26,10 +22,9 @@ from banger.daemon.operations.commands import (
     plan_environment,
     run_for_client,
 )
-from banger.daemon.operations.create import CreateVm
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.importing import ImportWorkspace
-from banger.daemon.operations.naming import find_free_name
+from banger.daemon.operations.making import MakeVm
 from banger.daemon.operations.packing import Packing
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
@@ -42,16 +37,6 @@ from banger.store.connection import Database
 from banger.store.records import VmRecord, set_ephemeral
 from banger.workspace.repository import Repository, inspect_repository
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A VM that is ready, and what it took."""
-
-    record: VmRecord
-    elapsed_s: float
-
 
 class RunVm:
     """The use case `run`, out of `create`, `start`, a workspace and a command."""
@@ -63,56 +48,37 @@ class RunVm:
         database: Database,
         supervisor: Supervisor,
         plan: PlanVm,
-        create: CreateVm,
+        make: MakeVm,
         start: StartVm,
         delete: DeleteVm,
         import_workspace: ImportWorkspace,
-        lifetimes: Lifetimes,
-        clock: Clock,
-        ids: Ids,
     ) -> None:
         self._layout = layout
         self._database = database
         self._supervisor = supervisor
         self._plan = plan
-        self._create = create
+        self._make = make
         self._start = start
         self._delete = delete
         self._import_workspace = import_workspace
-        self._lifetimes = lifetimes
-        self._clock = clock
-        self._ids = ids
 
     async def __call__(self, request: Request, asked: RunRequest, exchange: StreamExchange) -> ExitResult:
         """Run to the end of the command. Everything that can be refused is refused before anything exists."""
         began_s = time.monotonic()
         with refusing():
             check_run(asked)
-            name = await find_free_name(self._database, self._ids, asked["name"])
             repository = await self._inspect(request, asked["path"])
-            spec = await self._plan(request, asked, attended=not asked["detach"])
-            image = self._plan.image(spec)
+            # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
+            record = await self._make.plan(request, asked, attended=not asked["detach"], ephemeral=True)
+            image = self._plan.image(record.spec)
             environment = plan_environment(image.environment, asked["environment"])
             command = default_command(image) if asked["command"] is None else asked["command"]
             check_terminal(asked, command)
             check_command(command, environment)
-        # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
-        record = VmRecord(
-            id=self._ids.vm_id(),
-            name=name,
-            state=State.CREATING,
-            spec=spec,
-            ephemeral=True,
-            created_at_s=self._clock.now_s(),
-            lifetime=self._lifetimes.begin(self._plan.ttl_s(asked)),
-        )
         kept = False
         try:
-            # In one go: others see its name from the first step on, and what they want of it waits until it is ready.
-            async with self._supervisor.lock(record.id):
-                await self._create(request, record)
-                wait = asked.get("wait", "agent")
-                record = await self._prepare(request, replace(record, state=State.STOPPED), repository, wait=wait)
+            async with self._make.made(request, record) as made:
+                record = await self._prepare(request, made, repository, wait=asked.get("wait", "agent"))
                 if not asked["ephemeral"]:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                     record = replace(record, ephemeral=False)
