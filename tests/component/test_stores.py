@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,3 +260,36 @@ def test_an_image_says_what_its_vms_get(fake_world: FakeWorld) -> None:
     assert json.loads(world.succeed("image", "show", "debian-bookworm", "--json"))["disk_bytes"] == 4 << 30
     assert world.banger("image", "pull", "--size", "1KiB").returncode == 2
     world.succeed("vm", "delete", "a", "b", "c")
+
+
+def test_what_nothing_needs_is_pruned(shop: Shop) -> None:
+    shop.add("tiny", rootfs())
+    shop.add("other", rootfs(b"other"))
+    shop.publish()
+    world = shop.world
+    cache = Path(world.environment["XDG_CACHE_HOME"], "banger")
+    for name in ("tiny", "other"):
+        world.succeed("image", "pull", "-q", name)
+    world.succeed("vm", "create", "box", "--no-start", "--image", "other")
+    partial = cache / "blobs" / "partial" / ("sha256-" + "c" * 64)
+    partial.write_bytes(b"half")
+    old = world.json("image", "show", "other")["digest"]
+    shop.entries.clear()
+    shop.add("other", rootfs(b"newer"))
+    shop.publish(version=2)
+    world.succeed("image", "pull", "-q", "other")
+    world.succeed("image", "delete", "tiny")
+    dry = world.json("image", "cache", "prune", "--dry-run")
+    assert (dry["blobs"], dry["images"]) == (2, 0), "a VM boots the older image, a partial of today is kept"
+    assert dry["freed_bytes"] == len(rootfs()) + len(rootfs(b"other"))
+    os.utime(partial, (0, 0))
+    world.succeed("vm", "delete", "box")
+    os.utime(cache / "images" / "sha256" / old.removeprefix("sha256:"), (0, 0))
+    dry = world.json("image", "cache", "prune", "--dry-run")
+    assert (dry["blobs"], dry["images"]) == (3, 1)
+    assert b"would free" in world.succeed("image", "cache", "prune", "--dry-run")
+    assert world.succeed("image", "cache", "prune").endswith(b"3 downloads, 1 image\n")
+    assert world.json("image", "cache", "prune")["freed_bytes"] == 0
+    assert not partial.exists()
+    world.succeed("image", "pull", "-q", "other")
+    assert [one["name"] for one in world.json("image", "list")["images"]] == ["fake", "other"]

@@ -61,6 +61,7 @@ COMMANDS: Final = (
     Command("image import", "image_import", "make an image of a root file system archive"),
     Command("image show", "image_show", "show everything about one image, and what is installed in it"),
     Command("image delete", "image_delete", "remove images that no VM uses"),
+    Command("image cache prune", "image_cache_prune", "remove downloads and leftovers that nothing needs"),
     Command("kernel list", "kernel_list", "list the kernels that are here, or that can be had"),
     Command("kernel pull", "kernel_pull", "get a kernel that a catalogue has"),
     Command("kernel import", "kernel_import", "make a kernel of a bzImage, vmlinux or Image, and its modules"),
@@ -119,6 +120,16 @@ GROUPS: Final = (
             ("With a root file system of your own:", ""),
             ("banger image import rootfs.tar --name tiny", "any tar of a root directory"),
             ("banger vm run --image tiny --rm --no-workspace -- uname -a", "use it"),
+        ),
+    ),
+    Group(
+        "image cache",
+        "what was downloaded for images",
+        purpose="Downloads are kept, so that images that share something get it once, and broken pulls go on.",
+        page=(
+            ("When space is short:", ""),
+            ("banger image cache prune --dry-run", "how much would that be?"),
+            ("banger image cache prune", "remove what nothing needs"),
         ),
     ),
     Group(

@@ -174,9 +174,24 @@ class ContentStore:
         sync_directory(pointer.parent)
         if content.digest in in_use or any(other.digest == content.digest for _, other in self.list()):
             return False
+        self.discard(content)
+        return True
+
+    def find_unnamed(self, *, in_use: frozenset[str], older_than_s: float) -> Sequence[Content]:
+        """Entries that no name and none of `in_use` (digests) needs, and that were not made a moment ago."""
+        named = {content.digest for _, content in self.list()} | in_use
+        found: list[Content] = []
+        for path in sorted((self._root / "sha256").glob("*")):
+            digest = f"sha256:{path.name}"
+            with suppress(NotFound, Failed, FileNotFoundError):
+                if digest not in named and path.stat().st_mtime < older_than_s:
+                    found.append(self.read(digest))
+        return found
+
+    def discard(self, content: Content) -> None:
+        """Remove an entry that nothing needs."""
         with self.draft() as draft:
             content.path.rename(draft / "removed")
-        return True
 
     @asynccontextmanager
     async def making(self, name: str, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from banger.catalogue.shelf import Found, Opened
 from banger.core.processes import ProcessIdentity
@@ -14,6 +14,13 @@ from banger.image.reference import Reference
 from banger.image.store import Image
 from banger.kernel.importing import KernelFiles
 from banger.kernel.store import Kernel
+
+
+class Pruned(NamedTuple):
+    """What was removed, or would be."""
+
+    number: int
+    freed_bytes: int
 
 
 class Images(Protocol):
@@ -76,6 +83,15 @@ class Images(Protocol):
         Returns whether it went. Raises `NotFound`.
         """
 
+    def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
+        """Remove what has no name any more, but for digests `in_use`."""
+
+    async def prune_downloads(self, *, dry_run: bool) -> Pruned:
+        """Remove what was downloaded for images that are gone, and the remains of pulls that nobody goes on with.
+
+        Raises `WrongState` while somebody pulls.
+        """
+
 
 class Kernels(Protocol):
     """The kernel store and where its kernels come from."""
@@ -111,6 +127,9 @@ class Kernels(Protocol):
     def list(self) -> list[Kernel]: ...
 
     def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+        """As for images."""
+
+    def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
         """As for images."""
 
 

@@ -37,6 +37,7 @@ from banger.daemon.operations.making import MakeVm
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.room import CheckRoom
 from banger.daemon.operations.run import RunVm
@@ -245,6 +246,7 @@ def compose_services(
             images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room
         ),
         locking=locking,
+        prune_cache=PruneCache(layout=layout, images=parts.images, kernels=parts.kernels, users=users),
         kernels=KernelVerbs(kernels=parts.kernels, users=users),
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from banger.catalogue.document import Bundle, Distribution, Kind
 from banger.catalogue.memories import Memories
 from banger.catalogue.shelf import Found, Opened, Shelf
 from banger.core.config.catalogues import CatalogueSource
-from banger.core.content_store import digest_file
+from banger.core.content_store import ContentStore, digest_file
 from banger.core.errors import Failed
 from banger.core.layout import Layout
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
+from banger.daemon.collaborators import Pruned
 from banger.image.blob_cache import BlobCache, Partial
 from banger.image.manifest import Descriptor
 
 Report = Callable[[Progress], None]
+_SETTLED_S: Final = 3600.0  # what was made later may be about to get its name
 
 
 class Catalogues(Protocol):
@@ -101,3 +104,12 @@ def estimate_bytes(found: Found | None, *, build_bytes: int) -> int:
 def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
     """What is said while somebody else makes the same thing."""
     return lambda: report(Progress(stage=stage, text=f"waiting for somebody else who is making {name}"))
+
+
+def prune_unnamed(store: ContentStore, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
+    """Remove what lost its name to something newer, unless a VM still boots it."""
+    unnamed = store.find_unnamed(in_use=in_use, older_than_s=time.time() - _SETTLED_S)
+    if not dry_run:
+        for content in unnamed:
+            store.discard(content)
+    return Pruned(number=len(unnamed), freed_bytes=sum(content.size_bytes for content in unnamed))

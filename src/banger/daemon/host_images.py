@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +19,16 @@ from banger.core.platforms import host_architecture, name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
+from banger.daemon.collaborators import Pruned
 from banger.daemon.host_archives import import_path
-from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, estimate_bytes, fetch_bundle
+from banger.daemon.host_catalogues import (
+    Catalogues,
+    describe_bundle,
+    describe_waiting,
+    estimate_bytes,
+    fetch_bundle,
+    prune_unnamed,
+)
 from banger.daemon.host_registry import HostRegistry, describe_fetched
 from banger.disk import space
 from banger.disk.rootfs import ArchiveTree, LayerTree
@@ -32,6 +42,7 @@ from banger.image.sandbox import clear_abandoned_builds, read_host_facts
 from banger.image.store import Image, ImageStore
 
 Report = Callable[[Progress], None]
+PARTIALS_KEPT_S: Final = 7 * 86400.0  # for whoever goes on with an interrupted pull
 
 
 class Recipe(Protocol):
@@ -193,6 +204,22 @@ class HostImages:
     def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
         return self._store.remove(name, in_use=in_use)
 
+    def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
+        return prune_unnamed(self._store.content, in_use=in_use, dry_run=dry_run)
+
+    async def prune_downloads(self, *, dry_run: bool) -> Pruned:
+        cache = self._registry.cache
+        needed = {digest for image in await asyncio.to_thread(self._store.list) for digest in list_downloads(image)}
+        old_s = time.time() - PARTIALS_KEPT_S
+        unneeded = [
+            blob
+            for blob in await asyncio.to_thread(cache.list)
+            if (blob.used_at_s < old_s if blob.is_partial else blob.digest not in needed)
+        ]
+        if not dry_run:
+            await cache.remove(unneeded)
+        return Pruned(number=len(unneeded), freed_bytes=sum(blob.size_bytes for blob in unneeded))
+
     def read(self, digest: str) -> Image:
         return self._store.read(digest)
 
@@ -282,3 +309,9 @@ class HostImages:
                 hint="use a newer banger",
             )
         return recipe
+
+
+def list_downloads(image: Image) -> set[str]:
+    """Digests of what was downloaded for an image, and would be needed again for one that shares some of it."""
+    layers = {str(layer["digest"]) for layer in image.oci.get("layers", [])}
+    return {*layers, str(image.oci.get("digest", "")), image.provenance.digest}

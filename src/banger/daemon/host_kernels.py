@@ -17,7 +17,15 @@ from banger.core.layout import Layout
 from banger.core.platforms import name_platform
 from banger.core.progress import Progress
 from banger.core.threads import run_in_thread
-from banger.daemon.host_catalogues import Catalogues, describe_bundle, describe_waiting, estimate_bytes, fetch_bundle
+from banger.daemon.collaborators import Pruned
+from banger.daemon.host_catalogues import (
+    Catalogues,
+    describe_bundle,
+    describe_waiting,
+    estimate_bytes,
+    fetch_bundle,
+    prune_unnamed,
+)
 from banger.disk.decompression import ExpansionLimits, LayerReader
 from banger.disk.rootfs import ArchiveTree
 from banger.image.blob_cache import BlobCache
@@ -107,6 +115,9 @@ class HostKernels:
 
     def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
         return self._store.remove(name, in_use=in_use)
+
+    def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
+        return prune_unnamed(self._store.content, in_use=in_use, dry_run=dry_run)
 
     async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Kernel:
         match found.entry.source:

@@ -18,6 +18,7 @@ from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.observe import Observe
+from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.system import System
 from banger.daemon.supervisor import Supervisor
@@ -44,6 +45,7 @@ class Services:
     images: ImageVerbs
     kernels: KernelVerbs
     locking: Locking
+    prune_cache: PruneCache
     system: System
     doctor: Callable[[], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]

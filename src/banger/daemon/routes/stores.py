@@ -10,6 +10,7 @@ from banger.api.messages import (
     KernelPullRequest,
     LockRequest,
     NamesRequest,
+    PruneRequest,
     PullRequest,
 )
 from banger.daemon.context import Request
@@ -25,12 +26,14 @@ class StoreRoutes:
         self._images = services.images
         self._kernels = services.kernels
         self._locking = services.locking
+        self._prune = services.prune_cache
 
     def routes(self, requests: Requests) -> list[Route]:
         return [
             Route("/v1/images", requests.plain(self.list_images), methods=["GET"]),
             Route("/v1/images/pull", requests.progress(self.pull_image), methods=["POST"]),
             Route("/v1/images/import", requests.progress(self.import_image), methods=["POST"]),
+            Route("/v1/images/cache/prune", requests.progress(self.prune), methods=["POST"]),
             Route("/v1/lock", requests.progress(self.lock), methods=["POST"]),
             Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
             Route("/v1/images/delete", requests.progress(self.delete_images), methods=["POST"]),
@@ -81,3 +84,6 @@ class StoreRoutes:
 
     async def lock(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._locking.lock(request, decode(body, LockRequest))
+
+    async def prune(self, _request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._prune(dry_run=decode(body, PruneRequest)["dry_run"])
