@@ -150,7 +150,7 @@ def check_stack(seed: int, number: int) -> str:
     layers = [make_layer(chance, entries, damaged=damaged) for entries in stack]
     tree = error = None
     try:
-        tree = read_layers(layers, spool=io.BytesIO())
+        tree = read_layers(layers, open_spool=io.BytesIO)
     except Invalid as refusal:
         error = refusal
     if error is not None:

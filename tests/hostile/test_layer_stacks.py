@@ -60,7 +60,7 @@ def make_two(chance: random.Random) -> list[list[Entry]]:
 
 def describe_stack(stack: list[list[Entry]]) -> str:
     layers = [make_blob(b"".join(map(fuzz_layers.encode, layer)) + END) for layer in stack]
-    return describe(read_layers(layers, spool=io.BytesIO()))
+    return describe(read_layers(layers, open_spool=io.BytesIO))
 
 
 WRITE = """

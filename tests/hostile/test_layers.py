@@ -43,7 +43,7 @@ OF_LAYERS = {
 
 
 def read(layers: list[Layer]) -> Tree:
-    return read_layers(layers, spool=io.BytesIO(), limits=SMALL)
+    return read_layers(layers, open_spool=io.BytesIO, limits=SMALL)
 
 
 def describe(tree: Tree) -> str:

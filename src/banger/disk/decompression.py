@@ -12,7 +12,7 @@ import hashlib
 import io
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -134,6 +134,11 @@ class LayerReader:
         """Bytes of the blob read so far."""
         return self._blob.position
 
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """All of the archive that `content` has not given yet, in pieces of at most `size` bytes."""
+        while data := self._raw.take(size):
+            yield data
+
     def finish(self) -> None:
         """Read what nobody asked for, and compare. Raises `Invalid` naming both digests or sizes."""
         while self.content.read(_DRAIN_BYTES):
@@ -197,11 +202,16 @@ class _Archive(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - there is no type for it before 3.12
-        data = self.produce(len(buffer))
-        if self.digest is not None:
-            self.digest.update(data)
+        data = self.take(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def take(self, size: int) -> bytes:
+        """Some of the next bytes, at most `size`, with which the digest goes on; nothing at the end."""
+        data = self.produce(size)
+        if self.digest is not None:
+            self.digest.update(data)
+        return data
 
     def produce(self, size: int) -> bytes:
         """Some of the next bytes, at most `size`; nothing at the end."""

@@ -7,8 +7,10 @@ import io
 import os
 import stat
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -16,11 +18,12 @@ from banger.core.errors import Invalid, Unavailable, Unsupported
 from banger.core.layers import Layer
 from banger.core.untrusted import printable
 from banger.disk.erofs import write_erofs
-from banger.disk.layers import read_layers
+from banger.disk.layers import EMPTY_SHELF, read_layers
 from banger.disk.members import ArchiveMembers
 from banger.disk.paths import find, resolve, walk
 from banger.disk.tar import TarLimits, TarReader
 from banger.disk.tree import ROOT, Body, Node, Tree
+from banger.disk.unpacking import Shelf
 from banger.disk.windows import open_body
 
 INIT_CANDIDATES: Final = (b"/sbin/init", b"/usr/sbin/init", b"/lib/systemd/systemd", b"/usr/lib/systemd/systemd")
@@ -80,6 +83,7 @@ class RootTree:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._members = ArchiveMembers(tree)
+        self._reading = threading.Lock()
 
     @property
     def content_bytes(self) -> int:
@@ -100,7 +104,7 @@ class RootTree:
     def open(self, path: str) -> BinaryIO | None:
         """The content of the regular file at `path`, symbolic links followed within the tree; None when there is none.
 
-        Raises `Unsupported` for a sparse one.
+        What is opened may be read in several threads. Raises `Unsupported` for a sparse one.
         """
         found = resolve(self.tree, os.fsencode(path))
         if found is None or not stat.S_ISREG(self.tree.mode(found[1])):
@@ -108,7 +112,7 @@ class RootTree:
         body = self.tree.body(found[1])
         if body.pieces is not None:
             raise Unsupported(f"{printable(path)} in the archive is a sparse file", hint="archive it without --sparse")
-        return open_body(body)
+        return open_body(body, self._reading)
 
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
@@ -199,22 +203,37 @@ class ArchiveTree(RootTree):
 
 
 class LayerTree(RootTree):
-    """The tree of an image's layers, whose files are in a nameless file in `scratch` until `close`."""
+    """The tree of an image's layers, whose archives are in nameless files in `scratch`, or on a shelf. Close it."""
 
-    def __init__(self, layers: Sequence[Layer], *, scratch: Path | None, report: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        scratch: Path | None,
+        report: Callable[[int, int], None],
+        shelf: Shelf = EMPTY_SHELF,
+    ) -> None:
         """Raises what `read_layers` does."""
-        self._spool = open_spool(scratch)
-        try:
-            super().__init__(read_layers(layers, spool=self._spool, report=report))
-        except BaseException:
-            self.close()
-            raise
+        opened = partial(open_nameless, scratch)
+        super().__init__(read_layers(layers, open_spool=opened, shelf=shelf, report=report))
 
     def close(self) -> None:
-        """Give the nameless file back."""
-        self._spool.close()
+        """Give the nameless files back."""
+        if self.tree.source is not None:
+            self.tree.source.close()
 
 
 def open_spool(scratch: Path | None) -> BinaryIO:
     """A file without a name in a directory of ours, for contents of files."""
     return cast("BinaryIO", tempfile.TemporaryFile(dir=scratch, buffering=_BUFFER_BYTES))
+
+
+def open_nameless(scratch: Path | None) -> BinaryIO:
+    """The same, unbuffered, and such that it can be given a name where the file system lets it (open(2), O_TMPFILE)."""
+    try:
+        descriptor = os.open(scratch or tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o400)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+            raise
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=scratch, buffering=0))
+    return cast("BinaryIO", os.fdopen(descriptor, "w+b", 0))

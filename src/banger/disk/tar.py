@@ -92,11 +92,15 @@ class TarReader:
         *,
         limits: TarLimits,
         spool: BinaryIO | None,
+        bodies: tuple[BinaryIO, int] | None = None,
         of_layer: bool = False,
         before_bytes: int = 0,
         report: Callable[[int], None] = lambda _bytes: None,
     ) -> None:
         """`report` is told the bytes read so far; `before_bytes` of files count against the limit already.
+
+        Contents that stay where they are will be read from `source`, or from another file that has all of it: `bodies`
+        says which, and where in it the start of `source` is.
 
         A layer, whose end its digest tells, needs no end mark; which attributes it keeps, `parse_xattrs` says.
         """
@@ -108,6 +112,7 @@ class TarReader:
         self._spooled = spool.tell() if spool is not None else 0
         self._of_layer = of_layer
         self._position = source.tell() if spool is None else 0
+        self._bodies, self._base = bodies if bodies is not None else (source, 0)
         self._reported = self._position
         self._headers = 0
         self.total_bytes = before_bytes
@@ -255,7 +260,7 @@ class TarReader:
     def _take_body(self, size: int) -> Body:
         self._count_bytes(size)
         if self._spool is None:
-            body = Body(self._source, self._position, size)
+            body = Body(self._bodies, self._base + self._position, size)
             if size:
                 # The last byte must be there: a shorter archive is refused now and not while the image is written.
                 self._source.seek(size - 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from typing import Any
 
 from banger.disk.tree import Body
@@ -12,10 +13,11 @@ from banger.disk.tree import Body
 class Window(io.RawIOBase):
     """A part of an open file, read from its start. The file's own position moves; closing the window closes nothing."""
 
-    def __init__(self, body: Body) -> None:
-        """`body` is not a sparse one."""
+    def __init__(self, body: Body, lock: threading.Lock) -> None:
+        """`body` is not a sparse one. Windows of one file that threads read at the same time share a `lock`."""
         super().__init__()
         self._body = body
+        self._lock = lock
         self._position = 0
 
     def readable(self) -> bool:
@@ -32,13 +34,14 @@ class Window(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - there is no type for it before 3.12
         left = max(0, self._body.length - self._position)
         view = memoryview(buffer)[: min(len(buffer), left)]
-        self._body.source.seek(self._body.offset + self._position)
-        data = self._body.source.read(len(view))
+        with self._lock:
+            self._body.source.seek(self._body.offset + self._position)
+            data = self._body.source.read(len(view))
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
 
-def open_body(body: Body) -> io.BufferedReader:
+def open_body(body: Body, lock: threading.Lock) -> io.BufferedReader:
     """A buffered reader of a regular file's content."""
-    return io.BufferedReader(Window(body), 256 << 10)
+    return io.BufferedReader(Window(body, lock), 256 << 10)
