@@ -45,7 +45,9 @@ class Reference:
             return text
         rest = text.removeprefix(f"{DOCKER_HUB}/")
         official = rest.removeprefix(_OFFICIAL)
-        return official if "/" not in official.partition("@")[0] else rest
+        if "/" not in official.partition("@")[0]:
+            return official
+        return text if _is_host(rest.partition("/")[0]) else rest
 
     @property
     def wanted(self) -> str:
@@ -92,10 +94,15 @@ def _split_tag(named: str) -> tuple[str, str | None]:
     return name, tag
 
 
+def _is_host(first: str) -> bool:
+    """Whether a first part is a host: no name of Docker Hub that people write without one begins so."""
+    return "." in first or ":" in first or first.lower() == "localhost"
+
+
 def _split_host(name: str) -> tuple[str, str]:
-    """The first part is a host if no name of Docker Hub begins so: with a dot or a colon, or as `localhost`."""
+    """The host, Docker Hub where none stands there, and the repository."""
     first, slash, rest = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first.lower() == "localhost"):
+    if not slash or not _is_host(first):
         return DOCKER_HUB, _parse_hub_repository(name)
     host = parse_registry_host(first)
     if host == DOCKER_HUB:
