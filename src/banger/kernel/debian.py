@@ -21,6 +21,7 @@ from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
 from banger.kernel.apt import Apt
 from banger.kernel.formats import SIZE_LIMIT_BYTES
+from banger.kernel.modules import find_builtin
 from banger.kernel.packing import (
     KERNEL_FILE,
     MODULES_FILE,
@@ -33,6 +34,7 @@ from banger.kernel.packing import (
 from banger.kernel.store import Kernel, KernelStore, plan_manifest
 
 BUILD_BYTES: Final = 512 << 20  # what making one needs for a while; with 6.1 it was 460 MiB
+_CONFIG_LIMIT_BYTES: Final = 4 << 20
 _UNPACK_DEADLINE_S: Final = 300.0
 _HINT: Final = "banger makes its default kernel with apt, dpkg-deb and depmod; `banger doctor` shows what is missing"
 
@@ -125,7 +127,7 @@ async def _store_package(
     def publish(check: Callable[[], None]) -> Kernel:
         with archive.open("rb") as opened, closing(read_package(opened)) as tree:
             check()
-            boot_files = _write_files(draft, tree, release=release, indexes=indexes)
+            boot_files = _write_files(draft, tree, release=release, architecture=architecture, indexes=indexes)
             check()
             digest = digest_file(package)
             content = store.content.publish(
@@ -149,10 +151,17 @@ async def _store_package(
     return await run_in_thread(publish)
 
 
-def _write_files(draft: Path, tree: ModuleTree, *, release: str, indexes: Mapping[str, Path]) -> tuple[str, ...]:
-    """Write what the store keeps into the draft; the names of the boot modules, in the order to load them."""
+def _write_files(
+    draft: Path, tree: ModuleTree, *, release: str, architecture: str, indexes: Mapping[str, Path]
+) -> tuple[str, ...]:
+    """Write what the store keeps into the draft; the names of the boot modules, in the order to load them.
+
+    Raises `Unsupported` when Debian should once make a kernel that lacks what guests need.
+    """
     directory = ModuleDirectory(tree=tree, prefix=f"lib/modules/{release}/")
-    boot_files = write_boot_modules(directory, draft, release=release, builtin=frozenset())
+    config = read_whole(tree, f"boot/config-{release}", limit_bytes=_CONFIG_LIMIT_BYTES)
+    builtin = find_builtin(config.decode("utf-8", "replace"), architecture=architecture)
+    boot_files = write_boot_modules(directory, draft, release=release, builtin=builtin)
     (draft / KERNEL_FILE).write_bytes(read_whole(tree, f"boot/vmlinuz-{release}", limit_bytes=SIZE_LIMIT_BYTES))
     tree.write_directory(directory.prefix.rstrip("/"), indexes, draft / MODULES_FILE)
     return boot_files

@@ -136,7 +136,7 @@ def publish_kernel(
             "nothing says what is built into the kernel",
             hint="give its modules with --modules, or the configuration that it was built with with --config",
         )
-    builtin = find_builtin(said) if said is not None else frozenset()
+    builtin = find_builtin(said, architecture=found.architecture) if said is not None else frozenset()
     boot_files = write_boot_modules(directory, draft, release=found.release, builtin=builtin)
     (draft / KERNEL_FILE).write_bytes(kernel)
     tree.write_directory(directory.prefix.rstrip("/"), {}, draft / MODULES_FILE)

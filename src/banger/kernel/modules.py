@@ -28,6 +28,10 @@ WANTED: Final = tuple(OPTIONS)
 REQUIRED: Final = frozenset({"virtio_mmio", "virtio_blk", "virtio_console", "erofs", "overlay", "ext4"})
 # What is never a module, and without which no guest of ours gets as far as its agent.
 REQUIRED_OPTIONS: Final = ("CONFIG_BLK_DEV_INITRD", "CONFIG_DEVTMPFS", "CONFIG_TMPFS", "CONFIG_BINFMT_ELF")
+# The serial port of each architecture's virtual computer: where a guest is silent, nobody sees that it runs.
+CONSOLE_OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"x86_64": "CONFIG_SERIAL_8250_CONSOLE", "aarch64": "CONFIG_SERIAL_AMBA_PL011_CONSOLE"}
+)
 _DEPENDS: Final = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 _SET: Final = re.compile(r"^(CONFIG_[A-Z0-9_]+)=([ym])$", re.MULTILINE)
 _DEPTH_LIMIT: Final = 64
@@ -42,13 +46,14 @@ def read_dependencies(module: bytes) -> tuple[str, ...]:
     return tuple(name.decode("ascii", "replace").replace("-", "_") for name in match[1].split(b","))
 
 
-def find_builtin(config: str) -> frozenset[str]:
+def find_builtin(config: str, *, architecture: str) -> frozenset[str]:
     """Which of what guests want is built in, by the kernel's configuration.
 
     Raises `Unsupported` for a kernel whose configuration lacks what can be no module.
     """
     options = dict(_SET.findall(config))
-    missing = sorted(option for option in REQUIRED_OPTIONS if options.get(option) != "y")
+    required = (*REQUIRED_OPTIONS, CONSOLE_OPTIONS[architecture])
+    missing = sorted(option for option in required if options.get(option) != "y")
     if missing:
         raise Unsupported(f"the kernel was built without {', '.join(missing)}", hint=_HINT)
     return frozenset(module for module, option in OPTIONS.items() if options.get(option) == "y")

@@ -13,6 +13,7 @@ CONFIG = "".join(
     for option in (
         *("BLK_DEV_INITRD", "DEVTMPFS", "TMPFS", "BINFMT_ELF", "VIRTIO_MMIO", "VIRTIO_BLK", "VIRTIO_CONSOLE"),
         *("VIRTIO_NET", "EROFS_FS", "OVERLAY_FS", "EXT4_FS"),
+        *("SERIAL_8250_CONSOLE", "SERIAL_AMBA_PL011_CONSOLE"),
     )
 )
 NEEDED = ("virtio_mmio", "virtio_blk", "virtio_console", "erofs", "overlay", "ext4")

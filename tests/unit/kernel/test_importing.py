@@ -193,7 +193,9 @@ def test_what_is_missing_is_named(world: World, name: str) -> None:
     assert world.store.list() == []
 
 
-@pytest.mark.parametrize("option", ["BLK_DEV_INITRD", "DEVTMPFS", "TMPFS", "BINFMT_ELF", "EROFS_FS"])
+@pytest.mark.parametrize(
+    "option", ["BLK_DEV_INITRD", "DEVTMPFS", "TMPFS", "BINFMT_ELF", "EROFS_FS", "SERIAL_8250_CONSOLE"]
+)
 def test_what_the_configuration_lacks_is_named(world: World, option: str) -> None:
     with pytest.raises(Unsupported, match=f"CONFIG_{option}"):
         world.run(bzimage(), config=CONFIG.replace(f"CONFIG_{option}=y", f"# CONFIG_{option} is not set"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from banger.core.errors import Unsupported
-from banger.kernel.modules import REQUIRED, plan_boot_modules, read_dependencies
+from banger.kernel.modules import REQUIRED, REQUIRED_OPTIONS, find_builtin, plan_boot_modules, read_dependencies
 
 MODULES = {
     "virtio_mmio": b"\x7fELF\0depends=virtio_ring,virtio\0",
@@ -64,3 +64,16 @@ def test_a_missing_dependency_is_refused() -> None:
 )
 def test_dependencies_are_read_from_the_module(module: bytes, expected: tuple[str, ...]) -> None:
     assert read_dependencies(module) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "option"),
+    [("x86_64", "CONFIG_SERIAL_8250_CONSOLE"), ("aarch64", "CONFIG_SERIAL_AMBA_PL011_CONSOLE")],
+)
+def test_each_architecture_needs_the_driver_of_its_console(architecture: str, option: str) -> None:
+    config = "".join(f"{name}=y\n" for name in (*REQUIRED_OPTIONS, "CONFIG_EXT4_FS"))
+    with pytest.raises(Unsupported, match=f"built without {option}$"):
+        find_builtin(config, architecture=architecture)
+    assert find_builtin(f"{config}{option}=y\n", architecture=architecture) == {"ext4"}
+    with pytest.raises(Unsupported, match=option):  # it is needed before any module can be loaded
+        find_builtin(f"{config}{option}=m\n", architecture=architecture)
