@@ -100,7 +100,10 @@ class ContentStore:
         """Say something more of a name: keys of `OF_NAME` and their values. Raises `NotFound`."""
         content = self.find(name, architecture)
         if content is None:
-            raise NotFound(f"there is no {self._kind} named {ascii(name)[1:-1]}")
+            raise NotFound(
+                f"there is no {self._kind} named {ascii(name)[1:-1]}",
+                hint=f"`banger {self._kind} list` shows those that are here",
+            )
         of_name = {key: value for key, value in {**content.manifest, **said}.items() if key in OF_NAME}
         pointer = self._pointer(name, architecture)
         write_durably(pointer, json.dumps({**of_name, "digest": content.digest}).encode())
@@ -168,7 +171,10 @@ class ContentStore:
         """
         content = self.find(name, architecture)
         if content is None:
-            raise NotFound(f"there is no {self._kind} named {ascii(name)[1:-1]}")
+            raise NotFound(
+                f"there is no {self._kind} named {ascii(name)[1:-1]}",
+                hint=f"`banger {self._kind} list` shows those that are here",
+            )
         pointer = self._pointer(name, self._architecture(content.manifest))
         pointer.unlink()
         sync_directory(pointer.parent)
