@@ -6,6 +6,7 @@ import hashlib
 import io
 import stat
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,7 @@ def test_the_default_image_is_what_its_page_says(world: World) -> None:
     assert state == ["running"]
     masked = ask(f"systemctl is-enabled {' '.join(masked_units(IMAGES[host_architecture()]))} 2>&1 || true")
     assert set(masked) == {"masked"}
+    assert ask("systemctl is-active systemd-logind || true") == ["inactive"]
     assert ask("ls /etc/ssh/ssh_host_rsa_key /etc/apt/apt.conf.d/99mmdebstrap 2>/dev/null || true") == []
     assert ask("grep -c . /etc/machine-id") == ["1"]
     assert ask("cut -d: -f2 /etc/shadow | sort -u | grep -vx '[*!]*' || true") == []
@@ -127,6 +129,14 @@ def test_the_default_image_is_what_its_page_says(world: World) -> None:
     assert ask("find /var/cache/apt/archives /var/lib/apt/lists -type f") == []
     assert ask("modinfo -F filename loop") == ask("echo /lib/modules/$(uname -r)/kernel/drivers/block/loop.ko")
     assert ask(". /etc/default/locale; echo $LANG") == ["C.UTF-8"]
+    # Whoever switches it off from inside is told nothing that he could worry about. It may be off before it has answered.
+    off = world.banger("vm", "exec", "look", "--", "systemctl", "poweroff")
+    assert off.returncode == 0 or b"guest" in off.stderr, off
+    assert b"login1" not in off.stdout + off.stderr
+    deadline = time.monotonic() + 120
+    while world.json("vm", "show", "look")["state"] != "stopped":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     world.succeed("vm", "delete", "look")
 
 

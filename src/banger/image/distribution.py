@@ -21,6 +21,7 @@ from banger.image.recipe import (
     DPKG_OPTIONS,
     EMPTIED,
     ENVIRONMENT,
+    ON_DEMAND,
     PROFILE,
     REMOVED,
     SSH_UNIT,
@@ -149,6 +150,8 @@ def edit(tree: RootfsTree, wanted: DebianImage) -> None:
         tree.clear(path)
     for unit in masked_units(wanted):
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
+    for target, unit in ON_DEMAND:
+        tree.add_symlink(f"etc/systemd/system/{target}.wants/{unit}", "/dev/null")
     tree.add_symlink("etc/systemd/system/default.target", "/lib/systemd/system/multi-user.target")
     tree.add_symlink("etc/tmpfiles.d/systemd-nologin.conf", "/dev/null")  # nobody is kept out while it boots
     tree.add_file("etc/systemd/system/ssh.service.d/banger.conf", SSH_UNIT.encode())

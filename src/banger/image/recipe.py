@@ -54,7 +54,6 @@ MASKED_UNITS: Final = (
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
     "systemd-binfmt.service",
-    "systemd-logind.service",
     "systemd-networkd-wait-online.service",
     "systemd-pstore.service",
     "systemd-random-seed.service",
@@ -66,6 +65,10 @@ MASKED_UNITS: Final = (
     "systemd-update-utmp.service",
     "systemd-user-sessions.service",
 )
+
+# Not begun at boot, and there for who asks: `systemctl poweroff` and `reboot` go to logind first, through D-Bus, and
+# where that is masked they complain twice before they do it by themselves. By target, whose wish for it is masked.
+ON_DEMAND: Final = (("multi-user.target", "systemd-logind.service"),)
 
 # What is this host's, or this build's, and must not be in an image that many machines share.
 REMOVED: Final = (
@@ -155,7 +158,10 @@ def render_package_table() -> str:
 def fingerprint(wanted: DebianImage) -> str:
     """What tells images of this recipe from those of an earlier banger."""
     argv = plan_mmdebstrap(wanted, mode="root", contained=False, output="", sources="", apt_conf="")
-    edits = (masked_units(wanted), REMOVED, EMPTIED, CLEARED, PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION)
+    edits = (
+        *(masked_units(wanted), ON_DEMAND, REMOVED, EMPTIED, CLEARED),
+        *(PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION),
+    )
     return hashlib.sha256(json.dumps([argv, edits]).encode()).hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.image.distribution import edit
 from banger.image.importing import import_archive, parse_architecture
 from banger.image.packages import list_packages
-from banger.image.recipe import IMAGES, masked_units
+from banger.image.recipe import IMAGES, ON_DEMAND, masked_units
 from banger.image.store import Image, ImageStore
 
 X86_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\x3e\0" + bytes(40)
@@ -189,7 +189,8 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
     # Directories of packages stay, with their owners; only what was written in them goes.
     assert find(tree.tree, b"var/log/apt") is not None
     assert find(tree.tree, b"var/lib/apt/lists") is not None
-    for unit in masked_units(IMAGES["x86_64"]):
+    on_demand = [f"{target}.wants/{unit}" for target, unit in ON_DEMAND]
+    for unit in (*masked_units(IMAGES["x86_64"]), *on_demand):
         inode = find(tree.tree, f"etc/systemd/system/{unit}".encode())
         assert inode is not None
         assert tree.tree.target(inode) == b"/dev/null"
