@@ -207,3 +207,9 @@ def test_what_keys_are_not() -> None:
     ):
         with pytest.raises(BangerError):
             parse_keys([text])
+
+
+def test_the_documented_example_is_good() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "images.md").read_text()
+    example = page.partition("```json\n")[2].partition("```")[0].encode()
+    assert [entry.name for entry in believe(sign_catalogue(example, [OLD]), OLD).catalogue.entries] == ["app", "small"]
