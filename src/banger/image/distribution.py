@@ -11,6 +11,7 @@ from typing import Final
 
 from banger.core.debian import Mirrors, find_mirrors, read_host_proxies, render_apt_conf, render_sources
 from banger.core.errors import Failed
+from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
@@ -32,7 +33,7 @@ from banger.image.recipe import (
     plan_mmdebstrap,
 )
 from banger.image.rootfs import ReadRootfs, RootfsTree
-from banger.image.sandbox import HostFacts, build_directory, can_contain, choose_mode, run_build
+from banger.image.sandbox import HostFacts, build_directory, can_contain, check_runs_here, choose_mode, run_build
 from banger.image.store import PACKAGES_FILE, ROOTFS_FILE, Image, ImageStore, plan_manifest
 from banger.image.writing import write_rootfs
 
@@ -53,6 +54,7 @@ async def make_debian_image(
     wanted: DebianImage,
 ) -> Image:
     """Build, edit in memory, write and publish the image. Cancelling it leaves nothing."""
+    check_runs_here(wanted.architecture, host=host_architecture())
     mode = choose_mode(facts)
     with store.content.draft() as draft:
         archive = draft / "rootfs.tar"

@@ -81,6 +81,19 @@ def _find_obstacle(settings: Path) -> str:
     return ""
 
 
+def check_runs_here(architecture: str, *, host: str, binfmt: Path = Path("/proc/sys/fs/binfmt_misc")) -> None:
+    """Raise `Unavailable` where this computer cannot run what a build for an architecture runs: its packages' scripts.
+
+    Programs of another architecture need an interpreter that the kernel knows (binfmt_misc, by the name that all who
+    register qemu-user give it).
+    """
+    if architecture != host and not (binfmt / f"qemu-{architecture}").exists():
+        raise Unavailable(
+            f"an image of Debian for {architecture} can only be built where its programs run, and they do not run here",
+            hint="sudo apt install qemu-user-static, or take an image of a registry: --image debian:bookworm",
+        )
+
+
 def choose_mode(facts: HostFacts) -> str:
     """`root`, or `unshare` for an ordinary user. Raises `Unavailable` or `Unsupported` with what to do about it."""
     if not facts.has_mmdebstrap:

@@ -15,6 +15,7 @@ from banger.core.errors import Unavailable, Unsupported
 from banger.image.sandbox import (
     HostFacts,
     build_directory,
+    check_runs_here,
     choose_mode,
     clear_abandoned_builds,
     read_host_facts,
@@ -218,3 +219,12 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_foreign_debian_is_only_built_where_its_programs_run(tmp_path: Path) -> None:
+    check_runs_here("x86_64", host="x86_64", binfmt=tmp_path)
+    with pytest.raises(Unavailable, match="for aarch64 can only be built where its programs run") as caught:
+        check_runs_here("aarch64", host="x86_64", binfmt=tmp_path)
+    assert "qemu-user-static" in caught.value.hint
+    (tmp_path / "qemu-aarch64").touch()
+    check_runs_here("aarch64", host="x86_64", binfmt=tmp_path)

@@ -25,7 +25,7 @@ Hub unless a host stands before it; logins are those of Docker and Podman. What 
 fetched again, a pull that was interrupted goes on, and a tag that has moved is followed."""
 EXAMPLES = (
     ("banger image pull", "debian-bookworm"),
-    ("banger image pull --platform linux/arm64", "for another processor, emulated"),
+    ("banger image pull alpine:3.20 --platform linux/arm64", "for another processor, which is emulated"),
     ("banger image pull debian-bookworm --json", "for programs"),
     ("banger image pull alpine:3.20", "from Docker Hub, as alpine-3-20"),
     ("banger image pull debian-bookworm --size 20GiB", "its VMs get larger disks from now on"),

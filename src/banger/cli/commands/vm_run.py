@@ -38,7 +38,7 @@ EXAMPLES = (
     ("banger vm run --rm . -- sh -c 'exit 42'", "exits with 42 and leaves nothing"),
     ("banger vm run -d --name box .", "ready and detached; prints its name"),
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
-    ("banger vm run --platform linux/arm64 --rm -- uname -m", "another processor, which is emulated"),
+    ("banger vm run --image alpine:3.20 --platform arm64 --rm -- uname -m", "for another processor, emulated"),
     ("banger vm run --nat --vcpu 4 --memory 8G --disk 50G", "bigger, with a way out"),
 )
 
