@@ -7,7 +7,7 @@ seconds=${1:-60}
 work=$(mktemp -d)
 trap 'rm -rf "$work" /tmp/banger-fuzz-??????' EXIT  # the fuzzer's own directories
 flags=(-D_GNU_SOURCE -std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
-for part in session fields buffer paths; do clang "${flags[@]}" -c "../src/$part.c" -o "$work/$part.o"; done
+for part in session stream fields buffer paths tree; do clang "${flags[@]}" -c "../src/$part.c" -o "$work/$part.o"; done
 for part in put get; do
   clang "${flags[@]}" -Wno-missing-prototypes -Dopen=fuzz_open -Dmake_directories=fuzz_make_directories -c "../src/$part.c" -o "$work/$part.o"
 done

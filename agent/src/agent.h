@@ -75,6 +75,7 @@ struct stream_kind_ops {
     bool (*data)(struct stream *stream, const uint8_t *bytes, size_t length); /* false: the stream has ended */
     void (*end_of_file)(struct stream *stream);
     void (*control)(struct stream *stream, struct fields fields);
+    void (*reset)(struct stream *stream); /* ends the stream soon; without it it ends at once */
     void (*prepare)(struct stream *stream, struct polls *polls);
     void (*serve)(struct stream *stream, struct polls *polls);
     void (*release)(struct stream *stream); /* free everything, end everything */
@@ -107,15 +108,28 @@ struct session {
 };
 
 void session_run(struct session *session); /* returns when a descriptor given by --serve-fd is closed */
+
+/* ---- stream.c: what the kinds use to answer */
+bool send_frame(struct session *session, uint8_t type, uint8_t flags, uint32_t id, const void *payload, size_t length);
 void stream_started(struct stream *stream, const struct buffer *fields);
-bool stream_send(struct stream *stream, int channel, const uint8_t *bytes, size_t length);
-void stream_send_end_of_file(struct stream *stream, int channel);
 size_t stream_room(const struct stream *stream, int channel); /* how much may be sent now; 0: do not read */
+ssize_t stream_forward(struct stream *stream, int channel, int fd); /* like read(2), of no more than there is room for */
+void stream_send_end_of_file(struct stream *stream, int channel);
 void stream_consumed(struct stream *stream, size_t length);
 void stream_end_status(struct stream *stream, uint8_t tag, uint64_t number);
 void stream_end_fields(struct stream *stream, const struct buffer *fields);
 void stream_end_error(struct stream *stream, const char *kind, const char *message, int error);
 void stream_end_errno(struct stream *stream, const char *message, int error);
+
+/* How far a job is, and what became of it. Crosses from a worker to the agent as it is. */
+struct outcome {
+    enum { GOING_ON, BEGUN, DONE, FAILED } state;
+    int error;
+    char kind[16]; /* empty: `error` says it */
+    char message[128];
+};
+void outcome_fail(struct outcome *outcome, const char *kind, const char *message, int error);
+void stream_end_outcome(struct stream *stream, const struct outcome *outcome);
 
 uint64_t boot_clock_ns(void); /* since the kernel began */
 
@@ -140,6 +154,22 @@ void entrypoint_read(const char *path); /* remembers it; a seed without it asks 
 void entrypoint_start(void);
 void entrypoint_end(void); /* its own signal, and some time */
 
+/* ---- worker.c: what may wait for a disk, in a process of its own */
+struct job {
+    const char *name; /* of the process: proc(5) has room for 15 bytes */
+    /* In the worker. It goes on for as long as `outcome` says so; `end` is called whatever that says. */
+    void (*begin)(void *state, struct outcome *outcome);
+    void (*take)(void *state, const uint8_t *bytes, size_t length, struct outcome *outcome); /* what the host sends */
+    struct buffer *(*give)(void *state, struct outcome *outcome); /* what goes to the host next */
+    void (*end)(void *state, const struct outcome *outcome);
+    void (*mend)(void *state); /* in another one, when it was killed. Who has this is asked to end, and not killed */
+    /* In the agent, when the stream ends by itself. */
+    void (*ended)(void);
+};
+void worker_open(struct stream *stream, const struct job *job, void *state); /* frees `state` when the stream ends */
+bool worker_stopped(void);      /* in the worker: was it asked to end? */
+void workers_stop(int number);  /* a signal to all that read and write files for the host */
+
 /* ---- children.c: who ended */
 void children_begin(void);           /* SIGCHLD arrives on a pipe */
 int children_fd(void);
@@ -147,15 +177,16 @@ void children_reap(void);            /* also orphans, when we are PID 1 */
 bool children_ended(pid_t pid, int *status);
 void children_forget(pid_t pid);
 void children_watch(pid_t pid);
+void forgo_sparing(void);            /* in a child: the kernel spares the agent when memory is short, not its children */
 
 /* ---- paths.c: opening below a directory without following links */
 int open_parent(int directory, const char *path, const char **name);
 bool path_valid(const char *path, size_t length);
 int make_directories(const char *path); /* absolute; like mkdir -p; 0 or -1 */
+void remove_tree(int parent, const char *name); /* a file, link or directory with all that is below it */
 
 /* ---- poweroff.c */
 extern int pid1_mode; /* 1: we are PID 1 and stay it; 0: some init is; -1: serving a descriptor on any host */
-void begin_shutdown(bool reboot_wanted);
 void finish_shutdown(void); /* called from the loop when the answer is out */
 void shutdown_prepare(struct polls *polls);
 void shutdown_serve(void);

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WATCH_LIMIT = STREAM_LIMIT * 2 };
+enum { WATCH_LIMIT = STREAM_LIMIT * 2 + 1 }; /* streams, workers whose streams are gone, the image's program */
 static struct {
     pid_t pid;
     bool ended;
@@ -67,4 +67,13 @@ void children_forget(pid_t pid) {
     for (int i = 0; i < WATCH_LIMIT; i++)
         if (watched[i].pid == pid)
             watched[i].pid = 0;
+}
+
+void forgo_sparing(void) {
+    int score = pid1_mode >= 0 ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
+    if (score < 0)
+        return;
+    ssize_t ignored = write(score, "0", 1);
+    (void)ignored;
+    close(score);
 }

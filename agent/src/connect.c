@@ -102,7 +102,6 @@ static void finish_connecting(struct stream *stream, struct connection *connecti
 }
 
 static void serve(struct stream *stream, struct polls *polls) {
-    static uint8_t bytes[FRAME_LIMIT];
     struct connection *connection = stream->state;
     short events = polls_events(polls, connection->poll);
     if (!connection->connected) {
@@ -112,12 +111,9 @@ static void serve(struct stream *stream, struct polls *polls) {
     }
     if (events & (POLLOUT | POLLERR | POLLHUP))
         feed(stream, connection);
-    size_t room = connection->output_ended ? 0 : stream_room(stream, 0);
-    if ((events & (POLLIN | POLLERR | POLLHUP)) && room > 0) {
-        ssize_t length = recv(connection->fd, bytes, room, 0);
-        if (length > 0) {
-            stream_send(stream, 0, bytes, (size_t)length);
-        } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
+    if ((events & (POLLIN | POLLERR | POLLHUP)) && !connection->output_ended && stream_room(stream, 0) > 0) {
+        ssize_t length = stream_forward(stream, 0, connection->fd);
+        if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) {
             connection->output_ended = true;
             if (length < 0)
                 connection->input_ended = true;

@@ -198,12 +198,7 @@ static int become(struct request *request, const int descriptors[3], enum stage 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     umask(022);
-    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); /* the agent is spared, its children are not */
-    if (score >= 0) {
-        ssize_t ignored = pid1_mode >= 0 ? write(score, "0", 1) : 0;
-        (void)ignored;
-        close(score);
-    }
+    forgo_sparing();
     *stage = USER;
     if (!find_user(request))
         return EINVAL;
@@ -515,14 +510,10 @@ static void prepare(struct stream *stream, struct polls *polls) {
 
 /* Read what is there; the end of the output closes our end. */
 static void pump(struct stream *stream, struct program *program, int channel) {
-    static uint8_t bytes[FRAME_LIMIT];
-    size_t room = stream_room(stream, channel);
-    if (room == 0 || program->output[channel] < 0)
+    if (program->output[channel] < 0 || stream_room(stream, channel) == 0)
         return;
-    ssize_t length = read(program->output[channel], bytes, room);
-    if (length > 0) {
-        stream_send(stream, channel, bytes, (size_t)length);
-    } else if (length == 0 || (errno != EAGAIN && errno != EINTR)) { /* a terminal without users says EIO */
+    ssize_t length = stream_forward(stream, channel, program->output[channel]);
+    if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR)) { /* a terminal without users says EIO */
         close(program->output[channel]);
         program->output[channel] = -1;
         stream_send_end_of_file(stream, channel);

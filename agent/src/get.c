@@ -19,23 +19,14 @@ struct level {
 struct get {
     struct level levels[DEPTH_LIMIT];
     int depth;
-    char path[PATH_SIZE];
+    char path[PATH_SIZE]; /* what the host asked for, and then of what is looked at, below that */
     int file;
     uint64_t left;
-    bool tree_ended;
-    struct buffer waiting; /* encoded, not sent yet */
-    const char *failure;   /* why the tree cannot be read whole: half a tree is never passed off as one */
-    int error;
+    struct buffer waiting;   /* encoded, not given yet */
+    struct outcome *outcome; /* a tree that cannot be read whole has failed: half a tree is never passed off as one */
 };
 
-static const struct stream_kind_ops ops;
-
-static void fail(struct get *get, const char *what, int error) {
-    if (get->failure == NULL) {
-        get->failure = what;
-        get->error = error;
-    }
-}
+static void fail(struct get *get, const char *what, int error) { outcome_fail(get->outcome, "", what, error); }
 
 static void add(struct get *get, const void *bytes, size_t length) {
     if (!buffer_add(&get->waiting, bytes, length))
@@ -142,7 +133,8 @@ static void advance(struct get *get) {
     }
     if (get->depth == 0) {
         add(get, ".", 1);
-        get->tree_ended = true;
+        if (get->outcome->state == GOING_ON)
+            get->outcome->state = DONE;
         return;
     }
     struct level *level = &get->levels[get->depth - 1];
@@ -167,73 +159,58 @@ static void advance(struct get *get) {
     visit(get, dirfd(level->listing), entry->d_name);
 }
 
-bool get_open(struct stream *stream, struct fields fields) {
-    char path[PATH_SIZE] = "";
-    struct field field;
-    while (fields_next(&fields, &field))
-        if (field.tag == 10 && !field_text(&field, path, sizeof path))
-            return false;
-    struct get *get = path[0] == '/' ? calloc(1, sizeof *get) : NULL;
-    if (get == NULL)
-        return false;
-    get->file = -1;
-    stream->state = get;
-    stream->ops = &ops;
+static void begin(void *state, struct outcome *outcome) {
+    struct get *get = state;
     struct stat status;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(get->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    get->outcome = outcome;
+    get->path[0] = 0;
+    get->file = -1;
     if (fd < 0 || fstat(fd, &status) != 0) {
-        stream_end_errno(stream, "it cannot be read", errno);
+        fail(get, "it cannot be read", errno);
         if (fd >= 0)
             close(fd);
     } else if (S_ISDIR(status.st_mode)) {
         enter(get, fd);
-        stream_started(stream, NULL);
     } else if (S_ISREG(status.st_mode)) {
         add_record(get, 'f', &status, (uint64_t)status.st_size);
         get->file = fd;
         get->left = (uint64_t)status.st_size;
-        stream_started(stream, NULL);
     } else {
-        stream_end_error(stream, "invalid", "it is neither a file nor a directory", EINVAL);
+        outcome_fail(outcome, "invalid", "it is neither a file nor a directory", EINVAL);
         close(fd);
     }
-    return true;
 }
 
-static void prepare(struct stream *stream, struct polls *polls) {
-    if (stream_room(stream, 0) > 0)
-        polls_within(polls, 0);
-}
-
-static void serve(struct stream *stream, struct polls *polls) {
-    (void)polls;
-    struct get *get = stream->state;
-    size_t room = stream_room(stream, 0);
-    if (room == 0)
-        return;
-    while (get->waiting.length < room && !get->tree_ended && get->failure == NULL)
+static struct buffer *give(void *state, struct outcome *outcome) {
+    struct get *get = state;
+    while (get->waiting.length < FRAME_LIMIT && outcome->state == GOING_ON)
         advance(get);
-    if (get->failure != NULL) {
-        stream_end_errno(stream, get->failure, get->error);
-        return;
-    }
-    size_t length = get->waiting.length < room ? get->waiting.length : room;
-    stream_send(stream, 0, buffer_head(&get->waiting), length);
-    buffer_drop(&get->waiting, length);
-    if (get->tree_ended && get->waiting.length == 0) {
-        stream_send_end_of_file(stream, 0);
-        stream_end_status(stream, 1, 0);
-    }
+    return &get->waiting;
 }
 
-static void release(struct stream *stream) {
-    struct get *get = stream->state;
+static void end(void *state, const struct outcome *outcome) {
+    struct get *get = state;
+    (void)outcome;
     while (get->depth > 0)
         closedir(get->levels[--get->depth].listing);
     if (get->file >= 0)
         close(get->file);
     buffer_free(&get->waiting);
-    free(get);
 }
 
-static const struct stream_kind_ops ops = {.prepare = prepare, .serve = serve, .release = release};
+static const struct job job = {.name = "banger-get", .begin = begin, .give = give, .end = end};
+
+bool get_open(struct stream *stream, struct fields fields) {
+    struct get *get = calloc(1, sizeof *get);
+    struct field field;
+    bool valid = get != NULL;
+    while (valid && fields_next(&fields, &field))
+        valid = field.tag != 10 || field_text(&field, get->path, sizeof get->path);
+    if (!valid || get->path[0] != '/') {
+        free(get);
+        return false;
+    }
+    worker_open(stream, &job, get);
+    return true;
+}

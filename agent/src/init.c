@@ -161,20 +161,6 @@ static int move_mount_into(const char *source, const char *target) {
     return mount(source, target, NULL, MS_MOVE, NULL) == 0 ? 0 : failed(target);
 }
 
-static int remove_tree(int parent, const char *name) {
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0) {
-        DIR *listing = fdopendir(fd);
-        for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;)
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-                remove_tree(dirfd(listing), entry->d_name);
-        if (listing != NULL)
-            closedir(listing);
-        return unlinkat(parent, name, AT_REMOVEDIR);
-    }
-    return unlinkat(parent, name, 0);
-}
-
 static int switch_root(const struct seed *seed) {
     phase = "seed";
     /* Before the files, because some of them are for /run. */

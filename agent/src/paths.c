@@ -1,6 +1,7 @@
 /* Paths inside a directory, never through a symbolic link. */
 #include "agent.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -48,6 +49,24 @@ int open_parent(int directory, const char *path, const char **name) {
     }
     *name = path;
     return current;
+}
+
+/* The name is never followed. */
+void remove_tree(int parent, const char *name) {
+    if (unlinkat(parent, name, 0) == 0 || errno != EISDIR)
+        return;
+    int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *listing = directory < 0 ? NULL : fdopendir(directory);
+    if (listing == NULL) {
+        if (directory >= 0)
+            close(directory);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_tree(directory, entry->d_name);
+    closedir(listing);
+    unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 int make_directories(const char *path) {

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,61 +24,28 @@ static int64_t began_asking_ms, asked_at_ms; /* 0: the init has not been asked *
 enum { SYSTEMD_POWEROFF = 34 + 4, SYSTEMD_REBOOT = 34 + 5, GRACE_MS = 2000, STEP_MS = 20, EXIT_SWITCHED_OFF = 3 };
 enum { ASK_AGAIN_MS = 2000, LEFTOVERS_GRACE_MS = 4000, ANCESTORS_LIMIT = 4096 };
 
-/* sync(2) takes as long as the disk needs, so a child waits for it, and every other stream goes on. */
-struct writing {
-    pid_t child;
-    bool shutdown, restart;
-};
-
-static void serve(struct stream *stream, struct polls *polls) {
-    (void)polls;
-    struct writing *writing = stream->state;
-    int status;
-    if (!children_ended(writing->child, &status))
-        return;
-    stream_end_status(stream, 1, 0);
-    if (writing->shutdown) {
-        restart_wanted = writing->restart;
-        shutdown_pending = true; /* once the answer is out */
-    }
+static void write_all(void *state, struct outcome *outcome) {
+    (void)state;
+    sync();
+    outcome->state = DONE;
 }
 
-static void release(struct stream *stream) {
-    struct writing *writing = stream->state;
-    int status;
-    if (!children_ended(writing->child, &status))
-        kill(writing->child, SIGKILL);
-    children_forget(writing->child);
-    free(writing);
+/* Once the answer is out. */
+static void power_off(void) {
+    restart_wanted = false;
+    shutdown_pending = true;
 }
 
-static const struct stream_kind_ops ops = {.serve = serve, .release = release};
+static void start_again(void) { restart_wanted = shutdown_pending = true; }
 
-static bool begin_writing(struct stream *stream, struct writing wanted) {
-    struct writing *writing = malloc(sizeof *writing);
-    if (writing == NULL)
-        return false;
-    *writing = wanted;
-    writing->child = fork();
-    if (writing->child == 0) {
-        syscall(SYS_close_range, 0u, ~0u, 0u); /* nobody shall wait for the end of a pipe because of us */
-        sync();
-        _exit(0);
-    }
-    if (writing->child < 0) {
-        stream_end_errno(stream, "no process to write with", errno);
-        free(writing);
-        return true;
-    }
-    children_watch(writing->child);
-    stream->state = writing;
-    stream->ops = &ops;
-    return true;
-}
+static const struct job sync_job = {.name = "banger-sync", .begin = write_all};
+static const struct job power_off_job = {.name = "banger-sync", .begin = write_all, .ended = power_off};
+static const struct job restart_job = {.name = "banger-sync", .begin = write_all, .ended = start_again};
 
 bool sync_open(struct stream *stream, struct fields fields) {
     (void)fields;
-    return begin_writing(stream, (struct writing){0});
+    worker_open(stream, &sync_job, NULL);
+    return true;
 }
 
 bool shutdown_open(struct stream *stream, struct fields fields) {
@@ -90,7 +56,8 @@ bool shutdown_open(struct stream *stream, struct fields fields) {
             return false;
     if (mode != 1 && mode != 2)
         return false;
-    return begin_writing(stream, (struct writing){.shutdown = true, .restart = mode == 2});
+    worker_open(stream, mode == 2 ? &restart_job : &power_off_job, NULL);
+    return true;
 }
 
 static bool wait_for_all(int timeout_ms) {
@@ -187,7 +154,7 @@ static void switch_off_without_init(void) {
 }
 
 /* A signal that comes before systemd listens is lost. Programs that it did not start, and that take no notice of their
- * end, it waits for: they are ended here. */
+ * end, it waits for: they are ended here. Our workers it spares, but what they have open cannot be unmounted. */
 static void ask_init(void) {
     static const int ask[] = {SIGTERM, SIGHUP, SIGCONT}, force[] = {SIGKILL};
     bool first = asked_at_ms == 0;
@@ -197,10 +164,13 @@ static void ask_init(void) {
     if (first)
         began_asking_ms = asked_at_ms;
     kill(1, restart_wanted ? SYSTEMD_REBOOT : SYSTEMD_POWEROFF);
-    if (first)
+    if (first) {
         signal_leftovers(ask, 3);
-    else if (asked_at_ms - began_asking_ms >= LEFTOVERS_GRACE_MS)
+        workers_stop(SIGTERM);
+    } else if (asked_at_ms - began_asking_ms >= LEFTOVERS_GRACE_MS) {
         signal_leftovers(force, 1);
+        workers_stop(SIGKILL);
+    }
 }
 
 void shutdown_prepare(struct polls *polls) {

@@ -14,7 +14,7 @@
 
 static const char SYNC_HOST[16] = {'b', 'a', 'n', 'g', 'e', 'r', '-', 's', 'y', 'n', 'c', '-', 'h', 'o', 's', 't'};
 static const char SYNC_PEER[16] = {'b', 'a', 'n', 'g', 'e', 'r', '-', 's', 'y', 'n', 'c', '-', 'p', 'e', 'e', 'r'};
-enum { NONCE_SIZE = 16, SYNC_SIZE = 32, HUNG_UP_POLL_MS = 20, CREDIT_STEP = 65536 };
+enum { NONCE_SIZE = 16, SYNC_SIZE = 32, HUNG_UP_POLL_MS = 20 };
 
 int polls_add(struct polls *polls, int fd, short events) {
     if (fd < 0 || polls->count == sizeof polls->entries / sizeof *polls->entries)
@@ -28,103 +28,6 @@ short polls_events(const struct polls *polls, int index) { return index < 0 ? 0 
 void polls_within(struct polls *polls, int timeout_ms) {
     if (polls->timeout_ms < 0 || timeout_ms < polls->timeout_ms)
         polls->timeout_ms = timeout_ms;
-}
-
-static bool send_frame(struct session *session, uint8_t type, uint8_t flags, uint32_t id, const void *payload,
-                       size_t length) {
-    uint8_t *room = buffer_room(&session->out, HEADER_SIZE + length);
-    if (room == NULL) {
-        session->failed = true; /* a stream with a hole in it is worse than none */
-        return false;
-    }
-    room[0] = type;
-    room[1] = flags;
-    put16(room + 2, (uint16_t)(0xb35a ^ type ^ flags << 8));
-    put32(room + 4, id);
-    put32(room + 8, (uint32_t)length);
-    if (length > 0)
-        memcpy(room + HEADER_SIZE, payload, length);
-    session->out.length += HEADER_SIZE + length;
-    return true;
-}
-
-/* ---- what streams use */
-
-void stream_started(struct stream *stream, const struct buffer *fields) {
-    send_frame(stream->session, STARTED, 0, stream->id, fields ? buffer_head(fields) : NULL,
-               fields ? fields->length : 0);
-}
-
-size_t stream_room(const struct stream *stream, int channel) {
-    if (stream->ended || stream->session->out.length >= OUT_HIGH)
-        return 0;
-    size_t window = stream->send_window[channel];
-    return window < FRAME_LIMIT ? window : FRAME_LIMIT;
-}
-
-bool stream_send(struct stream *stream, int channel, const uint8_t *bytes, size_t length) {
-    if (length > stream->send_window[channel])
-        return false;
-    stream->send_window[channel] -= (uint32_t)length;
-    return send_frame(stream->session, DATA, (uint8_t)channel, stream->id, bytes, length);
-}
-
-void stream_send_end_of_file(struct stream *stream, int channel) {
-    send_frame(stream->session, END_OF_FILE, (uint8_t)channel, stream->id, NULL, 0);
-}
-
-void stream_consumed(struct stream *stream, size_t length) {
-    stream->owed += (uint32_t)length;
-    if (stream->ended || stream->owed < CREDIT_STEP)
-        return;
-    uint8_t credit[4];
-    put32(credit, stream->owed);
-    stream->receive_window += stream->owed;
-    stream->owed = 0;
-    send_frame(stream->session, WINDOW, 0, stream->id, credit, sizeof credit);
-}
-
-void stream_end_fields(struct stream *stream, const struct buffer *fields) {
-    if (stream->ended)
-        return;
-    stream->ended = true;
-    send_frame(stream->session, END, 0, stream->id, buffer_head(fields), fields->length);
-}
-
-void stream_end_status(struct stream *stream, uint8_t tag, uint64_t number) {
-    struct buffer fields = {0};
-    add_number(&fields, tag, number);
-    stream_end_fields(stream, &fields);
-    buffer_free(&fields);
-}
-
-void stream_end_error(struct stream *stream, const char *kind, const char *message, int error) {
-    struct buffer fields = {0};
-    add_text(&fields, 3, kind);
-    add_text(&fields, 4, message);
-    add_number(&fields, 5, (uint64_t)error);
-    stream_end_fields(stream, &fields);
-    buffer_free(&fields);
-}
-
-void stream_end_errno(struct stream *stream, const char *message, int error) {
-    const char *kind = "failed";
-    if (error == ENOENT || error == ENOTDIR)
-        kind = "not_found";
-    else if (error == EACCES || error == EPERM || error == ECONNREFUSED)
-        kind = "denied";
-    else if (error == EINVAL || error == ELOOP || error == ENAMETOOLONG)
-        kind = "invalid";
-    char text[256];
-    size_t used = strlen(message);
-    const char *reason = strerror(error);
-    if (used + 2 + strlen(reason) < sizeof text) {
-        memcpy(text, message, used);
-        memcpy(text + used, ": ", 2);
-        strcpy(text + used + 2, reason);
-        message = text;
-    }
-    stream_end_error(stream, kind, message, error);
 }
 
 /* ---- streams */
@@ -285,7 +188,10 @@ static bool handle_frame(struct session *session, uint8_t type, uint8_t flags, u
             stream->ops->control(stream, (struct fields){payload, length});
         return true;
     default: /* RESET */
-        stream_end_error(stream, "failed", "given up by the host", ECANCELED);
+        if (stream->ops != NULL && stream->ops->reset != NULL)
+            stream->ops->reset(stream);
+        else
+            stream_end_error(stream, "failed", "given up by the host", ECANCELED);
         return true;
     }
 }
