@@ -20,7 +20,7 @@ RUN = ("vm", "run", "-d", "--name", "box", ".")
 
 
 def points() -> list[str]:
-    copying_in = ImportWorkspace(layout=LAYOUT, journal=NOBODY).steps(RECORD, RECORD, nothing)
+    copying_in = ImportWorkspace(layout=LAYOUT, journal=NOBODY).steps(RECORD, RECORD, nothing, nothing)
     copying_out = ExportWorkspace(scratch=LAYOUT.scratch, journal=NOBODY, supervisor=NOBODY).steps(
         LAYOUT.scratch / "x", nothing, nothing
     )
@@ -75,3 +75,10 @@ def test_a_workspace_arrives_or_leaves_whole_or_not_at_all(world: FakeWorld, poi
         patch = world.succeed("vm", "workspace", "export", "box")
         assert b"+two" in patch
         assert b"+new" in patch
+
+
+def test_nobody_waits_for_the_disk_of_a_vm_that_is_thrown_away(world: FakeWorld) -> None:
+    """The sweep shows that the same point is reached without `--rm`."""
+    world.start_daemon(failpoints="import.sync.before_intent=kill")
+    said = world.succeed("vm", "run", "--rm", ".", "--", "cat", "file", cwd=world.root / "repo")
+    assert said == b"one\n"

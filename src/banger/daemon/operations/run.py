@@ -78,7 +78,9 @@ class RunVm:
         kept = False
         try:
             async with self._make.made(request, record) as made:
-                record = await self._prepare(request, made, repository, wait=asked.get("wait", "agent"))
+                record = await self._prepare(
+                    request, made, repository, wait=asked.get("wait", "agent"), durable=not asked["ephemeral"]
+                )
                 if not asked["ephemeral"]:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                     record = replace(record, ephemeral=False)
@@ -117,7 +119,7 @@ class RunVm:
         return repository
 
     async def _prepare(
-        self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait
+        self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait, durable: bool
     ) -> VmRecord:
         """Boot, with the repository being packed meanwhile, and put it in. The caller holds the VM's lock."""
         async with Packing(self._layout.scratch, repository) as packing:
@@ -125,7 +127,9 @@ class RunVm:
             if repository is None:
                 return record
             channel = self._supervisor.channel(record.id, record.name)
-            workspace = await self._import_workspace(request, record, channel, await packing.packed(), repository.top)
+            workspace = await self._import_workspace(
+                request, record, channel, await packing.packed(), repository.top, durable=durable
+            )
             return replace(record, workspaces=(workspace,))
 
     async def _remove(self, request: Request, record: VmRecord) -> None:
