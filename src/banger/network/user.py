@@ -24,6 +24,7 @@ from banger.network.plan import DEFAULT_NETWORK, passt_argv, reaches_out, relay_
 _READY_DEADLINE_S: Final = 10.0
 _READY: Final = b"ready"
 _HINT: Final = "run `banger doctor`; without --nat a VM needs no network"
+_MESSAGE_BYTES: Final = 4096
 _LOOPBACK_TIMEOUT_S: Final = 2.0
 
 
@@ -87,7 +88,15 @@ class UserNetworks:
                 theirs.close()
                 os.close(messages_in)
             try:
-                pidfd = os.pidfd_open(passt.pid)
+                try:
+                    pidfd = os.pidfd_open(passt.pid)
+                except ProcessLookupError as error:  # it has ended already, and the event loop has seen it
+                    said = await asyncio.to_thread(os.read, messages, _MESSAGE_BYTES)
+                    raise Unavailable(
+                        "the VM's network could not be started: passt ended: "
+                        + printable(said.strip().rpartition(b"\n")[2], limit=300),
+                        hint=_HINT,
+                    ) from error
                 opened.append(pidfd)
                 counting = os.open(traffic, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
                 opened.append(counting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Final
@@ -109,6 +110,12 @@ def _entrypoint(image: Image) -> bytes:
 
 
 def _concatenate(path: Path, base: Path, seed: bytes) -> None:
-    """The kernel unpacks archives one after the other (initramfs buffer format); nothing here needs to be durable."""
-    content = base.read_bytes()
-    path.write_bytes(content + b"\0" * (-len(content) % 512) + seed)
+    """The kernel unpacks archives one after the other (initramfs buffer format); nothing here needs to be durable.
+
+    The base goes from file to file: megabytes that are read for each start stay in the memory of the thread.
+    """
+    with base.open("rb") as source, path.open("wb") as target:
+        size = left = os.fstat(source.fileno()).st_size
+        while left > 0 and (count := os.sendfile(target.fileno(), source.fileno(), None, left)):
+            left -= count
+        target.write(b"\0" * (-size % 512) + seed)
