@@ -110,8 +110,6 @@ def test_the_default_image_is_what_its_page_says(world: World) -> None:
     assert ask(f"dpkg-query -W -f '${{db:Status-Abbrev}}' {asked}; echo") == ["ii " * len(all_packages())]
     ask("for i in $(seq 120); do test -S /run/systemd/private && break; sleep 0.5; done")
     assert ask("cat /proc/1/comm") == ["systemd"]
-    # With any other the kernel's clock has steps of 4 ms, and an idle guest ticks.
-    assert ask("cat /sys/devices/system/clocksource/clocksource0/current_clocksource") in (["tsc"], ["kvm-clock"])
     state = ask("timeout 90 systemctl is-system-running --wait; systemctl --failed --plain --no-legend")
     assert state == ["running"]
     masked = ask(f"systemctl is-enabled {' '.join(masked_units(IMAGES[host_architecture()]))} 2>&1 || true")

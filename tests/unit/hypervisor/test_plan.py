@@ -131,5 +131,5 @@ def test_an_accepted_command_line_has_one_meaning(words: list[str]) -> None:
 
 
 def test_emulated_guests_are_told_how_fast_their_counter_is() -> None:
-    assert {"tsc_early_khz=2300000", "tsc=reliable"} <= set(kernel_command_line(X86_64, tsc_khz=2_300_000).words)
+    assert "tsc_early_khz=2300000" in kernel_command_line(X86_64, tsc_khz=2_300_000).words
     assert not any(word.startswith("tsc") for word in kernel_command_line(X86_64, tsc_khz=None).words)
