@@ -74,7 +74,7 @@ def maps() -> Iterator[bytes]:
     text = b"%d\n" % pieces + b"".join(b"%d\n1\n" % (2 * number) for number in range(pieces))
     member = version_1(text, bytes(pieces), real=2 * pieces)
     for number in range(100):
-        yield member.replace(b"GNU.sparse.name=s", b"GNU.sparse.name=%c" % (0x41 + number % 26))
+        yield member.replace(b"GNU.sparse.name=s", b"GNU.sparse.name=%c" % (0x41 + number))
 
 
 def records() -> Iterator[bytes]:
