@@ -357,6 +357,7 @@ void worker_open(struct stream *stream, const struct job *job, void *state) {
         return;
     }
     *worker = (struct worker){.next = workers, .job = job, .state = state, .data = -1, .reports = -1};
+    worker->data_poll = worker->reports_poll = -1; /* it may be served before it was prepared for */
     workers = worker;
     stream->state = worker;
     stream->ops = job->take != NULL ? &ops_with_input : &ops;

@@ -48,23 +48,24 @@ def main() -> None:
         ending.set()
         exchange.send_json({})
 
-    with FakeDaemon(layout.daemon_socket) as daemon:
-        daemon.answers("GET", "/v1/vms", {"vms": []})
-        ping = {
-            "version": "1.2.3",
-            "api_version": 1,
-            "pid": os.getpid(),
-            "started_at_s": 0.0,
-            "vms_running": 0,
-            "notice": "",
-        }
-        daemon.answers("GET", "/v1/ping", ping)
-        if behaviour == "old":
-            error = {"kind": "unsupported", "summary": "another version", "hint": "", "operation": ""}
-            for method, path in (("GET", "/v1/vms"), ("POST", "/v1/daemon/stop")):
-                daemon.answers(method, path, {"error": error}, status=400)
-        else:
-            daemon.on("POST", "/v1/daemon/stop", stop)
+    daemon = FakeDaemon(layout.daemon_socket)
+    daemon.answers("GET", "/v1/vms", {"vms": []})
+    ping = {
+        "version": "1.2.3",
+        "api_version": 1,
+        "pid": os.getpid(),
+        "started_at_s": 0.0,
+        "vms_running": 0,
+        "notice": "",
+    }
+    daemon.answers("GET", "/v1/ping", ping)
+    if behaviour == "old":
+        error = {"kind": "unsupported", "summary": "another version", "hint": "", "operation": ""}
+        for method, path in (("GET", "/v1/vms"), ("POST", "/v1/daemon/stop")):
+            daemon.answers(method, path, {"error": error}, status=400)
+    else:
+        daemon.on("POST", "/v1/daemon/stop", stop)
+    with daemon:  # what it answers is known before it listens
         with suppress(BrokenPipeError):  # who started us may be gone
             os.write(ready, b"ready\n")
         os.close(ready)

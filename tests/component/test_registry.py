@@ -274,11 +274,11 @@ async def test_a_pull_that_is_given_up_can_be_gone_on_with(tmp_path: Path) -> No
         pull.cancel()
         with pytest.raises(asyncio.CancelledError):
             await pull
-        (partial,) = [blob for blob in puller.cache.list() if blob.is_partial]
+        (partial,) = [blob for blob in puller.cache.list() if blob.is_partial and blob.digest == layer.digest]
         assert 1 << 20 <= partial.size_bytes <= 1_500_000
         del server.instead["layer"]
         check(await puller.pull(f"{web.host}/{REPOSITORY}:1"), image)
-        assert web.requests[-1].headers["range"] == f"bytes={partial.size_bytes}-"
+        assert f"bytes={partial.size_bytes}-" in [request.headers.get("range") for request in web.requests]
 
 
 async def test_ten_processes_at_once_fetch_each_blob_once(registry: DebianRegistry, tmp_path: Path) -> None:

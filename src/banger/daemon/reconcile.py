@@ -18,6 +18,7 @@ from banger.core.errors import BangerError
 from banger.core.files import empty_trash
 from banger.core.layout import Layout
 from banger.core.leaks import find_unfinished_files
+from banger.core.processes import read_identity
 from banger.core.vm import State
 from banger.daemon.collaborators import Chooser, Images, Kernels
 from banger.daemon.context import Request
@@ -216,7 +217,7 @@ class Reconcile:
         """Take over a VM that another daemon started. False when it does not run."""
         files = self._layout.vm(record.id)
         identity = read_identity_file(files.process)
-        if identity is None:
+        if identity is None or read_identity(identity.pid) != identity:
             return False
         kernel = self._kernels.read(record.spec.kernel_digest)
         chosen = await self._chooser.choose(kernel)
