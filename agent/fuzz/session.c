@@ -66,7 +66,7 @@ void worker_open(struct stream *stream, const struct job *job, void *state) {
 }
 bool worker_stopped(void) { return false; }
 
-/* ---- instead of exec.c, connect.c, info.c, poweroff.c and children.c */
+/* ---- instead of exec.c, connect.c, info.c, poweroff.c, archive.c and children.c */
 
 static bool swallow(struct stream *stream, const uint8_t *bytes, size_t length) {
     (void)bytes;
@@ -97,6 +97,7 @@ bool connect_open(struct stream *stream, struct fields fields) { return open_swa
 bool info_open(struct stream *stream, struct fields fields) { return open_swallowing(stream, fields); }
 bool shutdown_open(struct stream *stream, struct fields fields) { return open_swallowing(stream, fields); }
 bool sync_open(struct stream *stream, struct fields fields) { return open_swallowing(stream, fields); }
+bool archive_open(struct stream *stream, struct fields fields) { return open_swallowing(stream, fields); }
 int pid1_mode = -1;
 bool shutdown_pending;
 void finish_shutdown(void) {}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum {
@@ -19,7 +20,7 @@ enum {
 };
 
 enum frame_type { HELLO = 1, PING, PONG, OPEN, DATA, END_OF_FILE, WINDOW, CONTROL, STARTED, END, RESET };
-enum stream_kind { EXEC = 1, PUT, GET, CONNECT, INFO, SHUTDOWN, SYNC };
+enum stream_kind { EXEC = 1, PUT, GET, CONNECT, INFO, SHUTDOWN, SYNC, ARCHIVE };
 
 /* ---- buffer.c: a growing queue of bytes */
 struct buffer {
@@ -145,6 +146,7 @@ bool connect_open(struct stream *stream, struct fields fields);
 bool info_open(struct stream *stream, struct fields fields);
 bool shutdown_open(struct stream *stream, struct fields fields);
 bool sync_open(struct stream *stream, struct fields fields);
+bool archive_open(struct stream *stream, struct fields fields);
 
 /* A program as an exec's OPEN describes it, without a stream: nothing to read, and its output to `output`. -1: none. */
 pid_t exec_apart(struct fields fields, int output);
@@ -185,6 +187,35 @@ bool path_valid(const char *path, size_t length);
 int make_directories(const char *path); /* absolute; like mkdir -p; 0 or -1 */
 void remove_tree(int parent, const char *name); /* a file, link or directory with all that is below it */
 
+/* ---- links.c: the path that an inode had first */
+struct links {
+    struct link {
+        uint64_t device, inode;
+        char *path;
+    } *table;
+    size_t count, capacity;
+};
+/* `first` is NULL for one that is seen for the first time, here as `path`. False when there is no memory. */
+bool links_see(struct links *links, const struct stat *status, const char *path, const char **first);
+void links_free(struct links *links);
+
+/* ---- pax.c: members of an archive */
+enum { PAX_BLOCK = 512 };
+struct pax {
+    struct buffer out, records; /* the records are those of the next member */
+    bool failed;                /* there was no memory */
+};
+void pax_record(struct pax *pax, const char *key, const void *value, size_t length);
+void pax_number(struct pax *pax, const char *key, uint64_t number);
+void pax_member(struct pax *pax, const char *name, char kind, const struct stat *status, uint64_t size,
+                const char *target);
+void pax_bytes(struct pax *pax, const void *bytes, size_t length);
+void pax_zeros(struct pax *pax, size_t length);
+size_t pax_padding(uint64_t size); /* what fills the last block */
+
+/* ---- populate.c */
+int populate(int image, const char *path, int parent, const char *name);
+
 /* ---- poweroff.c */
 extern int pid1_mode; /* 1: we are PID 1 and stay it; 0: some init is; -1: serving a descriptor on any host */
 void finish_shutdown(void); /* called from the loop when the answer is out */
@@ -195,5 +226,6 @@ extern bool shutdown_pending;
 /* ---- init.c */
 int run_as_init(void);
 int open_channel(const char *channel);
+int find_disk(const char *serial, char *device, size_t size); /* its name, by its serial number; 0 or -1 */
 
 #endif

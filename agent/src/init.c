@@ -106,7 +106,7 @@ static int find_device(const char *directory, const char *attribute, const char 
 }
 
 /* A disk by the serial number of its virtio block device. */
-static int find_disk(const char *serial, char *device, size_t size) {
+int find_disk(const char *serial, char *device, size_t size) {
     return find_device("/sys/block", "serial", serial, device, size) == 0 ? 0 : failed(serial);
 }
 
@@ -161,6 +161,24 @@ static int move_mount_into(const char *source, const char *target) {
     return mount(source, target, NULL, MS_MOVE, NULL) == 0 ? 0 : failed(target);
 }
 
+/* What lives on the data disk itself begins with what the image has there. */
+static int make_direct(const struct seed *seed) {
+    mkdir("/data/direct", 0755);
+    int image = open("/image", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int direct = open("/data/direct", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = 0;
+    for (int i = 0; result == 0 && i < seed->direct_count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        result = populate(image, seed->direct[i] + strspn(seed->direct[i], "/"), direct, name);
+        if (result != 0)
+            failed(seed->direct[i]);
+    }
+    close(image);
+    close(direct);
+    return result;
+}
+
 static int switch_root(const struct seed *seed) {
     phase = "seed";
     /* Before the files, because some of them are for /run. */
@@ -170,12 +188,8 @@ static int switch_root(const struct seed *seed) {
     if (root < 0 || seed_copy_files("/seed/files", root) != 0)
         return failed("files");
     close(root);
-    mkdir("/data/direct", 0755);
-    char direct[SEED_DIRECT][32];
-    for (int i = 0; i < seed->direct_count; i++) {
-        snprintf(direct[i], sizeof direct[i], "/data/direct/%d", i);
-        mkdir(direct[i], 0755);
-    }
+    if (make_direct(seed) != 0)
+        return -1;
     phase = "switch";
     if (move_mount_into("/dev", "/new/dev") != 0 || move_mount_into("/proc", "/new/proc") != 0 ||
         move_mount_into("/sys", "/new/sys") != 0)

@@ -79,6 +79,7 @@ static bool open_kind(struct stream *stream, enum stream_kind kind, struct field
     case INFO: return info_open(stream, fields);
     case SHUTDOWN: return shutdown_open(stream, fields);
     case SYNC: return sync_open(stream, fields);
+    case ARCHIVE: return archive_open(stream, fields);
     }
     return false;
 }
@@ -104,7 +105,7 @@ static bool handle_open(struct session *session, uint32_t id, struct fields fiel
             kind = field.value[0];
     if (session->stream_count > STREAM_LIMIT)
         stream_end_error(stream, "failed", "too many streams", EMFILE);
-    else if (kind < EXEC || kind > SYNC)
+    else if (kind < EXEC || kind > ARCHIVE)
         stream_end_error(stream, "unsupported", "unknown kind of stream", 0);
     else if (session->may_open != NULL && !session->may_open((enum stream_kind)kind))
         stream_end_error(stream, "unsupported", "the guest did not finish booting", 0);

@@ -13,6 +13,7 @@ from typing import Final
 
 from banger.core.errors import BangerError, Invalid, TimedOut, Unavailable, Unsupported
 from banger.core.untrusted import printable
+from banger.guest.archive import ArchiveRequest
 from banger.guest.frames import (
     FRAME_LIMIT,
     NONCE_SIZE,
@@ -42,6 +43,7 @@ KIND_CONNECT: Final = 4
 KIND_INFO: Final = 5
 KIND_SHUTDOWN: Final = 6
 KIND_SYNC: Final = 7
+KIND_ARCHIVE: Final = 8
 RESYNC_S: Final = 0.25
 ANSWER_DEADLINE_S: Final = 30.0
 DISK_DEADLINE_S: Final = 300.0  # what the guest may need to write everything to its disk
@@ -189,18 +191,13 @@ class Channel(asyncio.Protocol):
             async with within(DISK_DEADLINE_S, "write the files to its disk"):
                 await stream.succeed()
 
-    async def get_tree(self, path: bytes) -> AsyncGenerator[bytes, None]:
+    def get_tree(self, path: bytes) -> AsyncGenerator[bytes, None]:
         """The encoded tree of a file or directory of the guest, as it comes; hostile. To give it up, close it."""
-        async with self._opened(encode_fields([(1, bytes([KIND_GET])), (10, path)]), channels=1) as stream:
-            await stream.started()
-            while True:
-                async with within(STALL_DEADLINE_S, "send any more of the files"):
-                    chunk = await stream.read()
-                if chunk is None:
-                    break
-                yield chunk.data
-            async with within(ANSWER_DEADLINE_S, "finish sending files"):
-                await stream.succeed()
+        return self._receive(encode_fields([(1, bytes([KIND_GET])), (10, path)]))
+
+    def get_archive(self, request: ArchiveRequest) -> AsyncGenerator[bytes, None]:
+        """A tar archive of a root of the guest, as it comes; hostile. To give it up, close it."""
+        return self._receive(encode_fields([(1, bytes([KIND_ARCHIVE])), *request.fields()]))
 
     @asynccontextmanager
     async def connect_tcp(self, port: int, address: str = "127.0.0.1") -> AsyncIterator[Stream]:
@@ -296,6 +293,19 @@ class Channel(asyncio.Protocol):
         )
 
     # ---- inside
+
+    async def _receive(self, opening: bytes) -> AsyncGenerator[bytes, None]:
+        """What the agent sends on a stream that only sends."""
+        async with self._opened(opening, channels=1) as stream:
+            await stream.started()
+            while True:
+                async with within(STALL_DEADLINE_S, "send any more of the files"):
+                    chunk = await stream.read()
+                if chunk is None:
+                    break
+                yield chunk.data
+            async with within(ANSWER_DEADLINE_S, "finish sending files"):
+                await stream.succeed()
 
     async def _synchronise(self, *, first: bool) -> None:
         """Ask until the agent answers: while the guest boots, what is sent may wait, or be lost with a closed port."""
