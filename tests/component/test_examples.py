@@ -62,6 +62,8 @@ BEFORE = {  # what has to be so first; a VM that an example names exists and run
     "banger image import": "{ banger image delete -q tiny app 2>/dev/null || true; }",
     "xz -dc rootfs.tar.xz": "{ banger image delete -q tiny 2>/dev/null || true; }",
     "banger vm run --image tiny": "{ banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
+    "banger image register": "{ banger image delete -q mine 2>/dev/null || true; }",
+    "banger image promote": "{ banger image delete -q mine || true; banger image register rootfs.ext4 --name mine; } >/dev/null 2>&1",
     "banger image delete": "{ banger image show alpine-3-20 || banger image pull alpine:3.20; } >/dev/null 2>&1"
     " && { banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
     "banger image show": "banger image pull -q",
@@ -149,6 +151,7 @@ def repository(tmp_path: Path) -> Path:
     with tarfile.open(path / "rootfs.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
     (path / "app.tar.gz").write_bytes(gzip.compress((path / "rootfs.tar").read_bytes()))
+    (path / "rootfs.ext4").write_bytes(bytes(1080) + b"\x53\xef" + bytes(3000))
     (path / "bzImage").write_bytes(bzimage(release="6.1.0"))
     (path / ".config").write_text(CONFIG)
     for name, content in modules("modules/lib/modules/6.1.0/", release="6.1.0").items():

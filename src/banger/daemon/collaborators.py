@@ -71,6 +71,17 @@ class Images(Protocol):
 
     def list(self) -> list[Image]: ...
 
+    async def register(
+        self, name: str, path: Path, report: Callable[[Progress], None], *, init: str | None, architecture: str
+    ) -> Image:
+        """Use a file system image where it lies. Raises `Unsupported` for what is none."""
+
+    async def promote(self, image: Image, report: Callable[[Progress], None]) -> Image:
+        """Copy a registered image into the store, under its name. Raises `Failed` for one that has changed."""
+
+    def check(self, image: Image) -> None:
+        """Raise `Failed` or `NotFound` for a registered image whose file is no longer what it was."""
+
     async def verify(self, image: Image) -> None:
         """Read what is in the store and compare it with its digests. Raises `Failed` naming a file and both digests."""
 

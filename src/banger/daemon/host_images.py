@@ -38,6 +38,8 @@ from banger.image.naming import looks_like_reference, name_reference
 from banger.image.platforms import platform_of_machine
 from banger.image.recipe import IMAGES, DebianImage, fingerprint
 from banger.image.reference import Reference, parse_reference
+from banger.image.registered import check_unchanged
+from banger.image.registering import promote, register
 from banger.image.sandbox import clear_abandoned_builds, read_host_facts
 from banger.image.store import Image, ImageStore
 
@@ -121,6 +123,7 @@ class HostImages:
     async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Image:
         image = self._store.find(name, architecture)
         if image is not None and not current:
+            self.check(image)
             return image
         found = await self._catalogues.find("image", name, name_platform(architecture), report)
         if found is None:
@@ -186,6 +189,26 @@ class HostImages:
                     self._store, name, path, tag=tag, architecture=architecture, report=tell, check=check
                 )
             )
+
+    async def register(self, name: str, path: Path, report: Report, *, init: str | None, architecture: str) -> Image:
+        tell = from_thread(report)
+        async with self._store.content.making(name, describe_waiting(report, "image", name)):
+            return await run_in_thread(
+                lambda check: register(
+                    self._store, name, path, init=init, architecture=architecture, report=tell, check=check
+                )
+            )
+
+    async def promote(self, image: Image, report: Report) -> Image:
+        tell = from_thread(report)
+        async with self._store.content.making(image.name, describe_waiting(report, "image", image.name)):
+            space.check_free_space(self._layout.images, needed_bytes=image.size_bytes)
+            current = self._store.find(image.name, image.architecture) or image
+            return await run_in_thread(lambda check: promote(self._store, current, report=tell, check=check))
+
+    def check(self, image: Image) -> None:
+        if image.file is not None:
+            check_unchanged(image.file)
 
     async def verify(self, image: Image) -> None:
         await run_in_thread(lambda _check: self._store.verify(image))

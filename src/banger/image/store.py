@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from banger.core.content_store import Content, ItemStore
 from banger.core.provenance import UNKNOWN, Provenance, decode_provenance
+from banger.image.registered import HostFile, compare, decode_host_file, is_unchanged
 from banger.image.run_config import RunConfig, decode_run_config, encode_run_config
 
 ROOTFS_FILE: Final = "rootfs.erofs"
@@ -23,7 +24,7 @@ class Image:
     recipe that it was made by, empty for an image that was imported. `oci` says of an image that was made of layers
     which: the `digest` of its manifest, its `layers` (each `digest`, `diff_id`, `size_bytes`, `media_type`), its
     `labels`, and when it was `created`. `kernel` and `disk_bytes` are what its VMs get unless somebody says otherwise;
-    empty and 0 where nobody has said so of the image.
+    empty and 0 where nobody has said so of the image. `file` is that of one that is used where it lies.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Image:
     oci: Mapping[str, Any] = field(default_factory=dict)
     kernel: str = ""
     disk_bytes: int = 0
+    file: HostFile | None = None
 
 
 class ImageStore(ItemStore[Image]):
@@ -51,6 +53,20 @@ class ImageStore(ItemStore[Image]):
     def __init__(self, root: Path) -> None:
         super().__init__(root, kind="image", view=_image)
 
+    def read(self, digest: str) -> Image:
+        """As for others. Registered images of one content may lie in several files: an unchanged one, if any is."""
+        image = super().read(digest)
+        if image.file is None:
+            return image
+        same = (other for other in self.list() if other.digest == digest and other.file is not None)
+        return next((other for other in same if other.file is not None and is_unchanged(other.file)), image)
+
+    def verify(self, item: Image) -> None:
+        """As for others, and a registered file too."""
+        super().verify(item)
+        if item.file is not None:
+            compare(item.file)
+
     def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
         """Say what VMs of an image get; None leaves a thing as it is. Raises `NotFound` when it is gone."""
         said = {
@@ -58,6 +74,11 @@ class ImageStore(ItemStore[Image]):
             "disk_bytes": image.disk_bytes if disk_bytes is None else disk_bytes,
         }
         return self.view(image.name, self.content.annotate(image.name, image.architecture, {"machine": said}))
+
+
+def name_rootfs(root_fs: str) -> str:
+    """The file of a root file system of that kind."""
+    return f"rootfs.{root_fs}"
 
 
 def plan_manifest(
@@ -91,16 +112,17 @@ def plan_manifest(
 
 def _image(name: str, content: Content) -> Image:
     manifest = content.manifest
+    file = decode_host_file(manifest.get("file"))
     return Image(
         name=name,
         digest=content.digest,
         architecture=manifest["architecture"],
-        rootfs=content.path / ROOTFS_FILE,
+        rootfs=content.path / name_rootfs(manifest["root_fs"]) if file is None else Path(file.path),
         packages=content.path / PACKAGES_FILE if PACKAGES_FILE in manifest["files"] else None,
         root_fs=manifest["root_fs"],
         init=manifest["init"],
         environment=manifest["environment"],
-        size_bytes=content.size_bytes,
+        size_bytes=content.size_bytes if file is None else file.size_bytes,
         created_at_s=manifest["created_at_s"],
         source=manifest["source"],
         recipe=manifest.get("recipe", ""),
@@ -109,4 +131,5 @@ def _image(name: str, content: Content) -> Image:
         oci=manifest.get("oci", {}),
         kernel=manifest.get("machine", {}).get("kernel", ""),
         disk_bytes=manifest.get("machine", {}).get("disk_bytes", 0),
+        file=file,
     )

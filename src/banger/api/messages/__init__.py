@@ -58,10 +58,12 @@ from banger.api.messages.stores import (
     NamesResult,
     PackageView,
     PinView,
+    PromoteRequest,
     ProvenanceView,
     PruneRequest,
     PruneResult,
     PullRequest,
+    RegisterRequest,
 )
 from banger.api.messages.system import DiskUsage, LeaksResult, LeakView, OwnUsage, SharedUsage
 from banger.api.messages.vms import (
@@ -133,6 +135,7 @@ __all__ = [
     "PinView",
     "Ping",
     "PortView",
+    "PromoteRequest",
     "ProvenanceView",
     "PruneRequest",
     "PruneResult",
@@ -140,6 +143,7 @@ __all__ = [
     "PullRequest",
     "ReadinessView",
     "ReadyEvent",
+    "RegisterRequest",
     "RunRequest",
     "SharedUsage",
     "SpecRequest",

@@ -219,3 +219,21 @@ class LockRequest(TypedDict):
     image: str | None
     kernel: str | None
     platform: str | None
+
+
+class RegisterRequest(TypedDict):
+    """Body of `POST /v1/images/register` (progress): a file system image at an absolute host path.
+
+    `init` is the path of its systemd; null means that the agent stays process 1.
+    """
+
+    name: str
+    path: str
+    init: str | None
+    platform: str | None
+
+
+class PromoteRequest(TypedDict):
+    """Body of `POST /v1/images/promote` (progress)."""
+
+    name: str

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from banger.api.messages import AvailableResult, ImageDetail, ImageView, ImportRequest, NamesResult, PullRequest
+from banger.api.messages import (
+    AvailableResult,
+    ImageDetail,
+    ImageView,
+    ImportRequest,
+    NamesResult,
+    PullRequest,
+    RegisterRequest,
+)
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
-from banger.core.platforms import name_platform, parse_platform
+from banger.core.platforms import host_architecture, name_platform, parse_platform
 from banger.core.untrusted import printable
 from banger.core.vm import check_disk_size
 from banger.daemon.collaborators import Images, Kernels
@@ -21,6 +31,8 @@ from banger.daemon.progress import reporter
 from banger.image.packages import parse_packages
 from banger.image.reference import parse_reference
 from banger.image.store import Image
+
+_INIT: Final = re.compile(r"/[\x21-\x7e]{1,254}")
 
 
 class ImageVerbs:
@@ -125,6 +137,29 @@ class ImageVerbs:
         except OSError as error:
             raise NotFound(f"{printable(path)} cannot be read: {error.strerror}", hint="give a tar file") from error
         return view_image(image)
+
+    async def register(self, request: Request, asked: RegisterRequest) -> ImageView:
+        """Use a file system image where it lies."""
+        name = parse_image_name(asked["name"])
+        init = asked["init"]
+        if init is not None and _INIT.fullmatch(init) is None:
+            raise Invalid(f"{ascii(init[:80])} cannot be the path of an init", hint="write --init /lib/systemd/systemd")
+        path = asked["path"]
+        if not path.startswith("/") or not path.isprintable():
+            raise Invalid(f"{ascii(path[:200])} is not an absolute path of printable text", hint="rename the file")
+        architecture = _read_platform(asked["platform"]) or host_architecture()
+        return view_image(
+            await self._images.register(name, Path(path), reporter(request), init=init, architecture=architecture)
+        )
+
+    async def promote(self, request: Request, name: str) -> ImageView:
+        """Copy a registered image into the store."""
+        image = self._images.find(name)
+        if image is None:
+            raise NotFound(
+                f"there is no image named {ascii(name)[1:-1]} here", hint="`banger image list` shows those that are"
+            )
+        return view_image(await self._images.promote(image, reporter(request)))
 
 
 def _read_platform(platform: str | None) -> str | None:

@@ -94,6 +94,7 @@ class StartVm:
         self._space.check()
         kernel = self._kernels.read(record.spec.kernel_digest)
         image = self._images.read(record.spec.image_digest)
+        self._images.check(image)
         boot = Boot(image, kernel, await self._chooser.choose(kernel), request.report, wait)
         if record.spec.nat:
             self._networks.check()

@@ -105,6 +105,8 @@ def _shared(kind: Literal["image", "kernel", "template"], name: str, paths: Sequ
 
 
 def _image_files(image: Image) -> list[Path]:
+    if image.file is not None:
+        return []  # the user's own, and not banger's
     return [image.rootfs, *([image.packages] if image.packages is not None else [])]
 
 

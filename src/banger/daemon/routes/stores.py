@@ -10,8 +10,10 @@ from banger.api.messages import (
     KernelPullRequest,
     LockRequest,
     NamesRequest,
+    PromoteRequest,
     PruneRequest,
     PullRequest,
+    RegisterRequest,
 )
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
@@ -33,6 +35,8 @@ class StoreRoutes:
             Route("/v1/images", requests.plain(self.list_images), methods=["GET"]),
             Route("/v1/images/pull", requests.progress(self.pull_image), methods=["POST"]),
             Route("/v1/images/import", requests.progress(self.import_image), methods=["POST"]),
+            Route("/v1/images/register", requests.progress(self.register), methods=["POST"]),
+            Route("/v1/images/promote", requests.progress(self.promote), methods=["POST"]),
             Route("/v1/images/cache/prune", requests.progress(self.prune), methods=["POST"]),
             Route("/v1/lock", requests.progress(self.lock), methods=["POST"]),
             Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
@@ -87,3 +91,9 @@ class StoreRoutes:
 
     async def prune(self, _request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._prune(dry_run=decode(body, PruneRequest)["dry_run"])
+
+    async def register(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._images.register(request, decode(body, RegisterRequest))
+
+    async def promote(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        return await self._images.promote(request, decode(body, PromoteRequest)["name"])
