@@ -34,7 +34,7 @@ packages=(
 case "$PURPOSE" in
   run) ;;
   test | fuzz)
-    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci)
+    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci man-db:man)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
     ;;
   *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
@@ -145,7 +145,7 @@ print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], s
 PYTHON
   $VENV/bin/python -m pip install --quiet --quiet --requirement $VENV/.banger-build-requires
   local target=.
-  if [ "$extra" = dev ]; then target='.[dev]'; fi
+  if [ "$extra" = dev ]; then target='.[dev,docs]'; fi
   $VENV/bin/python -m pip install --quiet --quiet --no-build-isolation --editable "$target"
   $VENV/bin/python -m compileall -q src
   printf '%s\n' "$want" >"$stamp"

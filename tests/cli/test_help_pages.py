@@ -8,7 +8,7 @@ import pytest
 from tests.cli.world import World
 
 from banger.cli.arguments import Parser
-from banger.cli.help import _ROOT_PAGE
+from banger.cli.help import ROOT_PAGE
 from banger.cli.main import load
 from banger.cli.table import COMMANDS, GROUPS, find_command
 
@@ -21,7 +21,7 @@ PAGES = {
 EXAMPLES = [
     text
     for page in (
-        _ROOT_PAGE,
+        ROOT_PAGE,
         *(group.page for group in GROUPS),
         *(load(command).EXAMPLES for command in COMMANDS),
     )

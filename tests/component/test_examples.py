@@ -6,25 +6,20 @@ write. What that cannot do is listed here by name, with who does it instead.
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import pty
 import re
 import signal
 import subprocess
-import sys
-import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.unit.kernel.kernels import CONFIG, bzimage, modules
-from tests.world import REPOSITORY, World, commit_all, git
+from tests.component.example_world import ExampleWorld, make_project, shell
 
-from banger.cli.help import _ROOT_PAGE
+from banger.cli.help import ROOT_PAGE
 from banger.cli.main import load
 from banger.cli.table import COMMANDS, GROUPS
 
@@ -80,43 +75,11 @@ ONLY_ROOT = {"banger vm exec box --user nobody --cwd /tmp -- id"}
 
 def all_examples() -> list[str]:
     """Of every page; lines between them that end with a colon are text."""
-    pages = [_ROOT_PAGE, *(group.page for group in GROUPS)]
+    pages = [ROOT_PAGE, *(group.page for group in GROUPS)]
     pages += [load(command).EXAMPLES for command in COMMANDS if not command.hidden]
     return sorted(
         {text for page in pages for text, _ in page if " " in text and (text[-1] not in ":?" or "-F" in text)}
     )
-
-
-class ExampleWorld(World):
-    """A world in which `banger` is a program, and starts the daemon of the tests."""
-
-    def __init__(self, root: Path, *, cache: Path) -> None:
-        programs = root / "bin"
-        super().__init__(
-            root,
-            cache=cache,
-            extra={
-                "PATH": f"{programs}:{os.environ['PATH']}",
-                "PYTHONPATH": str(REPOSITORY),
-                "BANGER_FAKE_VMM": f"apart:{root}/guest",
-                "EDITOR": "true",
-                "TERM": "xterm",
-            },
-        )
-        programs.mkdir(parents=True)
-        start = f"[{sys.executable!r}, '-m', 'tests.fakes.machineless']"
-        (programs / "banger").write_text(
-            f"#!{sys.executable}\nimport sys\nfrom banger.cli.main import main\n"
-            f"sys.exit(main(sys.argv[1:], daemon_argv={start}))\n"
-        )
-        (programs / "banger").chmod(0o755)
-
-    @property
-    def command(self) -> list[str]:
-        return [str(self.root / "bin" / "banger")]
-
-    def daemon_pid(self) -> int | None:
-        return next((pid for pid, command in self.processes() if b"tests.fakes.machineless" in command), None)
 
 
 @pytest.fixture(scope="module")
@@ -138,29 +101,7 @@ def world(shared_world: ExampleWorld, tmp_path: Path) -> Iterator[ExampleWorld]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A project with everything that an example names, and four commits."""
-    path = tmp_path / "project"
-    for directory in ("src", "build", "assets"):
-        (path / directory).mkdir(parents=True)
-    git(path, "init", "-q", "-b", "main")
-    (path / "Makefile").write_text("test:\n\t@echo tested\n")
-    for number, name in enumerate(("src/main.c", "build/app", "assets/logo.svg", "notes.txt")):
-        (path / name).write_text(f"{number}\n")
-        commit_all(path, name)
-    (path / "draft.toml").write_text("")
-    with tarfile.open(path / "rootfs.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("etc"))
-    (path / "app.tar.gz").write_bytes(gzip.compress((path / "rootfs.tar").read_bytes()))
-    (path / "rootfs.ext4").write_bytes(bytes(1080) + b"\x53\xef" + bytes(3000))
-    (path / "bzImage").write_bytes(bzimage(release="6.1.0"))
-    (path / ".config").write_text(CONFIG)
-    for name, content in modules("modules/lib/modules/6.1.0/", release="6.1.0").items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    (path / "layout").mkdir()
-    (path / "layout" / "oci-layout").write_text("{}")
-    (path / "rootfs.tar.xz").write_bytes(lzma.compress((path / "rootfs.tar").read_bytes()))
-    return path
+    return make_project(tmp_path / "project")
 
 
 def plan_setup(example: str) -> str:
@@ -199,18 +140,6 @@ def test_what_is_listed_by_name_is_an_example() -> None:
     listed = {*NOT_HERE, *TERMINAL, *ENDLESS, *STATUS, *ONLY_ROOT}
     assert listed <= set(all_examples())
     assert all(any(example.startswith(beginning) for example in all_examples()) for beginning in BEFORE)
-
-
-def shell(world: ExampleWorld, line: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line}"],
-        cwd=cwd,
-        env=world.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def interrupt(world: ExampleWorld, line: str, cwd: Path, sign: bytes) -> tuple[int, bytes]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _EXAMPLE_WIDTH: Final = 56
 _OPTION_WIDTH: Final = 24
 
-_ROOT_PAGE: Final = (
+ROOT_PAGE: Final = (
     ("In a git repository:", ""),
     ("banger vm run", "a shell in a machine with this repository in it"),
     ("banger vm run . -- make test", "one command: its output, its exit status"),
@@ -26,7 +26,7 @@ _ROOT_PAGE: Final = (
     ("banger vm delete box", "remove it"),
 )
 
-_STATUSES: Final = """\
+STATUSES: Final = """\
 Exit status:
   0 done   1 failed   2 wrong usage, refused before anything was done   3 not found   4 name taken
   5 wrong state   6 denied   7 not possible here   8 something needed is not there   9 timed out
@@ -45,12 +45,12 @@ def root_page() -> str:
         (
             "banger: disposable Linux machines for developers and their coding agents",
             "",
-            *_examples(_ROOT_PAGE),
+            *_examples(ROOT_PAGE),
             "",
             "Commands:",
             *_entries(entries, 10),
             "",
-            _STATUSES,
+            STATUSES,
             "",
         )
     )
