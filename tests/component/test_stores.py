@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.component.fake_world import FakeWorld
 from tests.fakes.web import Page, WebServer
 from tests.unit.catalogue.catalogues import NEW, OLD, catalogue
-from tests.unit.kernel.kernels import CONFIG, bzimage, modules, modules_tar
+from tests.unit.kernel.kernels import CONFIG, arm64_image, bzimage, modules, modules_tar
 
 from banger.catalogue.signing import public_key, sign_catalogue, sign_rotation
+from banger.core.platforms import host_architecture, name_platform
 
 
 @pytest.fixture
@@ -293,3 +294,26 @@ def test_what_nothing_needs_is_pruned(shop: Shop) -> None:
     assert not partial.exists()
     world.succeed("image", "pull", "-q", "other")
     assert [one["name"] for one in world.json("image", "list")["images"]] == ["fake", "other"]
+
+
+@pytest.mark.parametrize(("kind", "delete"), [("image", "delete"), ("kernel", "rm")])
+def test_a_name_may_mean_one_for_each_platform(fake_world: FakeWorld, tmp_path: Path, kind: str, delete: str) -> None:
+    world = fake_world
+    (tmp_path / "config").write_text(CONFIG)
+    for platform, kernel in (("linux/amd64", bzimage()), ("linux/arm64", arm64_image())):
+        file = tmp_path / "file"
+        file.write_bytes(kernel if kind == "kernel" else bytes(1080) + b"\x53\xef" + platform.encode() + bytes(3000))
+        words = ("--config", str(tmp_path / "config")) if kind == "kernel" else ("--platform", platform)
+        world.succeed(kind, "import" if kind == "kernel" else "register", str(file), "--name", "mine", "-q", *words)
+    shown = {
+        platform: world.json(kind, "show", "mine", "--platform", platform)
+        for platform in ("linux/amd64", "linux/arm64")
+    }
+    assert [one["architecture"] for one in shown.values()] == ["x86_64", "aarch64"]
+    assert world.json(kind, "show", "mine") == shown[name_platform(host_architecture())]
+    assert world.banger(kind, "show", "mine", "--platform", "linux/s390x").returncode == 2
+    world.succeed(kind, delete, "mine", "--platform", "linux/arm64", "-q")
+    for verb in ("show", delete):
+        done = world.banger(kind, verb, "mine", "--platform", "linux/arm64")
+        assert (done.returncode, b"for linux/arm64" in done.stderr) == (3, True)
+    assert world.json(kind, "show", "mine", "--platform", "linux/amd64")["architecture"] == "x86_64"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
+from banger.cli.machine import add_platform
 from banger.cli.outcomes import tell_failure
 from banger.cli.render import render_json, render_table
 from banger.cli.targets import add_quiet, follow
@@ -51,16 +52,30 @@ def list_available(context: Context, options: Namespace, *, kind: str) -> int:
     return status
 
 
+def add_which_platform(parser: Parser) -> None:
+    """`--platform` where the same name may mean one for each."""
+    add_platform(parser, "which one of that name (default: this computer's own, else whatever there is)")
+
+
+def name_path(options: Namespace, *, kind: str) -> str:
+    """Where the daemon has the one that is asked for."""
+    platform = f"/{options.platform}" if options.platform else ""
+    return f"/v1/{kind}s/{options.name}{platform}"
+
+
 def declare_names(parser: Parser, *, kind: str) -> None:
     """The arguments of commands about several of them."""
     parser.add_argument("name", metavar="NAME...", nargs="+", type=parse_image_name, help=f"names of {kind}s")
+    add_which_platform(parser)
     add_json(parser)
     add_quiet(parser)
 
 
 def delete_names(context: Context, options: Namespace, *, kind: str) -> int:
     """Delete them; one that cannot be deleted does not stop the others, and decides the exit status."""
-    result: NamesResult = follow(context, options, path=f"/v1/{kind}s/delete", body={"names": options.name})
+    result: NamesResult = follow(
+        context, options, path=f"/v1/{kind}s/delete", body={"names": options.name, "platform": options.platform}
+    )
     if options.json:
         context.write(render_json(result))
     status = exits.DONE

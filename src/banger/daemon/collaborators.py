@@ -88,7 +88,7 @@ class Images(Protocol):
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
         """Everything that catalogues have, and the catalogues of the configuration."""
 
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
         """Take a name away, and what it means unless that has another name, or a digest `in_use`.
 
         Returns whether it went. Raises `NotFound`.
@@ -137,7 +137,7 @@ class Kernels(Protocol):
 
     def list(self) -> list[Kernel]: ...
 
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
         """As for images."""
 
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:

@@ -224,8 +224,8 @@ class HostImages:
     def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
         return self._store.set_machine(image, kernel=kernel, disk_bytes=disk_bytes)
 
-    def remove(self, name: str, *, in_use: frozenset[str]) -> bool:
-        return self._store.remove(name, in_use=in_use)
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
+        return self._store.remove(name, in_use=in_use, architecture=architecture)
 
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
         return prune_unnamed(self._store.content, in_use=in_use, dry_run=dry_run)

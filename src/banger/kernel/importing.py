@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from banger.core.errors import Invalid, NotFound
+from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.provenance import Provenance
 from banger.core.reading import read_bounded
 from banger.core.untrusted import printable
@@ -56,10 +56,13 @@ def import_kernel(
 ) -> Kernel:
     """Check and publish a kernel of the user's; blocking, for a thread. `open_tree` is given an archive and a draft.
 
-    Raises `Invalid` or `Unsupported` with what is wrong with it or missing in it.
+    Raises `Invalid` or `Unsupported` with what is wrong with it or missing in it, `AlreadyExists` where
+    another one for its architecture has that name.
     """
     kernel = read_bounded(files.kernel, limit_bytes=SIZE_LIMIT_BYTES, what="the kernel")
     found = parse_kernel(kernel)
+    if store.find(name, found.architecture) is not None:
+        raise AlreadyExists(f"there is already a kernel named {name}", hint="choose another --name")
     config = None
     if files.config is not None:
         text = read_bounded(files.config, limit_bytes=_CONFIG_LIMIT_BYTES, what="the configuration")

@@ -43,6 +43,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = KernelStore(root / "store")
+        self.runs = 0
 
     def write(self, name: str, content: bytes) -> Path:
         path = self.root / name
@@ -60,7 +61,8 @@ class World:
             modules=modules,
             config=None if config is None else self.write("config", config.encode()),
         )
-        return import_kernel(self.store, "mine", files, open_tree=open_tree, check=lambda: None)
+        self.runs += 1
+        return import_kernel(self.store, f"mine-{self.runs}", files, open_tree=open_tree, check=lambda: None)
 
     def bundle(self, files: dict[str, bytes]) -> Kernel:
         with self.store.content.draft() as draft, closing(ArchiveTree(modules_tar(files))) as tree:
@@ -153,7 +155,7 @@ def test_a_kernel_with_a_directory_of_modules(world: World, place: str) -> None:
     world.write_all({f"d/{name}": content for name, content in modules(place).items()})
     (world.root / "d" / place / "build").symlink_to("/usr/src")
     kernel = world.run(bzimage(), modules=world.root / "d")
-    assert (kernel.name, kernel.architecture, kernel.release) == ("mine", "x86_64", RELEASE)
+    assert (kernel.name, kernel.architecture, kernel.release) == ("mine-1", "x86_64", RELEASE)
     assert [path.name for path in kernel.boot_modules] == [
         f"{name}.ko" for name in ("virtio_mmio", "virtio_blk", "virtio_console", "erofs", "overlay", "ext4")
     ]

@@ -145,9 +145,10 @@ class AvailableResult(TypedDict):
 
 
 class NamesRequest(TypedDict):
-    """Body of `POST /v1/images|kernels/delete` (progress)."""
+    """Body of `POST /v1/images|kernels/delete` (progress). Without a platform: this computer's own, else any."""
 
     names: list[str]
+    platform: NotRequired[str | None]
 
 
 class NameOutcome(TypedDict):
@@ -237,3 +238,4 @@ class PromoteRequest(TypedDict):
     """Body of `POST /v1/images/promote` (progress)."""
 
     name: str
+    platform: str | None

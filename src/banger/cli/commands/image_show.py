@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.available import provenance_fields
+from banger.cli.available import add_which_platform, name_path, provenance_fields
 from banger.cli.render import Style, count, format_time, render_fields, render_json, render_table, short_digest
 from banger.core.names import parse_image_name
 from banger.core.sizes import format_size
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageDetail
     from banger.cli.context import Context
 
-USAGE = "NAME [--packages] [--json]"
+USAGE = "NAME [--packages] [--platform PLATFORM] [--json]"
 DESCRIPTION = """\
 Show everything about an image: where it came from and who vouches for it, its layers, which VMs use it.
 --packages lists what is installed in it, as its own package manager (dpkg or apk) says."""
@@ -29,12 +29,13 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of an image")
     parser.add_argument("--packages", action="store_true", help="list the packages in it instead")
+    add_which_platform(parser)
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
     with context.open() as daemon:
-        image: ImageDetail = daemon.get(f"/v1/images/{options.name}")
+        image: ImageDetail = daemon.get(name_path(options, kind="image"))
     if options.json:
         context.write(render_json(image))
     elif not options.packages:

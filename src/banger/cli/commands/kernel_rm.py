@@ -11,7 +11,7 @@ from banger.cli.available import declare_names, delete_names
 if TYPE_CHECKING:
     from banger.cli.context import Context
 
-USAGE = "NAME... [--json] [-q]"
+USAGE = "NAME... [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
 Remove kernels from this computer. One that a VM boots, now or the next time, is kept, and the VM is named."""
 EXAMPLES = (("banger kernel rm mine", ""),)

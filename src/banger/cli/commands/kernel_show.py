@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.available import provenance_fields
+from banger.cli.available import add_which_platform, name_path, provenance_fields
 from banger.cli.render import Style, format_time, render_fields, render_json
 from banger.core.names import parse_image_name
 from banger.core.sizes import format_size
@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from banger.api.messages import KernelDetail
     from banger.cli.context import Context
 
-USAGE = "NAME [--json]"
+USAGE = "NAME [--platform PLATFORM] [--json]"
 DESCRIPTION = "Show everything about a kernel: where it came from and who vouches for it, and which VMs use it."
 EXAMPLES = (("banger kernel show debian-cloud", ""), ("banger kernel show debian-cloud --json", "for programs"))
 
 
 def declare(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of a kernel")
+    add_which_platform(parser)
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
     with context.open() as daemon:
-        kernel: KernelDetail = daemon.get(f"/v1/kernels/{options.name}")
+        kernel: KernelDetail = daemon.get(name_path(options, kind="kernel"))
     context.write(render_json(kernel) if options.json else render_kernel(kernel, context.style))
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +12,29 @@ from banger.api.messages import (
     ImageDetail,
     ImageView,
     ImportRequest,
+    NamesRequest,
     NamesResult,
+    PromoteRequest,
     PullRequest,
     RegisterRequest,
 )
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
-from banger.core.platforms import host_architecture, name_platform, parse_platform
+from banger.core.platforms import host_architecture, name_platform
 from banger.core.untrusted import printable
 from banger.core.vm import check_disk_size
 from banger.daemon.collaborators import Images, Kernels
 from banger.daemon.context import Request
 from banger.daemon.operations.room import CheckRoom
-from banger.daemon.operations.stored import Users, remove_each, view_available, view_provenance
+from banger.daemon.operations.stored import (
+    Users,
+    missing,
+    read_platform,
+    remove_each,
+    view_available,
+    view_provenance,
+)
 from banger.daemon.progress import reporter
 from banger.image.packages import parse_packages
 from banger.image.reference import parse_reference
@@ -58,13 +66,9 @@ class ImageVerbs:
         )
         return view_available(found, opened, here=here, operation=request.operation)
 
-    async def show(self, name: str) -> ImageDetail:
+    async def show(self, name: str, platform: str | None = None) -> ImageDetail:
         """Everything about one. Raises `NotFound`."""
-        image = self._images.find(name)
-        if image is None:
-            raise NotFound(
-                f"there is no image named {ascii(name)[1:-1]} here", hint="`banger image list` shows those that are"
-            )
+        image = self._find(name, platform)
         text = None if image.packages is None else await asyncio.to_thread(image.packages.read_text)
         packages = None if text is None else parse_packages(text)
         return {
@@ -83,18 +87,20 @@ class ImageVerbs:
             "vms": sorted((await self._users.by_digest()).get(image.digest, [])),
         }
 
-    async def delete(self, request: Request, names: Sequence[str]) -> NamesResult:
+    async def delete(self, request: Request, asked: NamesRequest) -> NamesResult:
         """Remove images that no VM uses."""
+        architecture = read_platform(asked.get("platform"))
 
         def find_digest(name: str) -> str | None:
-            image = self._images.find(name)
+            image = self._images.find(name, architecture)
             return image.digest if image is not None else None
 
         return await remove_each(
-            names,
+            asked["names"],
             kind="image",
+            platform=asked.get("platform"),
             find_digest=find_digest,
-            remove=lambda name, in_use: self._images.remove(name, in_use=in_use),
+            remove=lambda name, in_use: self._images.remove(name, in_use=in_use, architecture=architecture),
             users=self._users,
             request=request,
         )
@@ -110,7 +116,7 @@ class ImageVerbs:
         kernel, disk_bytes = asked.get("kernel"), asked.get("disk_bytes")
         if disk_bytes is not None:
             check_disk_size(disk_bytes)
-        architecture = await self._images.find_architecture(name or wanted, _read_platform(asked.get("platform")))
+        architecture = await self._images.find_architecture(name or wanted, read_platform(asked.get("platform")))
         kernel_name = kernel or self._defaults.kernel
         await self._check_room(report, image=wanted, kernel=kernel_name, architecture=architecture)
         await self._kernels.ensure(kernel_name, report, architecture=architecture)
@@ -125,7 +131,7 @@ class ImageVerbs:
     async def import_path(self, request: Request, asked: ImportRequest) -> ImageView:
         """Make an image of an archive or an image layout on the host."""
         name, path = parse_image_name(asked["name"]), asked["path"]
-        architecture = _read_platform(asked.get("platform"))
+        architecture = read_platform(asked.get("platform"))
         if self._images.find(name, architecture) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
         if not path.startswith("/"):
@@ -147,23 +153,21 @@ class ImageVerbs:
         path = asked["path"]
         if not path.startswith("/") or not path.isprintable():
             raise Invalid(f"{ascii(path[:200])} is not an absolute path of printable text", hint="rename the file")
-        architecture = _read_platform(asked["platform"]) or host_architecture()
+        architecture = read_platform(asked["platform"]) or host_architecture()
         return view_image(
             await self._images.register(name, Path(path), reporter(request), init=init, architecture=architecture)
         )
 
-    async def promote(self, request: Request, name: str) -> ImageView:
+    async def promote(self, request: Request, asked: PromoteRequest) -> ImageView:
         """Copy a registered image into the store."""
-        image = self._images.find(name)
-        if image is None:
-            raise NotFound(
-                f"there is no image named {ascii(name)[1:-1]} here", hint="`banger image list` shows those that are"
-            )
+        image = self._find(asked["name"], asked["platform"])
         return view_image(await self._images.promote(image, reporter(request)))
 
-
-def _read_platform(platform: str | None) -> str | None:
-    return parse_platform(platform) if platform else None
+    def _find(self, name: str, platform: str | None) -> Image:
+        image = self._images.find(name, read_platform(platform))
+        if image is None:
+            raise missing("image", name, platform)
+        return image
 
 
 def view_image(image: Image) -> ImageView:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 from banger.api.messages import (
@@ -12,14 +11,22 @@ from banger.api.messages import (
     KernelImportRequest,
     KernelPullRequest,
     KernelView,
+    NamesRequest,
     NamesResult,
 )
-from banger.core.errors import AlreadyExists, Invalid, NotFound
+from banger.core.errors import Invalid
 from banger.core.names import parse_image_name
-from banger.core.platforms import host_architecture, name_platform, parse_platform
+from banger.core.platforms import host_architecture, name_platform
 from banger.daemon.collaborators import Kernels
 from banger.daemon.context import Request
-from banger.daemon.operations.stored import Users, remove_each, view_available, view_provenance
+from banger.daemon.operations.stored import (
+    Users,
+    missing,
+    read_platform,
+    remove_each,
+    view_available,
+    view_provenance,
+)
 from banger.daemon.progress import reporter
 from banger.kernel.importing import KernelFiles
 from banger.kernel.store import Kernel
@@ -43,9 +50,11 @@ class KernelVerbs:
         )
         return view_available(found, opened, here=here, operation=request.operation)
 
-    async def show(self, name: str) -> KernelDetail:
+    async def show(self, name: str, platform: str | None = None) -> KernelDetail:
         """Everything about one. Raises `NotFound`."""
-        kernel = self._find(name)
+        kernel = self._kernels.find(name, read_platform(platform))
+        if kernel is None:
+            raise missing("kernel", name, platform)
         vms = (await self._users.by_digest()).get(kernel.digest, [])
         return {
             **view_kernel(kernel),
@@ -56,8 +65,7 @@ class KernelVerbs:
 
     async def pull(self, request: Request, asked: KernelPullRequest) -> KernelView:
         """Get a kernel as its source has it now."""
-        platform = asked.get("platform")
-        architecture = parse_platform(platform) if platform else host_architecture()
+        architecture = read_platform(asked.get("platform")) or host_architecture()
         return view_kernel(
             await self._kernels.ensure(asked["name"], reporter(request), architecture=architecture, current=True)
         )
@@ -65,8 +73,6 @@ class KernelVerbs:
     async def import_files(self, request: Request, asked: KernelImportRequest) -> KernelView:
         """Make a kernel of files on the host. Raises `AlreadyExists`, `Invalid`, `NotFound`, `Unsupported`."""
         name = parse_image_name(asked["name"])
-        if self._kernels.find(name) is not None:
-            raise AlreadyExists(f"there is already a kernel named {name}", hint="choose another --name")
         paths = [asked["path"], asked["modules"], asked["config"]]
         if not all(path is None or path.startswith("/") for path in paths):
             raise Invalid("a path is not absolute")
@@ -77,29 +83,23 @@ class KernelVerbs:
         )
         return view_kernel(await self._kernels.import_files(name, files, reporter(request)))
 
-    async def delete(self, request: Request, names: Sequence[str]) -> NamesResult:
+    async def delete(self, request: Request, asked: NamesRequest) -> NamesResult:
         """Remove kernels that no VM uses."""
+        architecture = read_platform(asked.get("platform"))
 
         def find_digest(name: str) -> str | None:
-            kernel = self._kernels.find(name)
+            kernel = self._kernels.find(name, architecture)
             return kernel.digest if kernel is not None else None
 
         return await remove_each(
-            names,
+            asked["names"],
             kind="kernel",
+            platform=asked.get("platform"),
             find_digest=find_digest,
-            remove=lambda name, in_use: self._kernels.remove(name, in_use=in_use),
+            remove=lambda name, in_use: self._kernels.remove(name, in_use=in_use, architecture=architecture),
             users=self._users,
             request=request,
         )
-
-    def _find(self, name: str) -> Kernel:
-        kernel = self._kernels.find(name)
-        if kernel is None:
-            raise NotFound(
-                f"there is no kernel named {ascii(name)[1:-1]} here", hint="`banger kernel list` shows those that are"
-            )
-        return kernel
 
 
 def view_kernel(kernel: Kernel) -> KernelView:

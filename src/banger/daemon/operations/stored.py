@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from banger.api.messages import AvailableResult, AvailableView, CatalogueView, NamesResult, ProvenanceView
 from banger.catalogue.document import Bundle, Distribution, Entry, OciSource
 from banger.catalogue.shelf import Found, Opened
-from banger.core.errors import BangerError, WrongState
+from banger.core.errors import BangerError, NotFound, WrongState
+from banger.core.platforms import parse_platform
 from banger.core.provenance import Provenance
 from banger.daemon.context import Request
 from banger.daemon.exchanges import error_view
@@ -35,6 +36,7 @@ async def remove_each(
     names: Sequence[str],
     *,
     kind: str,
+    platform: str | None,
     find_digest: Callable[[str], str | None],
     remove: Callable[[str, frozenset[str]], bool],
     users: Users,
@@ -46,7 +48,9 @@ async def remove_each(
         try:
             used = await users.by_digest()
             digest = await asyncio.to_thread(find_digest, name)
-            if digest is not None and digest in used:
+            if digest is None:
+                raise missing(kind, name, platform)
+            if digest in used:
                 vms = used[digest]
                 raise WrongState(
                     f"the {kind} {name} is used by {'the VM' if len(vms) == 1 else 'the VMs'} {', '.join(vms)}",
@@ -58,6 +62,20 @@ async def remove_each(
         else:
             outcomes["outcomes"].append({"name": name, "error": None})
     return outcomes
+
+
+def read_platform(platform: str | None) -> str | None:
+    """The architecture of a platform that was asked for, if one was. Raises `Invalid`."""
+    return parse_platform(platform) if platform else None
+
+
+def missing(kind: str, name: str, platform: str | None) -> NotFound:
+    """The error for what is not in the store."""
+    of_it = f" for {platform}" if platform else ""
+    return NotFound(
+        f"there is no {kind} named {ascii(name)[1:-1]}{of_it} here",
+        hint=f"`banger {kind} list` shows those that are",
+    )
 
 
 def view_available(

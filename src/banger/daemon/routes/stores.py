@@ -42,12 +42,14 @@ class StoreRoutes:
             Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
             Route("/v1/images/delete", requests.progress(self.delete_images), methods=["POST"]),
             Route("/v1/images/{name}", requests.plain(self.show_image), methods=["GET"]),
+            Route("/v1/images/{name}/{platform:path}", requests.plain(self.show_image), methods=["GET"]),
             Route("/v1/kernels", requests.plain(self.list_kernels), methods=["GET"]),
             Route("/v1/kernels/available", requests.progress(self.available_kernels), methods=["POST"]),
             Route("/v1/kernels/pull", requests.progress(self.pull_kernel), methods=["POST"]),
             Route("/v1/kernels/import", requests.progress(self.import_kernel), methods=["POST"]),
             Route("/v1/kernels/delete", requests.progress(self.delete_kernels), methods=["POST"]),
             Route("/v1/kernels/{name}", requests.plain(self.show_kernel), methods=["GET"]),
+            Route("/v1/kernels/{name}/{platform:path}", requests.plain(self.show_kernel), methods=["GET"]),
         ]
 
     async def list_images(self, _path: PathParameters, _body: bytes) -> object:
@@ -66,16 +68,16 @@ class StoreRoutes:
         return await self._images.available(request)
 
     async def show_image(self, path: PathParameters, _body: bytes) -> object:
-        return await self._images.show(path["name"])
+        return await self._images.show(path["name"], path.get("platform"))
 
     async def delete_images(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        return await self._images.delete(request, decode(body, NamesRequest)["names"])
+        return await self._images.delete(request, decode(body, NamesRequest))
 
     async def available_kernels(self, request: Request, _path: PathParameters, _body: bytes) -> object:
         return await self._kernels.available(request)
 
     async def show_kernel(self, path: PathParameters, _body: bytes) -> object:
-        return await self._kernels.show(path["name"])
+        return await self._kernels.show(path["name"], path.get("platform"))
 
     async def pull_kernel(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._kernels.pull(request, decode(body, KernelPullRequest))
@@ -84,7 +86,7 @@ class StoreRoutes:
         return await self._kernels.import_files(request, decode(body, KernelImportRequest))
 
     async def delete_kernels(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        return await self._kernels.delete(request, decode(body, NamesRequest)["names"])
+        return await self._kernels.delete(request, decode(body, NamesRequest))
 
     async def lock(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._locking.lock(request, decode(body, LockRequest))
@@ -96,4 +98,4 @@ class StoreRoutes:
         return await self._images.register(request, decode(body, RegisterRequest))
 
     async def promote(self, request: Request, _path: PathParameters, body: bytes) -> object:
-        return await self._images.promote(request, decode(body, PromoteRequest)["name"])
+        return await self._images.promote(request, decode(body, PromoteRequest))
