@@ -10,7 +10,7 @@ ARGS ?=
 
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
-.PHONY: help run test check bench fuzz-layers fuzz-agent site man clean setup-run setup-test setup-fuzz $(PROOFS)
+.PHONY: help run test check bench fuzz-layers fuzz-agent site man recording clean setup-run setup-test setup-fuzz $(PROOFS)
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -21,7 +21,8 @@ help:
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
 	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
-	@echo 'make site    build/site: this documentation for a browser; make man: build/man, manual pages'
+	@echo 'make site    build/site: this documentation for a browser; make man: build/man, manual pages;'
+	@echo '             make recording: docs/session.svg, of a real session'
 	@echo 'make clean   remove what the other commands made in this directory'
 
 run: setup-run
@@ -53,6 +54,9 @@ site: setup-test
 
 man: setup-test
 	$(PYTHON) -m sphinx -q -W --keep-going -b man docs build/man
+
+recording: setup-test
+	$(PYTHON) docs/record_session.py
 
 setup-run:
 	@scripts/setup.sh run

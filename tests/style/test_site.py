@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from record_session import COMMANDS as RECORDED
+from record_session import PROMPT
 
 from banger.cli.table import COMMANDS, GROUPS
 
@@ -60,6 +63,13 @@ def test_the_manual_pages(tmp_path: Path) -> None:
         assert done.stderr == ""
         assert name.upper() in done.stdout
         assert "SYNOPSIS" in done.stdout or "EXAMPLES" in done.stdout
+
+
+def test_the_recorded_session_is_of_today() -> None:
+    """`make recording` makes it, with real machines; a command that was changed since is seen here."""
+    drawn = ElementTree.parse(ROOT / "docs" / "session.svg").getroot().itertext()
+    lines = [text.replace("\xa0", " ").strip() for text in drawn]
+    assert [line.removeprefix(PROMPT) for line in lines if line.startswith(PROMPT)] == list(RECORDED)
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
