@@ -56,6 +56,7 @@ def make_project(path: Path) -> Path:
         (path / name).write_text(f"{number}\n")
         commit_all(path, name)
     (path / "draft.toml").write_text("")
+    (path / "tools.toml").write_text('base = "fake"\ncommands = ["echo done"]\n')
     with tarfile.open(path / "rootfs.tar", "w") as archive:
         archive.addfile(tarfile.TarInfo("etc"))
     (path / "app.tar.gz").write_bytes(gzip.compress((path / "rootfs.tar").read_bytes()))

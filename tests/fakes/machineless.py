@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +40,10 @@ from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
 from banger.image.blob_cache import BlobCache
+from banger.image.debian_packages import Debian
 from banger.image.reference import Reference
 from banger.image.sandbox import clear_abandoned_builds
+from banger.image.saving import SavedRoot
 from banger.image.store import Image, ImageStore
 from banger.image.store import plan_manifest as image_manifest
 from banger.kernel.store import Kernel, KernelStore
@@ -56,7 +60,9 @@ class FakeImages(HostImages):
             layout,
             catalogues,
             registry,
-            recipes={("debian-bookworm", each): FakeRecipe(each) for each in ARCHITECTURES},
+            recipes={
+                (name, each): FakeRecipe(each) for name in ("debian-bookworm", "debian-dev") for each in ARCHITECTURES
+            },
         )
         self._builds = layout.run / "builds"
         if self._store.find("fake") is None:
@@ -82,14 +88,35 @@ class FakeImages(HostImages):
             return publish_image(self._store, name, Provenance(kind="archive"))
         return await super().import_path(name, path, report, tag=tag, architecture=architecture)
 
+    async def save(self, name: str, archive: AsyncGenerator[bytes, None], saved: SavedRoot, report: Report) -> Image:
+        await archive.aclose()  # of this computer's whole root
+        return publish_image(self._store, name, saved.provenance)
+
+
+class FakePackages:
+    """What was asked for, as empty files."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._content = ImageStore(layout.images).content
+
+    @asynccontextmanager
+    async def downloaded(
+        self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Report
+    ) -> AsyncIterator[Sequence[Path]]:
+        with self._content.draft() as draft:
+            for package in packages:
+                (draft / f"{package}_1_all.deb").touch()
+            yield sorted(draft.iterdir())
+
 
 class FakeRecipe:
     fingerprint = "fake"
+    build_bytes = 0
 
     def __init__(self, architecture: str) -> None:
         self._architecture = architecture
 
-    async def make(self, store: ImageStore, name: str, report: Report) -> Image:
+    async def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Image:
         provenance = Provenance(kind="distribution", reference="fake")
         return publish_image(store, name, provenance, architecture=self._architecture, recipe="fake")
 
@@ -272,9 +299,9 @@ class FakeSpace:
     def __init__(self, layout: Layout) -> None:
         self._file = layout.run / "free_bytes"
 
-    def check(self) -> None:
+    def check(self, *, needed_bytes: int = 0) -> None:
         if self._file.exists():
-            judge_free_space(int(self._file.read_text()))
+            judge_free_space(int(self._file.read_text()), needed_bytes=needed_bytes)
 
     def check_stores(self, needed_bytes: int) -> None:
         if self._file.exists():
@@ -284,6 +311,9 @@ class FakeSpace:
 class FakeDisks:
     async def make(self, path: Path, size_bytes: int) -> None:
         await asyncio.to_thread(path.write_bytes, b"disk")
+
+    async def copy(self, source: Path, path: Path) -> None:
+        await asyncio.to_thread(shutil.copyfile, source, path)
 
 
 class FakeUptime:
@@ -307,6 +337,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
         images=FakeImages(layout, catalogues, registry),
+        packages=FakePackages(layout),
         kernels=FakeKernels(layout, catalogues, registry.cache),
         chooser=FakeChooser(),
         boot_files=BootFiles(layout=layout, user_key=user_key),

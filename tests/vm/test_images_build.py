@@ -14,7 +14,7 @@ from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.disk.rootfs import ArchiveTree
 from banger.image.distribution import make_debian_image
-from banger.image.recipe import IMAGES
+from banger.image.recipe import IMAGES, Download
 from banger.image.sandbox import read_host_facts
 from banger.image.store import ImageStore
 
@@ -38,6 +38,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
             host_sources=read_host_sources(),
             facts=read_host_facts(getpass.getuser()),
             wanted=IMAGES[host_architecture()],
+            fetch=fetch_nothing,
             read_rootfs=ArchiveTree,
             report=report,
         )
@@ -54,6 +55,10 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
     assert set(BUILDS.glob("banger-image-*")) == before
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
     assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, tmp_path)] == []
+
+
+async def fetch_nothing(_download: Download) -> Path:
+    raise AssertionError("the default image is made of Debian's archive alone")
 
 
 def mentions(path: Path, directory: Path) -> bool:

@@ -96,5 +96,6 @@ def provenance_fields(provenance: ProvenanceView) -> list[tuple[str, str]]:
     return [
         ("from", provenance["reference"]),
         ("what came", provenance["digest"]),
+        ("made on", provenance.get("base", "")),
         ("vouched for", signer),
     ]

@@ -61,6 +61,8 @@ COMMANDS: Final = (
     Command("image import", "image_import", "make an image of a root file system archive"),
     Command("image register", "image_register", "use a file system image where it lies"),
     Command("image promote", "image_promote", "copy a registered image into the store"),
+    Command("image build", "image_build", "make an image out of another one and a recipe"),
+    Command("image save", "image_save", "make an image of a stopped VM"),
     Command("image show", "image_show", "show everything about one image, and what is installed in it"),
     Command("image delete", "image_delete", "remove images that no VM uses"),
     Command("image cache prune", "image_cache_prune", "remove downloads and leftovers that nothing needs"),

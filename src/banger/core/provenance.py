@@ -11,15 +11,18 @@ from banger.core.strict import read_dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """`kind` is that of the source: `distribution`, `oci`, `bundle`, `archive` or `files`; empty where nobody knows.
+    """`kind` is that of the source: `distribution`, `oci`, `bundle`, `archive`, `files`, `vm` or `recipe`; empty where
+    nobody knows.
 
-    `reference` is a recipe, an address or a path; `digest` is of what was fetched from there, `sha256:...`.
-    `catalogue` has said so, and `signer` is who vouches for it: a key of the catalogue's, or an archive's keys.
+    `reference` is a recipe, an address, a path or a VM; `digest` is of what was fetched from there, `sha256:...`, and
+    `base` that of the image here that it was made on. `catalogue` has said so, and `signer` is who vouches for it: a
+    key of the catalogue's, or an archive's keys.
     """
 
     kind: str = ""
     reference: str = ""
     digest: str = ""
+    base: str = ""
     catalogue: str = ""
     signer: str = ""
 

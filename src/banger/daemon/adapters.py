@@ -8,7 +8,7 @@ from pathlib import Path
 
 from banger.core.layout import Layout
 from banger.daemon.operations.boot_files import BootFiles
-from banger.disk.data import ensure_data_disk
+from banger.disk.data import copy_data_disk, ensure_data_disk
 from banger.disk.space import IMAGES, check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
@@ -64,8 +64,8 @@ class HostSpace:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def check(self) -> None:
-        check_free_space(self._layout.state)
+    def check(self, *, needed_bytes: int = 0) -> None:
+        check_free_space(self._layout.state, needed_bytes=needed_bytes)
 
     def check_stores(self, needed_bytes: int) -> None:
         check_free_space(self._layout.cache, needed_bytes=needed_bytes, keeps=IMAGES)
@@ -79,3 +79,6 @@ class HostDataDisks:
 
     async def make(self, path: Path, size_bytes: int) -> None:
         await ensure_data_disk(path, size_bytes=size_bytes, templates=self._layout.templates)
+
+    async def copy(self, source: Path, path: Path) -> None:
+        await copy_data_disk(source, path)

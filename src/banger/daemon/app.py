@@ -36,6 +36,7 @@ from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.host_catalogues import open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
+from banger.daemon.host_packages import HostPackages
 from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
@@ -59,6 +60,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
         images=HostImages(layout, catalogues, registry),
+        packages=HostPackages(layout),
         kernels=HostKernels(layout, catalogues, registry.cache),
         chooser=QemuChooser(layout, boot_files, host=host_architecture()),
         boot_files=boot_files,

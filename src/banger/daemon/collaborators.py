@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -10,7 +11,9 @@ from banger.catalogue.shelf import Found, Opened
 from banger.core.processes import ProcessIdentity
 from banger.core.progress import Progress
 from banger.hypervisor.contract import CommandLine, Hypervisor
+from banger.image.debian_packages import Debian
 from banger.image.reference import Reference
+from banger.image.saving import SavedRoot
 from banger.image.store import Image
 from banger.kernel.importing import KernelFiles
 from banger.kernel.store import Kernel
@@ -63,6 +66,15 @@ class Images(Protocol):
     def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
         """Say which kernel and how large a disk VMs of an image get; None leaves a thing as it is."""
 
+    async def save(
+        self,
+        name: str,
+        archive: AsyncGenerator[bytes, None],
+        saved: SavedRoot,
+        report: Callable[[Progress], None],
+    ) -> Image:
+        """Make an image of the root that a guest archives. Raises what `archive` raises, `AlreadyExists`, `Invalid`."""
+
     def find(self, name: str, architecture: str | None = None) -> Image | None:
         """The image of that name that is here."""
 
@@ -101,6 +113,18 @@ class Images(Protocol):
         """Remove what was downloaded for images that are gone, and the remains of pulls that nobody goes on with.
 
         Raises `WrongState` while somebody pulls.
+        """
+
+
+class Packages(Protocol):
+    """Packages for guests."""
+
+    def downloaded(
+        self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Callable[[Progress], None]
+    ) -> AbstractAsyncContextManager[Sequence[Path]]:
+        """Files of packages and of what they need, but for what a guest has, as long as the block lasts.
+
+        Raises `Failed` where they cannot be had together, `Unavailable` without apt or its keys.
         """
 
 
@@ -192,14 +216,18 @@ class Networks(Protocol):
 class Space(Protocol):
     """The host's free disk space."""
 
-    def check(self) -> None:
-        """Raise `Unavailable` when so little is left that no VM may be made or started."""
+    def check(self, *, needed_bytes: int = 0) -> None:
+        """Raise `Unavailable` when so little is left, or would be, that no VM may be made or started."""
 
     def check_stores(self, needed_bytes: int) -> None:
         """Raise `Unavailable` when so much would not fit beside images and kernels."""
 
 
 class DataDisks(Protocol):
-    """Empty data disks."""
+    """Data disks."""
 
-    async def make(self, path: Path, size_bytes: int) -> None: ...
+    async def make(self, path: Path, size_bytes: int) -> None:
+        """An empty one. Raises `Unavailable` when there is no space."""
+
+    async def copy(self, source: Path, path: Path) -> None:
+        """One with the same bytes as another, which nothing of this host looks at. Raises `Unavailable`."""

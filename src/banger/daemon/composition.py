@@ -11,11 +11,12 @@ from banger.core.config.defaults import Defaults
 from banger.core.config.parsing import Configuration
 from banger.core.layout import Layout
 from banger.core.vm import HostSize
-from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks, Space
+from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Networks, Packages, Space
 from banger.daemon.failpoints import Failpoints
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes, Uptime
 from banger.daemon.operations.boot_files import BootFiles
+from banger.daemon.operations.building import BuildImage
 from banger.daemon.operations.change import ChangeVm
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
@@ -41,11 +42,13 @@ from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.room import CheckRoom
 from banger.daemon.operations.run import RunVm
+from banger.daemon.operations.saving import ReadRoot, SaveImage
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.stored import Users
 from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
+from banger.daemon.operations.throwaway import ThrowawayVms
 from banger.daemon.reconcile import Reconcile
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
@@ -59,6 +62,7 @@ class Collaborators:
         self,
         *,
         images: Images,
+        packages: Packages,
         kernels: Kernels,
         chooser: Chooser,
         boot_files: BootFiles,
@@ -77,6 +81,7 @@ class Collaborators:
         failpoints: Failpoints,
     ) -> None:
         self.images = images
+        self.packages = packages
         self.kernels = kernels
         self.chooser = chooser
         self.boot_files = boot_files
@@ -229,6 +234,7 @@ def compose_services(
         import_workspace=operations.import_workspace,
     )
     users = Users(database)
+    build_image, save_image = compose_makers(layout, parts, database, supervisor, operations=operations, plan=plan)
     return Services(
         layout=layout,
         database=database,
@@ -248,6 +254,8 @@ def compose_services(
         locking=locking,
         prune_cache=PruneCache(layout=layout, images=parts.images, kernels=parts.kernels, users=users),
         kernels=KernelVerbs(kernels=parts.kernels, users=users),
+        build_image=build_image,
+        save_image=save_image,
         system=System(layout=layout, database=database, images=parts.images, kernels=parts.kernels),
         doctor=Doctor(
             layout=layout,
@@ -261,6 +269,47 @@ def compose_services(
         started_at_s=parts.clock.now_s(),
         notice=notice,
     )
+
+
+def compose_makers(
+    layout: Layout,
+    parts: Collaborators,
+    database: Database,
+    supervisor: Supervisor,
+    *,
+    operations: Operations,
+    plan: PlanVm,
+) -> tuple[BuildImage, SaveImage]:
+    """What makes images in guests."""
+    throwaway = ThrowawayVms(
+        supervisor=supervisor,
+        create=operations.create,
+        start=operations.start,
+        stop=operations.stop,
+        delete=operations.delete,
+        clock=parts.clock,
+        ids=parts.ids,
+    )
+    read_root = ReadRoot(images=parts.images, sync_files=parts.sync_files)
+    build = BuildImage(
+        images=parts.images,
+        kernels=parts.kernels,
+        packages=parts.packages,
+        plan=plan,
+        throwaway=throwaway,
+        read_root=read_root,
+    )
+    save = SaveImage(
+        layout=layout,
+        database=database,
+        supervisor=supervisor,
+        images=parts.images,
+        kernels=parts.kernels,
+        space=parts.space,
+        throwaway=throwaway,
+        read_root=read_root,
+    )
+    return build, save
 
 
 def compose_reconcile(

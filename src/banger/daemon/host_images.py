@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from banger.catalogue.document import Bundle, Distribution, OciSource
 from banger.catalogue.shelf import Found, Opened
 from banger.core.debian import read_host_sources
 from banger.core.errors import AlreadyExists, BangerError, Invalid, NotFound, Unsupported
+from banger.core.feeding import run_fed
 from banger.core.layout import Layout
 from banger.core.platforms import host_architecture, name_platform
 from banger.core.progress import Progress
@@ -32,15 +33,18 @@ from banger.daemon.host_catalogues import (
 from banger.daemon.host_registry import HostRegistry, describe_fetched
 from banger.disk import space
 from banger.disk.rootfs import ArchiveTree, LayerTree
-from banger.image.distribution import BUILD_BYTES, make_debian_image
+from banger.image.blob_cache import BlobCache
+from banger.image.debian_dev import DEV_IMAGES
+from banger.image.distribution import make_debian_image
 from banger.image.layered import make_layered_image
 from banger.image.naming import looks_like_reference, name_reference
 from banger.image.platforms import platform_of_machine
-from banger.image.recipe import IMAGES, DebianImage, fingerprint
+from banger.image.recipe import IMAGES, DebianImage, Download, fingerprint
 from banger.image.reference import Reference, parse_reference
 from banger.image.registered import check_unchanged
 from banger.image.registering import promote, register
 from banger.image.sandbox import clear_abandoned_builds, read_host_facts
+from banger.image.saving import SavedRoot, make_saved_image
 from banger.image.store import Image, ImageStore
 
 Report = Callable[[Progress], None]
@@ -54,18 +58,27 @@ class Recipe(Protocol):
     def fingerprint(self) -> str:
         """What tells an image of this recipe from one of an older one."""
 
-    def make(self, store: ImageStore, name: str, report: Report) -> Awaitable[Image]:
+    @property
+    def build_bytes(self) -> int:
+        """What a build needs on the disk for a while."""
+
+    def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Awaitable[Image]:
         """Make it, and publish it as `name`."""
 
 
-class DebianBookworm:
-    """The default image, for one architecture."""
+class DebianRecipe:
+    """One of ours, for one architecture."""
 
     def __init__(self, wanted: DebianImage) -> None:
         self._wanted = wanted
         self.fingerprint = fingerprint(wanted)
+        self.build_bytes = wanted.build_bytes
 
-    async def make(self, store: ImageStore, name: str, report: Report) -> Image:
+    async def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Image:
+        async def fetch(download: Download) -> Path:
+            bundle = Bundle(url=download.url, sha256=download.sha256, size=download.size_bytes)
+            return await fetch_bundle(cache, bundle, download.url.rpartition("/")[2], report)
+
         return await make_debian_image(
             store,
             name,
@@ -74,13 +87,18 @@ class DebianBookworm:
             facts=read_host_facts(getpass.getuser()),
             read_rootfs=ArchiveTree,
             report=report,
+            fetch=fetch,
         )
 
 
 # By name and architecture.
 Recipes = Mapping[tuple[str, str], Recipe]
 RECIPES: Final[Recipes] = MappingProxyType(
-    {("debian-bookworm", architecture): DebianBookworm(wanted) for architecture, wanted in IMAGES.items()}
+    {
+        (name, architecture): DebianRecipe(wanted)
+        for name, images in (("debian-bookworm", IMAGES), ("debian-dev", DEV_IMAGES))
+        for architecture, wanted in images.items()
+    }
 )
 
 
@@ -108,7 +126,9 @@ class HostImages:
         if self._store.find(name, architecture) is not None:
             return 0
         found = await self._catalogues.find("image", name, name_platform(architecture), report)
-        return estimate_bytes(found, build_bytes=BUILD_BYTES)
+        source = found.entry.source if found is not None else None
+        build_bytes = self._recipe(source, architecture).build_bytes if isinstance(source, Distribution) else 0
+        return estimate_bytes(found, build_bytes=build_bytes)
 
     async def find_architecture(self, name: str, asked: str | None) -> str:
         own = host_architecture()
@@ -216,6 +236,17 @@ class HostImages:
     async def available(self, report: Report) -> tuple[Sequence[Found], Sequence[Opened]]:
         return await self._catalogues.list("image", report)
 
+    async def save(self, name: str, archive: AsyncGenerator[bytes, None], saved: SavedRoot, report: Report) -> Image:
+        tell = from_thread(report)
+
+        def work(source: BinaryIO, check: Callable[[], None]) -> Image:
+            return make_saved_image(self._store, name, source, saved, read_rootfs=ArchiveTree, report=tell, check=check)
+
+        async with self._store.content.making(name, describe_waiting(report, "image", name)):
+            if self._store.find(name) is not None:
+                raise AlreadyExists(f"there is already an image named {name}", hint="choose another name")
+            return await run_fed(archive, work)
+
     def find(self, name: str, architecture: str | None = None) -> Image | None:
         if looks_like_reference(name):
             return self._find_pulled(parse_reference(name), architecture)
@@ -291,8 +322,10 @@ class HostImages:
     async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Image:
         match found.entry.source:
             case Distribution() as source:
-                space.check_free_space(self._layout.images, needed_bytes=BUILD_BYTES, keeps=space.IMAGES)
-                return await self._recipe(source, architecture).make(self._store, name, report)
+                recipe = self._recipe(source, architecture)
+                space.check_free_space(self._layout.images, needed_bytes=recipe.build_bytes, keeps=space.IMAGES)
+                async with self._registry.cache.in_use():
+                    return await recipe.make(self._store, name, self._registry.cache, report)
             case OciSource(reference=reference):
                 return await self._fetch(
                     parse_reference(reference),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from banger.api.messages import DoctorResult
 from banger.core.layout import Layout
+from banger.daemon.operations.building import BuildImage
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create_machine import CreateMachine
@@ -20,6 +21,7 @@ from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.run import RunVm
+from banger.daemon.operations.saving import SaveImage
 from banger.daemon.operations.system import System
 from banger.daemon.supervisor import Supervisor
 from banger.store.connection import Database
@@ -43,6 +45,8 @@ class Services:
     copy: CopyFiles
     export: ExportWorkspace
     images: ImageVerbs
+    build_image: BuildImage
+    save_image: SaveImage
     kernels: KernelVerbs
     locking: Locking
     prune_cache: PruneCache

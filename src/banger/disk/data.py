@@ -32,19 +32,27 @@ async def ensure_data_disk(path: Path, *, size_bytes: int, templates: Path) -> N
     Raises `Invalid` for an absurd size and `Unavailable` when there is no space.
     """
     check_disk_size(size_bytes)
-    template = await _ensure_template(templates, size_bytes)
+    await copy_data_disk(await _ensure_template(templates, size_bytes), path)
+
+
+async def copy_data_disk(source: Path, path: Path) -> None:
+    """Make a copy of a data disk at `path`, replacing what is there; complete and durable when it has that name.
+
+    The disk may be one that a guest has written: its bytes are copied, and nothing here knows what they mean. Raises
+    `Unavailable` when there is no space.
+    """
     draft = path.with_name(f".{path.name}.draft")
 
     def copy(check: Callable[[], None]) -> None:
         draft.unlink(missing_ok=True)
         try:
-            copy_sparse(template, draft, check=check)
+            copy_sparse(source, draft, check=check)
             draft.rename(path)
             sync_directory(path.parent)
         except BaseException as error:
             draft.unlink(missing_ok=True)
             if isinstance(error, OSError):
-                raise _explain(error, size_bytes) from error
+                raise _explain(error, source.stat().st_size) from error
             raise
 
     await run_in_thread(copy)
@@ -144,7 +152,7 @@ def _copy_data(source: int, target: int, check: Callable[[], None]) -> None:
             check()
             copied = os.sendfile(target, source, start, min(end - start, _PIECE_BYTES))
             if copied == 0:
-                raise OSError(errno.EIO, "the template became shorter while it was copied")
+                raise OSError(errno.EIO, "the disk became shorter while it was copied")
             start += copied
 
 

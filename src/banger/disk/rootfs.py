@@ -146,12 +146,16 @@ class RootTree:
 
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Put a file of root's."""
-        body = Body(io.BytesIO(content), 0, len(content))
-        self._members.put(os.fsencode(path), Node(mode=stat.S_IFREG | mode, body=body))
+        self.add_open_file(path, io.BytesIO(content), mode=mode)
 
     def add_symlink(self, path: str, target: str) -> None:
         """Put a symbolic link of root's."""
         self._members.put(os.fsencode(path), Node(mode=stat.S_IFLNK | 0o777, target=os.fsencode(target)))
+
+    def add_open_file(self, path: str, content: BinaryIO, *, mode: int = 0o644) -> None:
+        """Put a file of root's with the content of an open one, which can seek, and stays open."""
+        body = Body(content, 0, content.seek(0, os.SEEK_END))
+        self._members.put(os.fsencode(path), Node(mode=stat.S_IFREG | mode, body=body))
 
     def find_init(self) -> str | None:
         """The path of the systemd that takes over as PID 1, if there is one."""

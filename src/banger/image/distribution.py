@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
-from banger.core.debian import Mirrors, find_mirrors, read_host_proxies, render_apt_conf, render_sources
+from banger.core.debian import (
+    Mirrors,
+    find_mirrors,
+    read_host_proxies,
+    render_apt_conf,
+    render_sources,
+)
 from banger.core.errors import Failed
 from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
@@ -27,6 +34,7 @@ from banger.image.recipe import (
     REMOVED,
     SSH_UNIT,
     DebianImage,
+    Download,
     apt_options,
     fingerprint,
     masked_units,
@@ -40,7 +48,10 @@ from banger.image.writing import write_rootfs
 _HINT: Final = (
     "see whether this host reaches Debian's mirror, and whether there is space left; the daemon's log has more"
 )
-BUILD_BYTES: Final = 2 << 30  # what a build needs for a while
+_PIECE_BYTES: Final = 1 << 20
+_OPEN_LIMIT_BYTES: Final = 512 << 20  # of a download, when it is not packed any more
+
+Fetch = Callable[[Download], Awaitable[Path]]
 
 
 async def make_debian_image(
@@ -52,10 +63,15 @@ async def make_debian_image(
     read_rootfs: ReadRootfs,
     report: Callable[[Progress], None],
     wanted: DebianImage,
+    fetch: Fetch,
 ) -> Image:
-    """Build, edit in memory, write and publish the image. Cancelling it leaves nothing."""
+    """Build, edit in memory, write and publish the image. Cancelling it leaves nothing.
+
+    `fetch` gets a download, checked.
+    """
     check_runs_here(wanted.architecture, host=host_architecture())
     mode = choose_mode(facts)
+    downloads = [(download, await fetch(download)) for download in wanted.downloads]
     with store.content.draft() as draft:
         archive = draft / "rootfs.tar"
         report(Progress(stage="image", text=f"building {name} from Debian's archive"))
@@ -63,7 +79,14 @@ async def make_debian_image(
         tell = from_thread(report)
 
         def write(check: Callable[[], None]) -> Image:
-            return _write(store, name, draft, archive, wanted=wanted, read_rootfs=read_rootfs, report=tell, check=check)
+            with ExitStack() as opened:
+                extra = [
+                    (download, open_download(path, draft, opened, read_rootfs=read_rootfs, check=check))
+                    for download, path in downloads
+                ]
+                return _write(
+                    store, name, draft, archive, extra, wanted=wanted, read_rootfs=read_rootfs, report=tell, check=check
+                )
 
         image = await run_in_thread(write)
         report(Progress(stage="image", text=f"{name} is ready"))
@@ -109,6 +132,7 @@ def _write(
     name: str,
     draft: Path,
     archive: Path,
+    extra: Sequence[tuple[Download, RootfsTree]],
     *,
     wanted: DebianImage,
     read_rootfs: ReadRootfs,
@@ -118,6 +142,12 @@ def _write(
     with archive.open("rb") as source, closing(read_rootfs(source, scratch=draft, report=lambda _: check())) as tree:
         packages = list_packages(tree.read("var/lib/dpkg/status").decode("utf-8", "replace"))
         edit(tree, wanted)
+        for download, files in extra:
+            for packed, path, mode in download.files:
+                file = files.open(packed)
+                if file is None:
+                    raise Failed(f"{download.url} has no file {packed}", hint="use a newer banger")
+                tree.add_open_file(path, file, mode=mode)
         write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
         init = tree.find_init()
     (draft / PACKAGES_FILE).write_text(packages)
@@ -142,6 +172,23 @@ def _write(
     return store.view(name, content)
 
 
+def open_download(
+    path: Path, draft: Path, opened: ExitStack, *, read_rootfs: ReadRootfs, check: Callable[[], None]
+) -> RootfsTree:
+    """The files of a download, unpacked into `draft`, for as long as `opened` is. Raises `Failed`."""
+    unpacked = opened.enter_context((draft / path.name).open("w+b"))
+    with gzip.open(path) as packed:
+        size = 0
+        while data := packed.read(_PIECE_BYTES):
+            check()
+            size += len(data)
+            if size > _OPEN_LIMIT_BYTES:
+                raise Failed("a download is larger than it may be when it is unpacked", hint="use a newer banger")
+            unpacked.write(data)
+    unpacked.seek(0)
+    return opened.enter_context(closing(read_rootfs(unpacked, scratch=draft, report=lambda _: check())))
+
+
 def edit(tree: RootfsTree, wanted: DebianImage) -> None:
     """Take out what is the build's own, and put in what makes the image one of ours."""
     for path in REMOVED:
@@ -150,6 +197,8 @@ def edit(tree: RootfsTree, wanted: DebianImage) -> None:
         tree.empty(path)
     for path in CLEARED:
         tree.clear(path)
+    for unit in wanted.disabled:
+        tree.remove(f"etc/systemd/system/{unit}")
     for unit in masked_units(wanted):
         tree.add_symlink(f"etc/systemd/system/{unit}", "/dev/null")
     for target, unit in ON_DEMAND:
@@ -163,4 +212,5 @@ def edit(tree: RootfsTree, wanted: DebianImage) -> None:
     tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=wanted.suite).encode())
     tree.add_file("etc/apt/apt.conf.d/90banger", render_apt_conf((("Acquire::Languages", "none"),)).encode())
     tree.add_file("etc/dpkg/dpkg.cfg.d/90banger", "".join(f"{option}\n" for option in DPKG_OPTIONS).encode())
-    tree.add_file("etc/profile.d/banger.sh", PROFILE.encode())
+    for profile, text in {"banger": PROFILE, **wanted.profiles}.items():
+        tree.add_file(f"etc/profile.d/{profile}.sh", text.encode())

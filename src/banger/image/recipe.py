@@ -1,10 +1,11 @@
-"""The default image `debian-bookworm`: what is in it, and what is taken out of it again. Pure."""
+"""Images of Debian: what is in the default one, `debian-bookworm`, and what is taken out of each again. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -123,12 +124,31 @@ DPKG_OPTIONS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A gzipped tar archive from elsewhere. Of its `files`, each has its place in the image, and its mode there."""
+
+    url: str
+    sha256: str
+    size_bytes: int
+    files: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DebianImage:
-    """Which Debian: our word for the architecture, and Debian's."""
+    """One image of Debian for one architecture, for which we have a word, and Debian another.
+
+    Of the units that its packages enable some are `disabled`, by target and name. `profiles` are for login shells,
+    by name. `build_bytes` is what a build needs on the disk for a while.
+    """
 
     architecture: str
     debian_architecture: str
     suite: str = SUITE
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PACKAGES)
+    disabled: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    build_bytes: int = 2 << 30
 
 
 IMAGES: Final = MappingProxyType(
@@ -139,9 +159,9 @@ IMAGES: Final = MappingProxyType(
 )
 
 
-def all_packages() -> list[str]:
+def all_packages(wanted: DebianImage) -> list[str]:
     """Every package that the recipe asks for, sorted."""
-    return sorted(package for group in PACKAGES.values() for package in group)
+    return sorted(package for group in wanted.packages.values() for package in group)
 
 
 def masked_units(wanted: DebianImage) -> list[str]:
@@ -149,9 +169,9 @@ def masked_units(wanted: DebianImage) -> list[str]:
     return sorted((*MASKED_UNITS, f"serial-getty@{_SERIAL_PORTS[wanted.architecture]}.service"))
 
 
-def render_package_table() -> str:
-    """The table of docs/images.md."""
-    rows = (f"| {group} | {' '.join(f'`{package}`' for package in packages)} |" for group, packages in PACKAGES.items())
+def render_package_table(packages: Mapping[str, tuple[str, ...]]) -> str:
+    """A table of docs/images.md."""
+    rows = (f"| {group} | {' '.join(f'`{package}`' for package in names)} |" for group, names in packages.items())
     return "\n".join(["| for | packages |", "|---|---|", *rows])
 
 
@@ -162,7 +182,8 @@ def fingerprint(wanted: DebianImage) -> str:
         *(masked_units(wanted), ON_DEMAND, REMOVED, EMPTIED, CLEARED),
         *(PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION),
     )
-    return hashlib.sha256(json.dumps([argv, edits]).encode()).hexdigest()[:16]
+    more = (wanted.disabled, [asdict(download) for download in wanted.downloads], sorted(wanted.profiles.items()))
+    return hashlib.sha256(json.dumps([argv, edits, *filter(any, [more])]).encode()).hexdigest()[:16]
 
 
 def apt_options(proxies: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -189,7 +210,7 @@ def plan_mmdebstrap(
         "--verbose",
         "--variant=apt",
         f"--architectures={wanted.debian_architecture}",
-        f"--include={','.join(all_packages())}",
+        f"--include={','.join(all_packages(wanted))}",
         f"--aptopt={apt_conf}",
         *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
         "--format=tar",

@@ -43,6 +43,9 @@ class RootfsTree(Protocol):
     def add_symlink(self, path: str, target: str) -> None:
         """Put a symbolic link of root's."""
 
+    def add_open_file(self, path: str, content: BinaryIO, *, mode: int = 0o644) -> None:
+        """Put a file of root's with the content of an open one, which can seek, and stays open."""
+
     def find_init(self) -> str | None:
         """The path of the init that takes over from the agent."""
 

@@ -19,7 +19,7 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
-from banger.kernel.apt import Apt
+from banger.kernel.apt import KernelApt
 from banger.kernel.formats import SIZE_LIMIT_BYTES
 from banger.kernel.modules import find_builtin
 from banger.kernel.packing import (
@@ -74,7 +74,7 @@ async def make_debian_kernel(
     if not Path(KEYRING).exists():
         raise Unavailable(f"{KEYRING} is missing", hint="install the package debian-archive-keyring")
     with store.content.draft() as draft:
-        apt = Apt(
+        apt = KernelApt(
             draft / "apt",
             suite=wanted.suite,
             architecture=wanted.debian_architecture,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from banger.image.debian_dev import DEV_IMAGES, DEV_PACKAGES
 from banger.image.recipe import (
     EMPTIED,
     IMAGES,
@@ -25,7 +26,7 @@ MMDEBSTRAP = [
     "--verbose",
     "--variant=apt",
     "--architectures=amd64",
-    f"--include={','.join(all_packages())}",
+    f"--include={','.join(all_packages(X86_64))}",
     "--aptopt=/d/apt.conf",
     "--dpkgopt=force-unsafe-io",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -71,7 +72,9 @@ def test_each_package_is_asked_for_once() -> None:
 
 
 def test_what_the_issue_promises_is_in_it() -> None:
-    assert {"systemd", "openssh-server", "git", "ca-certificates", "curl", "jq", "less", "sudo"} <= set(all_packages())
+    assert {"systemd", "openssh-server", "git", "ca-certificates", "curl", "jq", "less", "sudo"} <= set(
+        all_packages(X86_64)
+    )
 
 
 def test_paths_are_relative_and_units_are_units() -> None:
@@ -82,4 +85,15 @@ def test_paths_are_relative_and_units_are_units() -> None:
 
 
 def test_the_page_shows_the_recipe() -> None:
-    assert render_package_table() in DOCUMENT.read_text()
+    assert render_package_table(PACKAGES) in DOCUMENT.read_text()
+    assert render_package_table(DEV_PACKAGES) in DOCUMENT.read_text()
+
+
+def test_the_image_for_developers_has_all_of_the_default_one() -> None:
+    wanted = DEV_IMAGES["x86_64"]
+    packages = all_packages(wanted)
+    assert set(all_packages(X86_64)) < set(packages)
+    assert len(packages) == len(set(packages))
+    assert fingerprint(wanted) != fingerprint(X86_64)
+    assert all(len(download.sha256) == 64 and download.size_bytes for download in wanted.downloads)
+    assert all(not path.startswith("/") for download in wanted.downloads for _, path, _ in download.files)

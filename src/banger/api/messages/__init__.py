@@ -42,6 +42,7 @@ from banger.api.messages.observations import (
 from banger.api.messages.stores import (
     AvailableResult,
     AvailableView,
+    BuildRequest,
     CatalogueView,
     ImageDetail,
     ImageView,
@@ -64,6 +65,7 @@ from banger.api.messages.stores import (
     PruneResult,
     PullRequest,
     RegisterRequest,
+    SaveRequest,
 )
 from banger.api.messages.system import DiskUsage, LeaksResult, LeakView, OwnUsage, SharedUsage
 from banger.api.messages.vms import (
@@ -89,6 +91,7 @@ __all__ = [
     "VERSION_HEADER",
     "AvailableResult",
     "AvailableView",
+    "BuildRequest",
     "CatalogueView",
     "ChangeRequest",
     "CheckView",
@@ -145,6 +148,7 @@ __all__ = [
     "ReadyEvent",
     "RegisterRequest",
     "RunRequest",
+    "SaveRequest",
     "SharedUsage",
     "SpecRequest",
     "SshPlan",

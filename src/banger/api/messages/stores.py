@@ -46,6 +46,20 @@ class PullRequest(TypedDict):
     disk_bytes: NotRequired[int | None]
 
 
+class BuildRequest(TypedDict):
+    """Body of `POST /v1/images/build` (progress): make an image by the recipe at an absolute host path."""
+
+    path: str
+    name: str
+
+
+class SaveRequest(TypedDict):
+    """Body of `POST /v1/images/save` (progress): make an image of a stopped VM."""
+
+    vm: str
+    name: str
+
+
 class ImportRequest(TypedDict):
     """Body of `POST /v1/images/import` (progress): an archive or an image layout at an absolute host path.
 
@@ -60,15 +74,17 @@ class ImportRequest(TypedDict):
 
 
 class ProvenanceView(TypedDict):
-    """Where something came from. `kind` is `distribution`, `oci`, `bundle`, `archive`, `files` or empty.
+    """Where something came from. `kind` is `distribution`, `oci`, `bundle`, `archive`, `files`, `vm`, `recipe`
+    or empty.
 
-    `reference` is a recipe, an address or a path, `digest` that of what was fetched; `catalogue` named it, and `signer`
-    is the key or keyring that vouches for it.
+    `reference` is a recipe, an address, a path or a VM, `digest` that of what was fetched, or of the recipe, and `base`
+    that of the image it was made on; `catalogue` named it, and `signer` is the key or keyring that vouches for it.
     """
 
     kind: str
     reference: str
     digest: str
+    base: NotRequired[str]
     catalogue: str
     signer: str
 

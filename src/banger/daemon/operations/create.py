@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from banger.core.files import make_private_directory
@@ -33,8 +34,11 @@ class CreateVm:
         self._teardown = teardown
         self._disks = disks
 
-    async def __call__(self, request: Request, record: VmRecord) -> None:
-        """Create `record`. Raises `AlreadyExists` when the name is taken; nothing exists then."""
+    async def __call__(self, request: Request, record: VmRecord, *, disk: Path | None = None) -> None:
+        """Create `record`. Raises `AlreadyExists` when the name is taken; nothing exists then.
+
+        Its data disk is empty, or a copy of `disk`, the one of a VM that does not run.
+        """
 
         def begin(connection: sqlite3.Connection) -> None:
             with refusing():  # somebody else may have been quicker
@@ -45,7 +49,7 @@ class CreateVm:
             operation_id=f"{request.operation}.{KIND}",
             vm_id=record.id,
             begin=begin,
-            steps=self.steps(record),
+            steps=self.steps(record, disk),
             finish=lambda connection: set_state(connection, record.id, State.STOPPED),
             undone=lambda connection: delete_vm(connection, record.id),
         )
@@ -61,7 +65,7 @@ class CreateVm:
             reason="the daemon died",
         )
 
-    def steps(self, record: VmRecord) -> Sequence[Step]:
+    def steps(self, record: VmRecord, disk: Path | None = None) -> Sequence[Step]:
         """The steps, also for a later daemon that has to undo them."""
         files = self._layout.vm(record.id)
 
@@ -77,7 +81,10 @@ class CreateVm:
             await make_host_key(files.host_key)
 
         async def make_disk() -> None:
-            await self._disks.make(files.data_disk, record.spec.disk_bytes)
+            if disk is None:
+                await self._disks.make(files.data_disk, record.spec.disk_bytes)
+            else:
+                await self._disks.copy(disk, files.data_disk)
 
         return (
             Step("directory", make_directory, remove_directory),

@@ -53,6 +53,10 @@ class SyncFiles:
         self._home = home
         self._guest_home = guest_home
 
+    def guest_paths(self) -> tuple[str, ...]:
+        """Where in a guest they are: absolute paths of files and directories."""
+        return tuple(f"{self._guest_home}/{entry.guest}" for entry in self._entries)
+
     async def __call__(self, report: Report, receiver: TreeReceiver) -> None:
         """Copy all of them. What is missing is told and left out; anything else raises a `BangerError`."""
         if not self._entries:

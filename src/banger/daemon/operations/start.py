@@ -36,13 +36,14 @@ KIND = "start"
 
 @dataclass(slots=True)
 class Boot:
-    """What is known while a VM starts. `wait` is how ready it has to be."""
+    """What is known while a VM starts. `wait` is how ready it has to be; `bare` as in `StartVm.__call__`."""
 
     image: Image
     kernel: Kernel
     chosen: Chosen
     report: Report
     wait: Wait
+    bare: bool
     machine: RunningMachine | None = None
     channel: Channel | None = None
 
@@ -83,9 +84,12 @@ class StartVm:
         self._sync_files = sync_files
         self._clock = clock
 
-    async def __call__(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
+    async def __call__(
+        self, request: Request, record: VmRecord, *, wait: Wait = "agent", bare: bool = False
+    ) -> VmRecord:
         """Start a stopped VM and return its new record when it is ready; a running one is returned as it is.
 
+        A `bare` one runs nothing but the agent, whatever init its image has, and gets no files of the user's.
         The caller holds the VM's lock. Whatever goes wrong, the VM is stopped afterwards and its disk is kept.
         """
         if record.state is State.RUNNING:
@@ -95,7 +99,9 @@ class StartVm:
         kernel = self._kernels.read(record.spec.kernel_digest)
         image = self._images.read(record.spec.image_digest)
         self._images.check(image)
-        boot = Boot(image, kernel, await self._chooser.choose(kernel), request.report, wait)
+        if bare:
+            image = replace(image, init=None)
+        boot = Boot(image, kernel, await self._chooser.choose(kernel), request.report, wait, bare)
         if record.spec.nat:
             self._networks.check()
         began_s = time.monotonic()
@@ -192,7 +198,8 @@ class StartVm:
         async def copy_files() -> None:
             assert boot is not None
             assert boot.channel is not None
-            await self._sync_files(boot.report, boot.channel)
+            if not boot.bare:
+                await self._sync_files(boot.report, boot.channel)
 
         async def end_processes() -> None:
             if boot is not None and boot.machine is not None and self._supervisor.find(record.id) is None:

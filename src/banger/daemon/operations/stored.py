@@ -90,13 +90,16 @@ def view_available(
 
 def view_provenance(provenance: Provenance) -> ProvenanceView:
     """Where something came from, as clients see it."""
-    return {
+    view: ProvenanceView = {
         "kind": provenance.kind,
         "reference": provenance.reference,
         "digest": provenance.digest,
         "catalogue": provenance.catalogue,
         "signer": provenance.signer,
     }
+    if provenance.base:
+        view["base"] = provenance.base
+    return view
 
 
 def _digests(record: VmRecord) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from banger.api.messages import (
+    BuildRequest,
     ImportRequest,
     KernelImportRequest,
     KernelPullRequest,
@@ -14,6 +15,7 @@ from banger.api.messages import (
     PruneRequest,
     PullRequest,
     RegisterRequest,
+    SaveRequest,
 )
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
@@ -29,11 +31,14 @@ class StoreRoutes:
         self._kernels = services.kernels
         self._locking = services.locking
         self._prune = services.prune_cache
+        self._services = services
 
     def routes(self, requests: Requests) -> list[Route]:
         return [
             Route("/v1/images", requests.plain(self.list_images), methods=["GET"]),
             Route("/v1/images/pull", requests.progress(self.pull_image), methods=["POST"]),
+            Route("/v1/images/build", requests.progress(self.build_image), methods=["POST"]),
+            Route("/v1/images/save", requests.progress(self.save_image), methods=["POST"]),
             Route("/v1/images/import", requests.progress(self.import_image), methods=["POST"]),
             Route("/v1/images/register", requests.progress(self.register), methods=["POST"]),
             Route("/v1/images/promote", requests.progress(self.promote), methods=["POST"]),
@@ -60,6 +65,15 @@ class StoreRoutes:
 
     async def pull_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._images.pull(request, decode(body, PullRequest))
+
+    async def build_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, BuildRequest)
+        return await self._services.build_image(request, path=asked["path"], name=asked["name"])
+
+    async def save_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
+        asked = decode(body, SaveRequest)
+        record = await self._services.find(asked["vm"])
+        return await self._services.save_image(request, record, asked["name"])
 
     async def import_image(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._images.import_path(request, decode(body, ImportRequest))

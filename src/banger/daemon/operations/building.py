@@ -1,0 +1,165 @@
+"""`image build`: an image out of another one and a recipe, in a guest that is thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from banger.api.messages import ImageView, SpecRequest
+from banger.core.content_store import digest_file
+from banger.core.errors import AlreadyExists, Invalid, NotFound
+from banger.core.names import parse_image_name
+from banger.core.processes import proxy_environment
+from banger.core.provenance import Provenance
+from banger.core.untrusted import printable
+from banger.daemon.collaborators import Images, Kernels, Packages
+from banger.daemon.context import Request
+from banger.daemon.operations.build_guest import BuildGuest, list_recipe_files
+from banger.daemon.operations.images import view_image
+from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.saving import ReadRoot
+from banger.daemon.operations.throwaway import ThrowawayVms
+from banger.daemon.progress import reporter
+from banger.guest.tree_pack import HostFile, PackEntry
+from banger.image.build_recipe import (
+    SIZE_LIMIT_BYTES,
+    Recipe,
+    digest_recipe,
+    parse_recipe,
+    plan_build_environment,
+    plan_run,
+)
+from banger.image.debian_packages import (
+    RELEASE_FILE,
+    RELEASE_LIMIT_BYTES,
+    STATUS_FILE,
+    STATUS_LIMIT_BYTES,
+    read_debian,
+)
+from banger.image.saving import SavedRoot
+from banger.image.store import Image
+
+PURPOSE: Final = "image-build"
+
+
+class BuildImage:
+    """The use case."""
+
+    def __init__(
+        self,
+        *,
+        images: Images,
+        kernels: Kernels,
+        packages: Packages,
+        plan: PlanVm,
+        throwaway: ThrowawayVms,
+        read_root: ReadRoot,
+    ) -> None:
+        self._images = images
+        self._kernels = kernels
+        self._packages = packages
+        self._plan = plan
+        self._throwaway = throwaway
+        self._read_root = read_root
+
+    async def __call__(self, request: Request, *, path: str, name: str) -> ImageView:
+        """Build an image called `name` by the recipe at an absolute path. When anything fails, nothing is left."""
+        parse_image_name(name)
+        if self._images.find(name) is not None:
+            raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
+        text, directory = await asyncio.to_thread(read_recipe, path)
+        recipe = parse_recipe(text, file=os.path.basename(path))
+        files = await asyncio.to_thread(list_recipe_files, directory, recipe.files)
+        digest = await asyncio.to_thread(digest_files, text, files)
+        spec = await self._plan(request, ask_for(recipe), attended=True)
+        base = self._images.read(spec.image_digest)
+        kernel = self._kernels.read(spec.kernel_digest)
+        saved = SavedRoot(
+            architecture=base.architecture,
+            environment={**base.environment, **recipe.environment},
+            run=plan_run(recipe, base.run),
+            source=f"built by {printable(os.path.basename(path), limit=100)} on {base.name}",
+            provenance=Provenance(kind="recipe", reference=os.path.basename(path), digest=digest, base=base.digest),
+        )
+        async with self._throwaway.made(request, spec, purpose=PURPOSE) as guest:
+            channel = await guest.boot(nat=recipe.network)
+            proxies = proxy_environment() if recipe.network else {}
+            environment = plan_build_environment(base.environment, recipe.environment, more=proxies)
+            await self._fill(request, BuildGuest(channel, environment, reporter(request)), recipe, files, base)
+            # Whatever the commands left running or mounted is gone when the root is read.
+            await guest.switch_off()
+            channel = await guest.boot()
+            image = await self._read_root(request, name, channel, saved, base=base, kernel=kernel)
+        return view_image(image)
+
+    async def _fill(
+        self,
+        request: Request,
+        guest: BuildGuest,
+        recipe: Recipe,
+        files: Sequence[tuple[str, Sequence[PackEntry]]],
+        base: Image,
+    ) -> None:
+        """Packages, files and commands, in this order."""
+        if recipe.packages:
+            await self._install(request, guest, recipe.packages, base)
+        for destination, entries in files:
+            await guest.put(destination, entries)
+        for number, (argv, command) in enumerate(zip(recipe.argvs, recipe.commands, strict=True), start=1):
+            shown = command if isinstance(command, str) else " ".join(command)
+            await guest.run(argv, stage=f"command {number}", shown=shown)
+
+    async def _install(self, request: Request, guest: BuildGuest, packages: Sequence[str], base: Image) -> None:
+        """Get packages for what the guest is, on the host, and have it install them."""
+        release = await guest.read(RELEASE_FILE, limit_bytes=RELEASE_LIMIT_BYTES)
+        status = await guest.read(STATUS_FILE, limit_bytes=STATUS_LIMIT_BYTES)
+        debian = read_debian(release or "", status, architecture=base.architecture)
+        report = reporter(request)
+        async with self._packages.downloaded(packages, debian, architecture=base.architecture, report=report) as found:
+            if found:
+                await guest.install(found)
+
+
+def ask_for(recipe: Recipe) -> SpecRequest:
+    """The machine that a recipe is built in."""
+    return {
+        "name": None,
+        "image": recipe.base,
+        "vcpu": recipe.vcpu,
+        "memory_mib": recipe.memory_mib,
+        "disk_bytes": recipe.disk_bytes,
+        "nat": recipe.network,
+        "ttl_s": None,
+    }
+
+
+def read_recipe(path: str) -> tuple[bytes, Path]:
+    """The text of a recipe and its directory. Blocking. Raises `Invalid`, `NotFound`."""
+    if not path.startswith("/"):
+        raise Invalid("the path of the recipe is not absolute")
+    shown = printable(os.path.basename(path), limit=200)
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - a path that a client gave, as it is
+            text = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise NotFound(f"{shown} cannot be read: {error.strerror}", hint="give the file of a recipe") from error
+    return text, Path(path).parent
+
+
+def digest_files(text: bytes, files: Sequence[tuple[str, Sequence[PackEntry]]]) -> str:
+    """The digest of a recipe with its files. Blocking."""
+    listed = [
+        (
+            f"{destination}/{os.fsdecode(entry.path)}",
+            digest_file(Path(os.fsdecode(os.path.join(bytes(entry.root), entry.name))))
+            if isinstance(entry, HostFile)
+            else "directory",
+            entry.mode if isinstance(entry, HostFile) else None,
+        )
+        for destination, entries in files
+        for entry in entries
+    ]
+    return digest_recipe(text, listed)

@@ -1,0 +1,142 @@
+"""`image save`: an image of a stopped VM's root, made in a guest: nothing here reads a disk that a guest wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from banger.api.messages import ImageView
+from banger.core.allocated import allocated_bytes
+from banger.core.errors import AlreadyExists, NotFound, WrongState
+from banger.core.layout import Layout
+from banger.core.names import parse_image_name
+from banger.core.provenance import Provenance
+from banger.core.vm import State
+from banger.daemon.collaborators import Images, Kernels, Space
+from banger.daemon.context import Request
+from banger.daemon.operations.boot_files import DIRECT_DIRECTORIES
+from banger.daemon.operations.file_sync import SyncFiles
+from banger.daemon.operations.images import view_image
+from banger.daemon.operations.throwaway import ThrowawayVms
+from banger.daemon.progress import reporter
+from banger.daemon.supervisor import Supervisor
+from banger.guest.archive import ArchiveRequest, ImageDisk
+from banger.guest.channel import Channel
+from banger.image.saving import SavedRoot
+from banger.image.store import Image
+from banger.kernel.store import Kernel
+from banger.store.connection import Database
+from banger.store.records import VmRecord, list_vms, resolve_vm
+
+PURPOSE: Final = "image-save"
+EMPTIED: Final = ("dev", "proc", "run", "sys", "tmp")
+# Who a machine is: each one made of the image is another. The first ones our seed has written itself.
+IDENTITY: Final = (
+    "etc/hostname",
+    "etc/hosts",
+    "etc/resolv.conf",
+    "root/.ssh/authorized_keys",
+    *(f"etc/ssh/ssh_host_{kind}_key{half}" for kind in ("dsa", "ecdsa", "ed25519", "rsa") for half in ("", ".pub")),
+    "etc/machine-id",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/credential.secret",
+    "var/lib/systemd/random-seed",
+)
+# A copy of the disk, the contents of files, and the image: no more than the disk and the old image have, each.
+_COPIES: Final = 3
+
+
+class ReadRoot:
+    """Makes an image of what the agent of a guest archives."""
+
+    def __init__(self, *, images: Images, sync_files: SyncFiles) -> None:
+        self._images = images
+        self._sync_files = sync_files
+
+    async def __call__(
+        self, request: Request, name: str, channel: Channel, saved: SavedRoot, *, base: Image, kernel: Kernel
+    ) -> Image:
+        """Read the root of a guest whose image is `base`, and in which nothing runs."""
+        asked = plan_archive(base, kernel, private=self._sync_files.guest_paths())
+        image = await self._images.save(name, channel.get_archive(asked), saved, reporter(request))
+        if base.kernel or base.disk_bytes:
+            self._images.set_machine(image, kernel=base.kernel or None, disk_bytes=base.disk_bytes or None)
+        return image
+
+
+class SaveImage:
+    """The use case."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        database: Database,
+        supervisor: Supervisor,
+        images: Images,
+        kernels: Kernels,
+        space: Space,
+        throwaway: ThrowawayVms,
+        read_root: ReadRoot,
+    ) -> None:
+        self._layout = layout
+        self._database = database
+        self._supervisor = supervisor
+        self._images = images
+        self._kernels = kernels
+        self._space = space
+        self._throwaway = throwaway
+        self._read_root = read_root
+
+    async def __call__(self, request: Request, record: VmRecord, name: str) -> ImageView:
+        """Save a stopped VM. It may start again as soon as its disk is copied."""
+        async with AsyncExitStack() as stack:
+            async with self._supervisor.lock(record.id):
+                record = resolve_vm(await self._database.call(list_vms), record.id)
+                base, kernel = self._check(record, name)
+                disk = self._layout.vm(record.id).data_disk
+                guest = await stack.enter_async_context(
+                    self._throwaway.made(request, record.spec, purpose=PURPOSE, disk=disk)
+                )
+            saved = SavedRoot(
+                architecture=base.architecture,
+                environment=base.environment,
+                run=base.run,
+                source=f"saved from the VM {record.name}",
+                provenance=Provenance(kind="vm", reference=record.name, base=base.digest),
+            )
+            channel = await guest.boot()
+            return view_image(await self._read_root(request, name, channel, saved, base=base, kernel=kernel))
+
+    def _check(self, record: VmRecord, name: str) -> tuple[Image, Kernel]:
+        """Refuse what cannot be saved, before anything exists."""
+        parse_image_name(name)
+        if self._images.find(name) is not None:
+            raise AlreadyExists(f"there is already an image named {name}", hint="choose another name")
+        if record.state is not State.STOPPED:
+            raise WrongState(
+                f"the VM {record.name} is {record.state}, and only a stopped one has a complete disk",
+                hint=f"stop it first, with `banger vm stop {record.name}`",
+                actual=str(record.state),
+            )
+        base = self._images.read(record.spec.image_digest)
+        kernel = self._kernels.read(record.spec.kernel_digest)
+        disk = self._layout.vm(record.id).data_disk
+        if not disk.exists():
+            raise NotFound(f"the disk of {record.name} is gone", hint="delete the VM")
+        self._space.check(needed_bytes=_COPIES * (allocated_bytes([disk]) + base.size_bytes))
+        return base, kernel
+
+
+def plan_archive(base: Image, kernel: Kernel, *, private: Sequence[str]) -> ArchiveRequest:
+    """What of a guest's root is archived, and what belongs to that guest alone: its identity, the kernel's modules,
+    and `private` files that the host gave it.
+    """
+    modules = (f"{directory}/modules/{kernel.release}" for directory in ("lib", "usr/lib"))
+    return ArchiveRequest(
+        mounted=tuple(path.strip("/") for path in DIRECT_DIRECTORIES),
+        emptied=EMPTIED,
+        of_image=(*IDENTITY, *modules, *(path.strip("/") for path in private)),
+        image=ImageDisk(serial="image", file_system=base.root_fs),
+    )
