@@ -34,7 +34,8 @@ packages=(
 case "$PURPOSE" in
   run) ;;
   test | fuzz)
-    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci man-db:man)
+    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci man-db:man
+      zsh:zsh fish:fish bash-completion:/usr/share/bash-completion/bash_completion)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
     ;;
   *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
@@ -85,7 +86,7 @@ system_packages() {
   fi
   local entry absent=()
   for entry in "${packages[@]}"; do
-    PATH="$PATH:/usr/sbin:/sbin" command -v "${entry##*:}" >/dev/null || absent+=("${entry##*:}")
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${entry##*:}" >/dev/null || [ -e "${entry##*:}" ] || absent+=("${entry##*:}")
   done
   if [ ${#absent[@]} -gt 0 ]; then
     say "this is not Debian; install what provides these programs, then try again: ${absent[*]}"

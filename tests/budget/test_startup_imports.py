@@ -86,6 +86,15 @@ def test_fast_commands_import_little(tmp_path: Path, words: tuple[str, ...]) -> 
     assert "banger.api.messages" not in modules
 
 
+def test_completion_imports_little_and_starts_nothing(tmp_path: Path) -> None:
+    """It has a tenth of a second, of which half is Python's own."""
+    modules = imported("internal-complete", "bash", "--", "banger vm exec ", "=:", home=tmp_path / "home")
+    assert outside_standard_library(modules) == set()
+    assert modules & DEAR == set()
+    assert "banger.cli.daemon" not in modules
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_refusal_imports_nothing_outside_the_standard_library(tmp_path: Path) -> None:
     modules = imported("vm", "rnu", home=tmp_path, status=2)
     assert outside_standard_library(modules) == set()

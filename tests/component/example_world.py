@@ -27,6 +27,7 @@ class ExampleWorld(World):
                 "PYTHONPATH": str(REPOSITORY),
                 "BANGER_FAKE_VMM": f"apart:{root}/guest",
                 "EDITOR": "true",
+                "SHELL": "/bin/bash",
                 "TERM": "xterm",
             },
         )

@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 # Until Ctrl-C; and nothing has written to the fake machine's console.
 UNTIL_INTERRUPTED = ("vm", "forward")
 # Pages that are sessions in one repository, from the first line to the last.
-SESSIONS = ["first-five-minutes", "agents", "troubleshooting"]
+SESSIONS = ["first-five-minutes", "agents", "troubleshooting", "command-line"]
 STATUS = {
     "banger doctor": {0, 1},  # what this computer lacks is no defect of the page
     "banger vm health box": {0, 1},  # the fake machine has no ssh server
@@ -66,7 +66,7 @@ def test_a_session(example_world: ExampleWorld, tmp_path: Path, page: str) -> No
     world = example_world
     world.environment["API_KEY"] = "not a real one"
     lines = commands_of(page)
-    assert len(lines) > 8
+    assert len(lines) >= 3
     for line in lines:
         done = shell(world, line, project)
         assert done.returncode in STATUS.get(line, {0}), (line, done, world.log_tail())

@@ -29,6 +29,7 @@ NOT_HERE = {
     "banger vm start box --wait ssh": "the same",
     "scp -F box.conf notes.txt box.banger:": "the same",
     "rsync -e 'ssh -F box.conf' -a src box.banger:": "the same",
+    "banger completion fish | source": "the line of another shell: tests/cli/test_completion.py",
     "banger vm forward box 8080": "a port of this computer that somebody else may have: test_forward.py",
     "banger vm forward box 18080:80 15432:5432": "the same",
 }

@@ -42,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         self._words = " ".join(words)
         self._takes_command = False
         self._any_bytes: set[str] = set()
+        self._completes: dict[str, str] = {}
         self._command_after: int | None = None
         self._explain: Callable[[Mapping[str, str]], Mapping[str, str]] | None = None
         super().__init__(
@@ -51,10 +52,17 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_unused_formatter,
         )
 
-    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # noqa: ANN401 - argparse's own
+    def add_argument(self, *names: str, completes: str = "", **settings: Any) -> argparse.Action:  # noqa: ANN401 - argparse's own
+        """As argparse's. `completes` is the kind of names that shells complete it with (`banger.cli.completing`)."""
         action = super().add_argument(*names, **settings)
         self.listed.append(action)
+        if completes:
+            self._completes[action.dest] = completes
         return action
+
+    def completes(self, action: argparse.Action) -> str:
+        """What was said about completing an argument, or nothing."""
+        return self._completes.get(action.dest, "")
 
     def explain(self, describe: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
         """Let `{words}` in the options' help texts stand for what `describe` says of an environment."""

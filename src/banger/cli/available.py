@@ -65,7 +65,9 @@ def name_path(options: Namespace, *, kind: str) -> str:
 
 def declare_names(parser: Parser, *, kind: str) -> None:
     """The arguments of commands about several of them."""
-    parser.add_argument("name", metavar="NAME...", nargs="+", type=parse_image_name, help=f"names of {kind}s")
+    parser.add_argument(
+        "name", metavar="NAME...", nargs="+", type=parse_image_name, help=f"names of {kind}s", completes=kind
+    )
     add_which_platform(parser)
     add_json(parser)
     add_quiet(parser)

@@ -80,8 +80,14 @@ COMMANDS: Final = (
     Command("daemon status", "daemon_status", "say whether the daemon runs, and where its log is"),
     Command("daemon stop", "daemon_stop", "end the daemon; VMs go on running"),
     Command("daemon restart", "daemon_restart", "end the daemon and start it again; VMs go on running"),
+    Command("completion bash", "completion_bash", "print what makes bash complete banger's words"),
+    Command("completion zsh", "completion_zsh", "the same for zsh"),
+    Command("completion fish", "completion_fish", "the same for fish"),
+    Command("completion install", "completion_install", "put it where your shell finds it"),
+    Command("completion uninstall", "completion_uninstall", "remove it"),
     Command("version", "version", "print versions"),
     Command("internal-connect", "internal_connect", "join standard input and output to a guest's port", hidden=True),
+    Command("internal-complete", "internal_complete", "what shells ask when Tab is pressed", hidden=True),
 )
 
 ALIASES: Final = {("ps",): ("vm", "list"), ("vm", "ps"): ("vm", "list")}
@@ -182,10 +188,22 @@ GROUPS: Final = (
             ("banger daemon restart", "after banger was updated"),
         ),
     ),
+    Group(
+        "completion",
+        "let your shell complete banger's words",
+        purpose="Tab then knows commands, options, and names of VMs, images and kernels. It never starts a daemon.",
+        page=(
+            ("Once, for your shell:", ""),
+            ("banger completion install", "put it where the shell finds it"),
+            ("In this bash or fish only:", ""),
+            ("source <(banger completion bash)", ""),
+            ("banger completion fish | source", ""),
+        ),
+    ),
 )
 
 # Top-level words in the order in which help shows them.
-TOP: Final = ("vm", "image", "kernel", "lock", "system", "config", "doctor", "daemon", "version")
+TOP: Final = ("vm", "image", "kernel", "lock", "system", "config", "doctor", "daemon", "completion", "version")
 
 
 def find_command(words: tuple[str, ...]) -> Command | None:

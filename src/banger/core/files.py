@@ -18,13 +18,14 @@ def make_private_directory(path: Path) -> None:
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` with `content`: temporary file beside it, fsync, rename, fsync of the directory.
 
-    The temporary file is locked as long as somebody writes it.
+    The temporary file is locked as long as somebody writes it. The file has exactly `mode`, whatever the umask.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             try_lock(descriptor)
+            os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -27,10 +27,11 @@ def short_name(path: Path | str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def connect_unix(path: Path | str) -> socket.socket:
-    """Connect to the stream socket at `path`; blocking. Raises `OSError` as connect(2) does."""
+def connect_unix(path: Path | str, *, timeout_s: float | None = None) -> socket.socket:
+    """Connect to the stream socket at `path`; each call waits at most `timeout_s`. Raises `OSError` as connect(2)."""
     with short_name(path) as name:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
         try:
             connection.connect(name)
         except BaseException:

@@ -164,6 +164,7 @@ def test_every_command_has_what_help_needs(command: Any) -> None:
             "source",
             "destination",
             "mappings",
+            "shell",
         ) or any(name in module.USAGE or "[options]" in module.USAGE for name in action.option_strings), (
             f"{action.option_strings} is missing in USAGE"
         )

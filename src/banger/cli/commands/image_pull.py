@@ -34,7 +34,14 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("image", metavar="IMAGE", nargs="?", default="debian-bookworm", help="default: debian-bookworm")
+    parser.add_argument(
+        "image",
+        metavar="IMAGE",
+        nargs="?",
+        default="debian-bookworm",
+        help="default: debian-bookworm",
+        completes="image-to-pull",
+    )
     parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="what to call an image of a registry")
     parser.add_argument("--size", metavar="SIZE", type=parse_disk, help="the disk that its VMs get, such as 4GiB")
     parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="the kernel that its VMs get")

@@ -27,7 +27,7 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of an image")
+    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of an image", completes="image")
     parser.add_argument("--packages", action="store_true", help="list the packages in it instead")
     add_which_platform(parser)
     add_json(parser)

@@ -29,7 +29,13 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument(
-        "name", metavar="NAME", nargs="?", type=parse_image_name, default="debian-cloud", help="default: debian-cloud"
+        "name",
+        metavar="NAME",
+        nargs="?",
+        type=parse_image_name,
+        default="debian-cloud",
+        help="default: debian-cloud",
+        completes="kernel-to-pull",
     )
     add_platform(parser, "for which guests, such as linux/arm64 (default: this computer's own)")
     add_json(parser)

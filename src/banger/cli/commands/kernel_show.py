@@ -21,7 +21,7 @@ EXAMPLES = (("banger kernel show debian-cloud", ""), ("banger kernel show debian
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of a kernel")
+    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of a kernel", completes="kernel")
     add_which_platform(parser)
     add_json(parser)
 

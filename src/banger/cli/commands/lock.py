@@ -34,7 +34,9 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", nargs="?", default=".", help="the repository (default: here)")
+    parser.add_argument(
+        "path", metavar="PATH", nargs="?", default=".", help="the repository (default: here)", completes="directory"
+    )
     parser.add_argument("--image", metavar="IMAGE", type=parse_image, help="default: the one that VMs get")
     parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="default: the one that VMs get")
     add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")

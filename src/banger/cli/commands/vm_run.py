@@ -44,7 +44,9 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", nargs="?", help="a directory of a git repository")
+    parser.add_argument(
+        "path", metavar="PATH", nargs="?", help="a directory of a git repository", completes="directory"
+    )
     parser.add_argument("--name", metavar="NAME", type=parse_vm_name, help="the VM's name (default: one is made up)")
     declare_machine(parser)
     parser.add_argument("--locked", action="store_true", help="boot exactly what the repository's banger.lock says")
