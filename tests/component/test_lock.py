@@ -77,6 +77,26 @@ def test_what_is_not_here_is_got_again(fake_world: FakeWorld, repository: Path) 
     assert world.json("image", "show", "alpine-3-20")["digest"] in text
 
 
+def test_a_kernel_of_a_distribution_is_got_again_or_refused(fake_world: FakeWorld, repository: Path) -> None:
+    world = fake_world
+    newest = Path(world.environment["XDG_CACHE_HOME"], "banger", "kernels", "newest")
+    world.succeed("lock", str(repository), "--kernel", "debian-cloud", "-q")
+    text = (repository / "banger.lock").read_text()
+    assert 'reference = "kernel 1"' in text
+    world.succeed("kernel", "rm", "debian-cloud")
+    newest.write_text("2")
+    second = world.json("kernel", "pull", "debian-cloud")["digest"]
+    world.succeed(*LOCKED, str(repository), "--", "true")
+    assert world.json("kernel", "show", "debian-cloud")["digest"] == second, "nobody else's kernel is replaced"
+    (name,) = [one["name"] for one in world.json("kernel", "list")["kernels"] if one["digest"] in text]
+    world.succeed("kernel", "rm", name)
+    newest.write_text("3")
+    before = world.json("kernel", "list")
+    done = world.banger(*LOCKED, str(repository), "--", "true")
+    assert (done.returncode, b"no longer has kernel 1" in done.stderr) == (2, True)
+    assert world.json("kernel", "list") == before
+
+
 def test_what_was_made_of_files_is_only_here(fake_world: FakeWorld, repository: Path, tmp_path: Path) -> None:
     world = fake_world
     (tmp_path / "rootfs.tar").write_bytes(rootfs())

@@ -17,11 +17,12 @@ from pathlib import Path
 from banger.core.clock import RandomIds, SystemClock
 from banger.core.config.defaults import Defaults, apply_configuration
 from banger.core.config.parsing import Configuration
+from banger.core.errors import NotFound
 from banger.core.layout import Layout
 from banger.core.platforms import ARCHITECTURES, host_architecture
 from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, start
 from banger.core.progress import Progress
-from banger.core.provenance import Provenance
+from banger.core.provenance import UNKNOWN, Provenance
 from banger.core.sockets import listen_unix
 from banger.core.vm import HostSize
 from banger.daemon.__main__ import main
@@ -149,7 +150,7 @@ class FakeKernels(HostKernels):
             layout,
             catalogues,
             cache,
-            recipes={("debian-cloud", each): FakeKernelRecipe(each) for each in ARCHITECTURES},
+            recipes={("debian-cloud", each): FakeKernelRecipe(each, layout) for each in ARCHITECTURES},
         )
         if self._store.find("fake") is None:
             write_kernel(self._store, "fake", host_architecture())
@@ -164,19 +165,36 @@ class FakeKernels(HostKernels):
 
 
 class FakeKernelRecipe:
-    def __init__(self, architecture: str) -> None:
+    """A distribution that has two kernels: the one whose number is in a file (1 without it), and the one before."""
+
+    def __init__(self, architecture: str, layout: Layout) -> None:
         self._architecture = architecture
+        self._newest = layout.kernels / "newest"
 
-    async def __call__(self, store: KernelStore, name: str, report: Report) -> Kernel:
-        return write_kernel(store, name, self._architecture)
+    async def __call__(self, store: KernelStore, name: str, report: Report, came: Provenance | None) -> Kernel:
+        newest = int(self._newest.read_text()) if self._newest.exists() else 1
+        kernels = [f"kernel {number}" for number in (newest, newest - 1)]
+        reference = kernels[0] if came is None else came.reference
+        if reference not in kernels:
+            raise NotFound(f"the distribution no longer has {reference}", hint="use a newer one")
+        provenance = Provenance(kind="distribution", reference=reference)
+        return write_kernel(store, name, self._architecture, content=reference, provenance=provenance)
 
 
-def write_kernel(store: KernelStore, name: str, architecture: str) -> Kernel:
+def write_kernel(
+    store: KernelStore, name: str, architecture: str, *, content: str = "", provenance: Provenance = UNKNOWN
+) -> Kernel:
     with store.content.draft() as draft:
         for file in ("vmlinuz", "modules.erofs"):
-            (draft / file).write_text(name)
+            (draft / file).write_text(content or name)
         manifest = kernel_manifest(
-            name=name, architecture=architecture, release="0", boot_modules=(), created_at_s=0, source="test"
+            name=name,
+            architecture=architecture,
+            release="0",
+            boot_modules=(),
+            created_at_s=0,
+            source="test",
+            provenance=provenance,
         )
         files = ["vmlinuz", "modules.erofs"]
         return store.view(name, store.content.publish(draft, name=name, files=files, manifest=manifest))

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from banger.catalogue.shelf import Found, Opened
 from banger.core.processes import ProcessIdentity
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.image.debian_packages import Debian
 from banger.image.reference import Reference
@@ -143,6 +144,20 @@ class Kernels(Protocol):
         """The named kernel, got now if a catalogue knows how; with `current` as its source has it now.
 
         Raises `NotFound`.
+        """
+
+    async def get_again(
+        self,
+        name: str,
+        came: Provenance,
+        report: Callable[[Progress], None],
+        *,
+        architecture: str,
+        store_as: str,
+    ) -> Kernel:
+        """What once was got by a name and is kept as `store_as` now: of the very same package or bundle.
+
+        Raises `NotFound` and `Denied` when its source does not have that.
         """
 
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:

@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from banger.catalogue.document import Bundle, Distribution, OciSource
 from banger.catalogue.shelf import Found, Opened
 from banger.core.content_store import digest_file
-from banger.core.errors import NotFound, Unsupported
+from banger.core.errors import Denied, NotFound, Unsupported
 from banger.core.layout import Layout
 from banger.core.platforms import name_platform
 from banger.core.progress import Progress
+from banger.core.provenance import Provenance
 from banger.core.threads import run_in_thread
 from banger.daemon.collaborators import Pruned
 from banger.daemon.host_catalogues import (
@@ -35,7 +36,12 @@ from banger.kernel.packing import ModuleTree
 from banger.kernel.store import Kernel, KernelStore
 
 Report = Callable[[Progress], None]
-Recipe = Callable[[KernelStore, str, Report], Awaitable[Kernel]]
+
+
+class Recipe(Protocol):
+    """Makes a distribution's kernel: the newest, or again what once came from there."""
+
+    def __call__(self, store: KernelStore, name: str, report: Report, came: Provenance | None) -> Awaitable[Kernel]: ...
 
 
 class DebianCloud:
@@ -44,8 +50,10 @@ class DebianCloud:
     def __init__(self, wanted: DebianKernel) -> None:
         self._wanted = wanted
 
-    async def __call__(self, store: KernelStore, name: str, report: Report) -> Kernel:
-        return await make_debian_kernel(store, name, wanted=self._wanted, read_package=ArchiveTree, report=report)
+    async def __call__(self, store: KernelStore, name: str, report: Report, came: Provenance | None) -> Kernel:
+        return await make_debian_kernel(
+            store, name, wanted=self._wanted, came=came, read_package=ArchiveTree, report=report
+        )
 
 
 # By name and architecture.
@@ -81,15 +89,29 @@ class HostKernels:
         if found is None:
             if kernel is not None:
                 return kernel
-            raise NotFound(
-                f"there is no kernel named {ascii(name)[1:-1]} for {architecture} guests",
-                hint="`banger kernel list` shows those that are here, and with --available those that can be pulled",
-            )
+            raise _missing(name, architecture)
         async with self._store.content.making(name, describe_waiting(report, "kernel", name)):
             kernel = self._store.find(name, architecture)
             if kernel is not None and (not current or _is_made_of(kernel, found)):
                 return kernel
             return await self._make(name, found, report, architecture=architecture)
+
+    async def get_again(
+        self, name: str, came: Provenance, report: Report, *, architecture: str, store_as: str
+    ) -> Kernel:
+        found = await self._catalogues.find("kernel", name, name_platform(architecture), report)
+        if found is None:
+            raise _missing(name, architecture)
+        async with self._store.content.making(store_as, describe_waiting(report, "kernel", store_as)):
+            match found.entry.source:
+                case Bundle(digest=digest) if digest != came.digest:
+                    raise Denied(
+                        f"the kernel {name} of the catalogue {found.catalogue} is made of {digest},"
+                        f" not of {came.digest} any more",
+                        hint="use the newer one, or a computer that still has this one",
+                    )
+                case _:
+                    return await self._make(store_as, found, report, architecture=architecture, came=came)
 
     async def verify(self, kernel: Kernel) -> None:
         await run_in_thread(lambda _check: self._store.verify(kernel))
@@ -119,7 +141,9 @@ class HostKernels:
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
         return prune_unnamed(self._store.content, in_use=in_use, dry_run=dry_run)
 
-    async def _make(self, name: str, found: Found, report: Report, *, architecture: str) -> Kernel:
+    async def _make(
+        self, name: str, found: Found, report: Report, *, architecture: str, came: Provenance | None = None
+    ) -> Kernel:
         match found.entry.source:
             case Distribution(recipe=recipe):
                 make = self._recipes.get((recipe, architecture))
@@ -128,7 +152,7 @@ class HostKernels:
                         f"this banger has no recipe {recipe} for {name_platform(architecture)}",
                         hint="use a newer banger",
                     )
-                return await make(self._store, name, report)
+                return await make(self._store, name, report, came)
             case Bundle() as bundle:
                 return await self._unpack(name, bundle, found, report)
             case OciSource():
@@ -152,6 +176,13 @@ class HostKernels:
                     )
 
             return await run_in_thread(work)
+
+
+def _missing(name: str, architecture: str) -> NotFound:
+    return NotFound(
+        f"there is no kernel named {ascii(name)[1:-1]} for {architecture} guests",
+        hint="`banger kernel list` shows those that are here, and with --available those that can be pulled",
+    )
 
 
 def _is_made_of(kernel: Kernel, found: Found) -> bool:

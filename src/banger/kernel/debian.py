@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -13,13 +14,13 @@ from typing import Final
 
 from banger.core.content_store import digest_file
 from banger.core.debian import DEBIAN_ARCHITECTURES, KEYRING, read_host_proxies, read_host_sources
-from banger.core.errors import Failed, Unavailable
+from banger.core.errors import Denied, Failed, Unavailable
 from banger.core.processes import run, run_to_file
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.sizes import format_size
 from banger.core.threads import run_in_thread
-from banger.kernel.apt import KernelApt
+from banger.kernel.apt import Candidate, KernelApt
 from banger.kernel.formats import SIZE_LIMIT_BYTES
 from banger.kernel.modules import find_builtin
 from banger.kernel.packing import (
@@ -34,6 +35,7 @@ from banger.kernel.packing import (
 from banger.kernel.store import Kernel, KernelStore, plan_manifest
 
 BUILD_BYTES: Final = 512 << 20  # what making one needs for a while; with 6.1 it was 460 MiB
+_SOURCE: Final = re.compile(r"Debian [a-z]{1,20}, ([^ ]{1,120}) ([^ ]{1,100})")
 _CONFIG_LIMIT_BYTES: Final = 4 << 20
 _UNPACK_DEADLINE_S: Final = 300.0
 _HINT: Final = "banger makes its default kernel with apt, dpkg-deb and depmod; `banger doctor` shows what is missing"
@@ -68,9 +70,13 @@ async def make_debian_kernel(
     read_package: ReadTree,
     report: Callable[[Progress], None],
     wanted: DebianKernel,
+    came: Provenance | None = None,
     host_sources: Sequence[str] | None = None,
 ) -> Kernel:
-    """Download, verify (apt does, against the archive's keys), and store the newest cloud kernel of the suite."""
+    """Download, verify (apt does, against the archive's keys), and store the newest cloud kernel of the suite.
+
+    With `came` it is the very package that an earlier kernel was made of, by version and digest, or nothing.
+    """
     if not Path(KEYRING).exists():
         raise Unavailable(f"{KEYRING} is missing", hint="install the package debian-archive-keyring")
     with store.content.draft() as draft:
@@ -83,7 +89,7 @@ async def make_debian_kernel(
         )
         report(Progress(stage="kernel", text="reading the package lists of Debian"))
         await apt.update()
-        candidate = await apt.find_kernel(wanted.meta_package)
+        candidate = await (apt.find_kernel(wanted.meta_package) if came is None else find_again(apt, came))
         report(Progress(stage="kernel", text=f"downloading {candidate.name} ({format_size(candidate.size_bytes)})"))
         package = await apt.download(candidate)
         report(Progress(stage="kernel", text=f"unpacking {candidate.name}"))
@@ -94,10 +100,31 @@ async def make_debian_kernel(
             package,
             read_package=read_package,
             architecture=wanted.architecture,
-            source=f"Debian {wanted.suite}, {candidate.name} {candidate.version}",
+            source=render_source(wanted.suite, candidate),
         )
         report(Progress(stage="kernel", text=f"{name} is ready: Linux {kernel.release}"))
         return kernel
+
+
+async def find_again(apt: KernelApt, came: Provenance) -> Candidate:
+    """The package that a kernel was made of. Raises `NotFound` when the archive no longer has it, `Denied` when it has
+    something else under that name and version.
+    """
+    match = _SOURCE.fullmatch(came.reference)
+    if match is None:
+        raise Denied(f"{ascii(came.reference[:200])} names no kernel package of Debian's", hint="pin a kernel anew")
+    candidate = await apt.find_exactly(match[1], match[2])
+    if candidate.digest != came.digest:
+        raise Denied(
+            f"{candidate.name} {candidate.version} is {candidate.digest} in Debian's archive, not {came.digest}",
+            hint="Debian never changes a package without its version; see who pinned the other one",
+        )
+    return candidate
+
+
+def render_source(suite: str, candidate: Candidate) -> str:
+    """Where a kernel came from, so that `find_again` finds it."""
+    return f"Debian {suite}, {candidate.name} {candidate.version}"
 
 
 async def _store_package(

@@ -72,12 +72,25 @@ class Locking:
             pass
         if pin.source in ("distribution", "bundle"):
             architecture = parse_platform(pin.platform)
-            return await self._kernels.ensure(pin.name, reporter(request), architecture=architecture, current=True)
+            came = Provenance(kind=pin.source, reference=pin.reference, digest=pin.fetched)
+            taken = self._kernels.find(pin.name, architecture) is not None
+            request.notice(f"banger.lock has the kernel {pin.name} got again: {pin.reference}")
+            return await self._kernels.get_again(
+                pin.name,
+                came,
+                reporter(request),
+                architecture=architecture,
+                store_as=_own_name(pin) if taken else pin.name,
+            )
         raise _not_here("kernel", pin)
 
     def _free_name(self, pin: Pin) -> str:
         """Its own name, unless that is another image's here."""
-        return pin.name if self._images.find(pin.name) is None else f"locked-{pin.digest[7:19]}"
+        return pin.name if self._images.find(pin.name) is None else _own_name(pin)
+
+
+def _own_name(pin: Pin) -> str:
+    return f"locked-{pin.digest[7:19]}"
 
 
 def _pin(item: Image | Kernel) -> PinView:
