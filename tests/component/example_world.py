@@ -48,7 +48,12 @@ class ExampleWorld(World):
 
 
 def make_project(path: Path) -> Path:
-    """A project with everything that an example names, and four commits."""
+    """A project with everything that an example names, and four commits; beside it a repository named `other`."""
+    other = path.parent / "other"
+    other.mkdir(parents=True)
+    git(other, "init", "-q", "-b", "main")
+    (other / "README").write_text("another one\n")
+    commit_all(other)
     for directory in ("src", "build", "assets"):
         (path / directory).mkdir(parents=True)
     git(path, "init", "-q", "-b", "main")

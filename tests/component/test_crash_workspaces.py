@@ -13,6 +13,7 @@ from banger.daemon.failpoints import POINTS
 from banger.daemon.journal import nothing
 from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.importing import ImportWorkspace
+from banger.daemon.operations.updating import UpdateWorkspace
 
 NOBODY = cast("Any", None)
 ACTIONS = ("kill", "enospc", "eio")
@@ -20,7 +21,9 @@ RUN = ("vm", "run", "-d", "--name", "box", ".")
 
 
 def points() -> list[str]:
-    copying_in = ImportWorkspace(layout=LAYOUT, journal=NOBODY).steps(RECORD, RECORD, nothing, nothing)
+    copying_in = ImportWorkspace(layout=LAYOUT, journal=NOBODY, known_files=NOBODY).steps(
+        RECORD, RECORD, nothing, nothing, nothing
+    )
     copying_out = ExportWorkspace(scratch=LAYOUT.scratch, journal=NOBODY, supervisor=NOBODY).steps(
         LAYOUT.scratch / "x", nothing, nothing
     )
@@ -30,6 +33,13 @@ def points() -> list[str]:
         for step in steps
         for point in POINTS
     ]
+
+
+def update_points() -> list[str]:
+    steps = UpdateWorkspace(layout=LAYOUT, journal=NOBODY, known_files=NOBODY).steps(
+        RECORD, RECORD, stage=(nothing, nothing), apply=nothing, sync=nothing, know=nothing
+    )
+    return [f"update.{step.name}.{point}" for step in steps for point in POINTS]
 
 
 @pytest.fixture
@@ -75,6 +85,31 @@ def test_a_workspace_arrives_or_leaves_whole_or_not_at_all(world: FakeWorld, poi
         patch = world.succeed("vm", "workspace", "export", "box")
         assert b"+two" in patch
         assert b"+new" in patch
+
+
+@pytest.mark.parametrize("action", ["kill", "enospc"])
+@pytest.mark.parametrize("point", update_points())
+def test_a_workspace_that_is_brought_up_to_date_can_be_so_again(world: FakeWorld, point: str, action: str) -> None:
+    repository = world.root / "repo"
+    world.start_daemon()
+    world.succeed(*RUN, cwd=repository)
+    world.kill_daemon()
+    (repository / "file").write_text("two\n")
+    world.start_daemon(failpoints=f"{point}={action}")
+    failed = world.banger("vm", "workspace", "prepare", "box", ".", cwd=repository)
+    assert failed.returncode != 0
+    assert b"Traceback" not in failed.stderr
+    if action == "kill":
+        world.wait_for_death()
+        world.start_daemon()
+    seen = world.succeed("vm", "exec", "box", "--", "cat", "file")
+    points = update_points()
+    assert seen == (b"one\n" if points.index(point) < points.index("update.apply.after_act") else b"two\n")
+    world.succeed("vm", "workspace", "prepare", "box", ".", cwd=repository)
+    assert world.succeed("vm", "exec", "box", "--", "cat", "file") == b"two\n"
+    assert world.succeed("vm", "exec", "box", "--", "git", "status", "--porcelain") == b" M file\n"
+    left = world.succeed("vm", "exec", "box", "--", "sh", "-c", "ls -d .git/banger-* || true")
+    assert left == b""
 
 
 def test_nobody_waits_for_the_disk_of_a_vm_that_is_thrown_away(world: FakeWorld) -> None:

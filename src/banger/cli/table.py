@@ -55,6 +55,7 @@ COMMANDS: Final = (
     Command("vm rename", "vm_rename", "give a VM another name"),
     Command("vm prune", "vm_prune", "delete all VMs that do not run"),
     Command("vm delete", "vm_delete", "stop VMs and remove their disks, for good"),
+    Command("vm workspace prepare", "workspace_prepare", "put a repository into a VM, or bring it up to date there"),
     Command("vm workspace export", "workspace_export", "print a patch of everything done in the guest's copy"),
     Command("image list", "image_list", "list the images that are here, or that can be had"),
     Command("image pull", "image_pull", "make an image, and the kernel for it, ready for use"),
@@ -110,9 +111,11 @@ GROUPS: Final = (
     ),
     Group(
         "vm workspace",
-        "bring work back from a VM",
+        "put repositories into a VM, and bring work back",
         purpose="A workspace is the copy of a repository in a VM. What was done there comes back as a reviewed patch.",
         page=(
+            ("Bring it up to date, or put in another repository:", ""),
+            ("banger vm workspace prepare box", "moves only what changed"),
             ("See it, then apply it:", ""),
             ("banger vm workspace export box --output fix.patch", "write the patch"),
             ("git apply --check fix.patch", "does it fit?"),

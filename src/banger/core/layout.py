@@ -40,6 +40,11 @@ class VmLayout(NamedTuple):
         return self.state / "data.ext4"
 
     @property
+    def workspaces(self) -> Path:
+        """What its workspaces were sent last."""
+        return self.state / "workspaces"
+
+    @property
     def host_key(self) -> Path:
         """The guest's ssh host key (private half); `.pub` beside it."""
         return self.state / "ssh_host_ed25519_key"

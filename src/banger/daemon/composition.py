@@ -32,12 +32,14 @@ from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.kill import KillVm
+from banger.daemon.operations.known_files import KnownFiles
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.making import MakeVm
 from banger.daemon.operations.observe import Observe
 from banger.daemon.operations.pause import PauseVm, ResumeVm
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.preparing import PrepareWorkspace
 from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.room import CheckRoom
@@ -49,6 +51,7 @@ from banger.daemon.operations.stored import Users
 from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.throwaway import ThrowawayVms
+from banger.daemon.operations.updating import UpdateWorkspace
 from banger.daemon.reconcile import Reconcile
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
@@ -117,6 +120,7 @@ class Operations:
     delete: DeleteVm
     copy: CopyFiles
     import_workspace: ImportWorkspace
+    update_workspace: UpdateWorkspace
     export: ExportWorkspace
 
     def all(self) -> tuple[Operation, ...]:
@@ -132,6 +136,7 @@ class Operations:
             self.delete,
             self.copy,
             self.import_workspace,
+            self.update_workspace,
             self.export,
         )
 
@@ -169,7 +174,8 @@ def compose_operations(layout: Layout, parts: Collaborators, database: Database,
         change=ChangeVm(layout=layout, host=parts.host, journal=journal, networks=parts.networks, lifetimes=lifetimes),
         delete=DeleteVm(journal=journal, teardown=teardown, supervisor=supervisor),
         copy=CopyFiles(journal=journal, supervisor=supervisor),
-        import_workspace=ImportWorkspace(layout=layout, journal=journal),
+        import_workspace=ImportWorkspace(layout=layout, journal=journal, known_files=KnownFiles(layout)),
+        update_workspace=UpdateWorkspace(layout=layout, journal=journal, known_files=KnownFiles(layout)),
         export=ExportWorkspace(scratch=layout.scratch, journal=journal, supervisor=supervisor),
     )
 
@@ -247,6 +253,14 @@ def compose_services(
         follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
+        prepare=PrepareWorkspace(
+            layout=layout,
+            database=database,
+            supervisor=supervisor,
+            known_files=KnownFiles(layout),
+            import_workspace=operations.import_workspace,
+            update_workspace=operations.update_workspace,
+        ),
         export=operations.export,
         images=ImageVerbs(
             images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room

@@ -19,6 +19,7 @@ from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.locking import Locking
 from banger.daemon.operations.observe import Observe
+from banger.daemon.operations.preparing import PrepareWorkspace
 from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.saving import SaveImage
@@ -43,6 +44,7 @@ class Services:
     follow_console: FollowConsole
     forward: ForwardPorts
     copy: CopyFiles
+    prepare: PrepareWorkspace
     export: ExportWorkspace
     images: ImageVerbs
     build_image: BuildImage

@@ -61,7 +61,15 @@ class Directory:
     mtime_ns: int = 0
 
 
-PackEntry = HostFile | MemoryFile | SymbolicLink | Directory
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardLink:
+    """One more name for a file below the destination."""
+
+    path: bytes
+    target: bytes
+
+
+PackEntry = HostFile | MemoryFile | SymbolicLink | HardLink | Directory
 
 
 def pack_files(entries: Iterable[PackEntry], *, report: Report, end: bool = True) -> Iterator[bytes]:
@@ -117,6 +125,8 @@ def _pack(entry: PackEntry, directories: _Directories, report: Report) -> Iterat
             yield content
         case SymbolicLink(path=path, target=target, mtime_ns=mtime_ns):
             yield _record("l", path, 0o777, mtime_ns, target=target)
+        case HardLink(path=path, target=target):
+            yield _record("h", path, 0, 0, target=target)
         case Directory(path=path, mode=mode, mtime_ns=mtime_ns):
             yield _record("d", path, mode, mtime_ns)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from banger.workspace.git import git
 from banger.workspace.guest_git import Sections, format_sections, render_config
 from banger.workspace.history import Cut, History, cut_history, parse_history
 from banger.workspace.index import IndexEntry, read_index, write_index
+from banger.workspace.known import Known
 from banger.workspace.paths import can_be_tracked
 from banger.workspace.quoting import quote
 from banger.workspace.repository import Repository
@@ -110,24 +111,70 @@ class BorrowedRepository:
         History gets shorter until it fits the budget, or until no object is missing (a partial clone has no old
         content); the newest commit is always whole. The path has no suffix.
         """
-        head = self._repository.head
         history = await self._read_history()
+        path, cut = await self._pack(base, staged, history, budget_bytes=budget_bytes)
+        assert path is not None
+        return path, self._ends(cut)
+
+    async def pack_since(
+        self, base: str, *, staged: Iterable[bytes], known: Known, budget_bytes: int
+    ) -> tuple[Path | None, tuple[str, ...]]:
+        """The same for a guest that has something already; None when it has everything."""
+        tree_index = self._directory / "known-index"
+        index = write_index(known.files.values(), object_format=known.object_format)
+        await asyncio.to_thread(tree_index.write_bytes, index)
+        has = [(await self._git(["write-tree", "--missing-ok"], index=tree_index)).strip()]
+        there: frozenset[str] = frozenset()
+        if known.head is not None and await self.has_commit(known.head):
+            self._write_shallow(known.shallow)
+            has.append(known.head)
+            there = frozenset((await self._git(["rev-list", f"--max-count={HISTORY_LIMIT}", known.head])).split())
+        history = await self._list_history(*(f"^{commit}" for commit in has[1:]))
+        path, cut = await self._pack(
+            base, staged, history, budget_bytes=budget_bytes, has=has, there=there, shallow=known.shallow
+        )
+        return path, tuple(dict.fromkeys((*known.shallow, *self._ends(cut))))
+
+    async def has_commit(self, commit: str) -> bool:
+        """Whether the user's repository has a commit."""
+        try:
+            await self._git(["cat-file", "-e", f"{commit}^{{commit}}"])
+        except CommandFailed:
+            return False
+        return True
+
+    def _ends(self, cut: Cut) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*cut.ends, *(commit for commit in self._lent_shallow if commit in cut.kept))))
+
+    async def _pack(
+        self,
+        base: str,
+        staged: Iterable[bytes],
+        history: History | None,
+        *,
+        budget_bytes: int,
+        has: Sequence[str] = (),
+        there: Collection[str] = (),
+        shallow: Sequence[str] = (),
+    ) -> tuple[Path | None, Cut]:
+        head = self._repository.head
         wanted = dict.fromkeys([*([head] if head else []), base, *map(bytes.hex, staged)])
-        arguments: list[str | Path] = ["pack-objects", "-q", "--revs", "--delta-base-offset", self._packs / "pack"]
+        options = ["--revs", "--delta-base-offset", *(["--non-empty"] if has else [])]
+        arguments: list[str | Path] = ["pack-objects", "-q", *options, self._packs / "pack"]
+        stdin = "".join(f"{oid}\n" for oid in (*wanted, *(f"^{oid}" for oid in has))).encode()
         for depth in HISTORY_DEPTHS:
             is_last = depth == HISTORY_DEPTHS[-1]
-            cut = cut_history(history, depth=depth, limit=KEPT_COMMITS) if history is not None else Cut()
-            self._write_shallow(cut.ends)
-            if not is_last and not await self._fits(base, budget_bytes):
+            cut = cut_history(history, depth=depth, limit=KEPT_COMMITS, there=there) if history is not None else Cut()
+            self._write_shallow((*shallow, *cut.ends))
+            if not is_last and not await self._fits(base, has, budget_bytes):
                 continue
             try:
-                name = await self._git(arguments, stdin="".join(f"{oid}\n" for oid in wanted).encode())
+                name = (await self._git(arguments, stdin=stdin)).strip()
             except CommandFailed:
                 if is_last:
                     raise
                 continue
-            ends = (*cut.ends, *(commit for commit in self._lent_shallow if commit in cut.kept))
-            return self._packs / f"pack-{name.strip()}", tuple(dict.fromkeys(ends))
+            return self._packs / f"pack-{name}" if name else None, cut
         raise AssertionError("the last depth returns or raises")
 
     async def read_content(self, base: str, path: bytes) -> bytes:
@@ -155,15 +202,21 @@ class BorrowedRepository:
         return tree.strip(), await asyncio.to_thread(self._read_index, self._tree_index)
 
     async def _read_history(self) -> History | None:
-        head = self._repository.head
-        if self._history is None and head is not None:
-            listed = ["rev-list", "--no-commit-header", "--format=%H %T %P", f"--max-count={HISTORY_LIMIT}", head]
-            self._history = parse_history((await self._git(listed)).splitlines())
+        if self._history is None:
+            self._history = await self._list_history()
         return self._history
 
-    async def _fits(self, base: str, budget_bytes: int) -> bool:
+    async def _list_history(self, *without: str) -> History | None:
+        """The newest commits that lead to HEAD, but for those that lead to `without` too."""
+        head = self._repository.head
+        if head is None:
+            return None
+        listed = ["rev-list", "--no-commit-header", "--format=%H %T %P", f"--max-count={HISTORY_LIMIT}", head, *without]
+        return parse_history((await self._git(listed)).splitlines())
+
+    async def _fits(self, base: str, has: Sequence[str], budget_bytes: int) -> bool:
         try:
-            used = await self._git(["rev-list", "--objects", "--disk-usage", base])
+            used = await self._git(["rev-list", "--objects", "--disk-usage", base, *(f"^{oid}" for oid in has)])
         except CommandFailed:
             return False  # some of the older objects are missing
         return int(used) <= budget_bytes

@@ -28,10 +28,11 @@ class Cut:
     ends: tuple[str, ...] = ()
 
 
-def cut_history(history: History, *, depth: int, limit: int) -> Cut:
+def cut_history(history: History, *, depth: int, limit: int, there: Collection[str] = ()) -> Cut:
     """Keep `depth` generations and about `limit` commits.
 
-    A generation is taken whole or not at all, the first one always. Nothing ends when all of history is kept.
+    A generation is taken whole or not at all, the first one always. Nothing ends when all of history is kept, or is
+    `there` already.
     """
     level = [next(iter(history.parents))]
     kept: dict[str, None] = {}
@@ -41,5 +42,9 @@ def cut_history(history: History, *, depth: int, limit: int) -> Cut:
         kept.update(dict.fromkeys(level))
         above = (parent for commit in level for parent in history.parents[commit])
         level = [parent for parent in dict.fromkeys(above) if parent not in kept and parent in history.parents]
-    ends = (commit for commit in kept if any(parent not in kept for parent in history.parents[commit]))
+    ends = (
+        commit
+        for commit in kept
+        if any(parent not in kept and parent not in there for parent in history.parents[commit])
+    )
     return Cut(kept.keys(), tuple(ends))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -15,6 +15,7 @@ from banger.core.untrusted import printable
 from banger.workspace.borrowed import BorrowedRepository, read_info
 from banger.workspace.guest_git import DIRECTORIES, plan_guest_index, plan_texts
 from banger.workspace.index import IndexEntry, write_index
+from banger.workspace.known import Known, as_sent, by_path
 from banger.workspace.repository import Repository, plan_guest_path
 from banger.workspace.work_tree import Seen, Stamp, WorkTree
 
@@ -29,11 +30,12 @@ class WorkspaceEntry:
     """One thing that appears in the workspace, `size` bytes long.
 
     `kind` is `file` (a host file at `name` below `root`), `memory` (with its `content`), `link` (with its target as
-    content) or `directory`. `stamp` tells a tracked file from one that took its place later.
+    content), `name` (one more name for the file whose path is the content) or `directory`. `stamp` tells a tracked file
+    from one that took its place later.
     """
 
     path: bytes
-    kind: Literal["file", "memory", "link", "directory"]
+    kind: Literal["file", "memory", "link", "name", "directory"]
     mode: int
     mtime_ns: int
     size: int = 0
@@ -41,6 +43,28 @@ class WorkspaceEntry:
     root: Path | None = None
     name: bytes = b""
     stamp: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A repository as it was looked at. `base` is the commit of exactly the files in `in_tree`.
+
+    The entries of `files` are in the order of `in_tree`; one that changed since git saw it has no stamp.
+    """
+
+    repository: Repository
+    source: BorrowedRepository = field(repr=False)
+    staged: Sequence[IndexEntry]
+    base: str
+    in_tree: Mapping[bytes, IndexEntry]
+    files: Sequence[WorkspaceEntry]
+
+    def staged_objects(self) -> Iterator[bytes]:
+        """Contents that are staged and not in the base."""
+        for entry in self.staged:
+            present = self.in_tree.get(entry.path)
+            if not entry.intent_to_add and (present is None or present.oid != entry.oid):
+                yield entry.oid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +80,15 @@ class PackedWorkspace:
     file_count: int
     source: BorrowedRepository = field(repr=False)
     top: Path
+    known: Known = field(repr=False)
+
+    def at(self, guest_path: str) -> PackedWorkspace:
+        """The same for another place in the guest."""
+        return replace(self, guest_path=guest_path)
 
 
-async def prepare(repository: Repository, scratch: Path) -> PackedWorkspace:
-    """Pack a repository. The empty directory `scratch` takes work files and must live until the entries are sent.
+async def look_at(repository: Repository, scratch: Path) -> Look:
+    """Look at all tracked files. The empty directory `scratch` takes work files and must live until all is sent.
 
     Raises `Invalid` for what became impossible since the repository was inspected, `CommandFailed` when git cannot
     read it.
@@ -69,31 +98,36 @@ async def prepare(repository: Repository, scratch: Path) -> PackedWorkspace:
     staged = await source.read_staged()
     base, in_tree = await source.commit_work_tree()
     files = await asyncio.to_thread(list_files, repository.top, in_tree)
-    files = await settle_files(files, source, base)
-    here = {entry.path: entry for entry in in_tree}
-    of_its_own = (entry.oid for entry in staged if not entry.intent_to_add and _differs(entry, here.get(entry.path)))
+    return Look(
+        repository=repository, source=source, staged=staged, base=base, in_tree=by_path(in_tree), files=tuple(files)
+    )
+
+
+async def prepare(repository: Repository, scratch: Path) -> PackedWorkspace:
+    """Pack a repository that no guest has yet. `scratch` and errors as for `look_at`."""
+    return await pack_whole(await look_at(repository, scratch))
+
+
+async def pack_whole(look: Look) -> PackedWorkspace:
+    """Pack all that was looked at."""
+    repository, source, base = look.repository, look.source, look.base
+    files = await settle_files(look.files, source, base)
     budget_bytes = max(LEAST_BUDGET_BYTES, sum(file.size for file in files))
-    pack, shallow = await source.pack(base, staged=of_its_own, budget_bytes=budget_bytes)
+    pack, shallow = await source.pack(base, staged=look.staged_objects(), budget_bytes=budget_bytes)
     sent = {file.path: file.stamp for file in files if file.stamp is not None}
     # git reads a file again whose time is not before its index's, so this time is taken when all files were looked at.
     now_ns = time.time_ns()
-    index = write_index(plan_guest_index(staged, in_tree=here, sent=sent), object_format=repository.object_format)
+    index = write_index(
+        plan_guest_index(look.staged, in_tree=look.in_tree, sent=sent), object_format=repository.object_format
+    )
     texts = plan_texts(repository, base=base, shallow=shallow) | {b"index": index}
-    exclude = read_info(repository, "exclude")
-    attributes = read_info(repository, "attributes")
-    texts |= {} if exclude is None else {b"info/exclude": exclude}
-    texts |= {} if attributes is None else {b"info/attributes": attributes}
+    texts |= {b"info/" + name: content for name, content in read_infos(repository)}
     entries = (
         *plan_directories(files, now_ns=now_ns),
         *files,
         *(WorkspaceEntry(path=path, kind="directory", mode=0o755, mtime_ns=now_ns) for path in DIRECTORIES),
-        *(_pack_entry(pack.with_name(pack.name + suffix), now_ns=now_ns) for suffix in (".pack", ".idx")),
-        *(
-            WorkspaceEntry(
-                path=b".git/" + name, kind="memory", mode=0o644, mtime_ns=now_ns, size=len(content), content=content
-            )
-            for name, content in texts.items()
-        ),
+        *pack_entries(pack, b".git/objects/pack/", now_ns=now_ns),
+        *(memory_entry(b".git/" + name, content, now_ns=now_ns) for name, content in texts.items()),
     )
     return PackedWorkspace(
         guest_path=plan_guest_path(repository),
@@ -105,12 +139,19 @@ async def prepare(repository: Repository, scratch: Path) -> PackedWorkspace:
         file_count=len(files),
         source=source,
         top=repository.top,
+        known=Known(
+            base=base,
+            head=repository.head,
+            object_format=repository.object_format,
+            shallow=shallow,
+            files={path: as_sent(entry, sent.get(path)) for path, entry in look.in_tree.items()},
+        ),
     )
 
 
 async def settle(packed: PackedWorkspace) -> PackedWorkspace:
     """The same workspace, with files that changed on the host since then as they were; call it right before sending."""
-    entries = await asyncio.to_thread(_find_changes, packed.top, packed.entries)
+    entries = await asyncio.to_thread(find_changes, packed.top, packed.entries)
     entries = await settle_files(entries, packed.source, packed.base)
     return replace(packed, entries=tuple(entries), total_bytes=sum(entry.size for entry in entries))
 
@@ -193,7 +234,8 @@ def _is_unsettled(entry: WorkspaceEntry) -> bool:
     return entry.stamp is None and entry.root is not None and not entry.path.startswith(b".git/")
 
 
-def _find_changes(top: Path, entries: Iterable[WorkspaceEntry]) -> list[WorkspaceEntry]:
+def find_changes(top: Path, entries: Iterable[WorkspaceEntry]) -> list[WorkspaceEntry]:
+    """The entries; without a stamp when the file is not the one that was seen before. Blocking."""
     found: list[WorkspaceEntry] = []
     with WorkTree(top) as tree:
         for entry in entries:
@@ -206,18 +248,31 @@ def _find_changes(top: Path, entries: Iterable[WorkspaceEntry]) -> list[Workspac
     return found
 
 
-def _pack_entry(path: Path, *, now_ns: int) -> WorkspaceEntry:
-    name = os.fsencode(path.name)
-    return WorkspaceEntry(
-        path=b".git/objects/pack/" + name,
-        kind="file",
-        mode=0o444,
-        mtime_ns=now_ns,
-        size=path.stat().st_size,
-        root=path.parent,
-        name=name,
-    )
+def pack_entries(pack: Path, where: bytes, *, now_ns: int) -> list[WorkspaceEntry]:
+    """The two files of a pack, whose path has no suffix, to be put in a directory."""
+    paths = [pack.with_name(pack.name + suffix) for suffix in (".pack", ".idx")]
+    return [
+        WorkspaceEntry(
+            path=where + os.fsencode(path.name),
+            kind="file",
+            mode=0o444,
+            mtime_ns=now_ns,
+            size=path.stat().st_size,
+            root=path.parent,
+            name=os.fsencode(path.name),
+        )
+        for path in paths
+    ]
 
 
-def _differs(entry: IndexEntry, present: IndexEntry | None) -> bool:
-    return present is None or present.oid != entry.oid
+def memory_entry(path: bytes, content: bytes, *, now_ns: int) -> WorkspaceEntry:
+    """A file that was made here."""
+    return WorkspaceEntry(path=path, kind="memory", mode=0o644, mtime_ns=now_ns, size=len(content), content=content)
+
+
+def read_infos(repository: Repository) -> Iterator[tuple[bytes, bytes]]:
+    """Small files of the repository's `info` directory, by their names there."""
+    for name in ("exclude", "attributes"):
+        content = read_info(repository, name)
+        if content is not None:
+            yield name.encode(), content

@@ -83,7 +83,13 @@ from banger.api.messages.vms import (
     VmView,
     WorkspaceView,
 )
-from banger.api.messages.workspaces import ExportedFile, ExportRequest, ExportResult
+from banger.api.messages.workspaces import (
+    ExportedFile,
+    ExportRequest,
+    ExportResult,
+    PrepareRequest,
+    PrepareResult,
+)
 from banger.api.version import API_VERSION, VERSION_HEADER
 
 __all__ = [
@@ -138,6 +144,8 @@ __all__ = [
     "PinView",
     "Ping",
     "PortView",
+    "PrepareRequest",
+    "PrepareResult",
     "PromoteRequest",
     "ProvenanceView",
     "PruneRequest",

@@ -5,6 +5,32 @@ from __future__ import annotations
 from typing import TypedDict
 
 
+class PrepareRequest(TypedDict):
+    """Body of `POST /v1/vms/{ref}/workspace/prepare` (progress). `path` is absolute, in a repository of the host.
+
+    `guest_path` null: where it is already, or a place named after the repository. `overwrite`: what was done in the
+    guest may be lost.
+    """
+
+    path: str
+    guest_path: str | None
+    overwrite: bool
+
+
+class PrepareResult(TypedDict):
+    """What was moved: all of a new workspace (`created`), or what changed since it was last prepared."""
+
+    guest_path: str
+    source: str
+    commit: str | None
+    branch: str | None
+    created: bool
+    files: int
+    removed: int
+    size_bytes: int
+    elapsed_s: float
+
+
 class ExportRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/workspace/export` (stream); the patch comes as output frames."""
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +14,13 @@ from banger.core.files import make_private_directory
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
-from banger.daemon.operations.commands import GUEST_PATH
+from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
-from banger.guest.channel import Channel
-from banger.guest.process import ExecRequest, GuestProcess
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord
-from banger.workspace.export import Ended, ExportedPatch, export_patch
+from banger.workspace.export import ExportedPatch, export_patch
 
 COPY_CHUNK_BYTES: Final = 1 << 18
-STDERR_LIMIT_BYTES: Final = 4096
 LISTED_FILES: Final = 50  # of a patch, by name, in the one frame that ends an export
 LISTED_PATH_LIMIT: Final = 1000
 
@@ -46,7 +41,7 @@ class ExportWorkspace:
         self, request: Request, record: VmRecord, asked: ExportRequest, exchange: StreamExchange
     ) -> ExportResult:
         """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
-        workspace = _find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"])
         channel = self._supervisor.channel(record.id, record.name)
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._scratch / operation_id
@@ -57,7 +52,7 @@ class ExportWorkspace:
             request.report({"event": "stage", "stage": "export", "text": "collecting the changes", "state": "begin"})
             make_private_directory(directory)
             patch = await export_patch(
-                _Guest(channel),
+                GuestPrograms(channel),
                 guest_path=workspace.guest_path,
                 base=asked["base_commit"] or workspace.base,
                 spool=directory / "patch",
@@ -100,45 +95,8 @@ class ExportWorkspace:
         return (Step("collect", collect, remove), Step("send", send, nothing), Step("tidy", remove, nothing))
 
 
-@dataclass(slots=True)
-class _Program:
-    """A program in the guest, for an export."""
-
-    process: GuestProcess
-    stderr: bytearray = field(default_factory=bytearray)
-
-    async def output(self) -> AsyncIterator[bytes]:
-        while (chunk := await self.process.read()) is not None:
-            if chunk.channel == 0:
-                yield chunk.data
-            elif len(self.stderr) < STDERR_LIMIT_BYTES:
-                self.stderr += chunk.data
-
-    async def ended(self) -> Ended:
-        async for _ in self.output():
-            pass
-        status = await self.process.wait()
-        return Ended(128 + (status.signal or 0) if status.code is None else status.code, bytes(self.stderr))
-
-
-class _Guest:
-    """Runs the programs of an export over a channel."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    @asynccontextmanager
-    async def program(
-        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str]
-    ) -> AsyncIterator[_Program]:
-        request = ExecRequest(
-            argv=argv, environment={"PATH": GUEST_PATH, "HOME": "/root", **environment}, cwd=cwd, user=None
-        )
-        async with self._channel.exec(request) as process:
-            yield _Program(process)
-
-
-def _find_workspace(record: VmRecord, guest_path: str | None) -> WorkspaceRecord:
+def find_workspace(record: VmRecord, guest_path: str | None) -> WorkspaceRecord:
+    """The workspace at a place, or the first one. Raises `NotFound`, `Invalid`."""
     for workspace in record.workspaces:
         if guest_path in (None, workspace.guest_path):
             return workspace

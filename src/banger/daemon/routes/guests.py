@@ -16,6 +16,7 @@ from banger.api.messages import (
     ExportRequest,
     ForwardRequest,
     LogsRequest,
+    PrepareRequest,
     SshPlan,
 )
 from banger.core.errors import WrongState
@@ -45,6 +46,7 @@ class GuestRoutes:
             Route("/v1/vms/{ref}/logs/follow", requests.stream(self.follow_logs), methods=["POST"]),
             Route("/v1/vms/{ref}/forward", requests.stream(self.forward), methods=["POST"]),
             Route("/v1/vms/{ref}/copy", requests.progress(self.copy, settled=False), methods=["POST"]),
+            Route("/v1/vms/{ref}/workspace/prepare", requests.progress(self.prepare), methods=["POST"]),
             Route("/v1/vms/{ref}/workspace/export", requests.stream(self.export), methods=["POST"]),
         ]
 
@@ -84,6 +86,11 @@ class GuestRoutes:
         asked = decode(body, CopyRequest)
         async with self._guest(path["ref"]) as record:
             return await self._services.copy(request, record, asked)
+
+    async def prepare(self, request: Request, path: PathParameters, body: bytes) -> object:
+        asked = decode(body, PrepareRequest)
+        async with self._guest(path["ref"]) as record:
+            return await self._services.prepare(request, record, asked)
 
     async def export(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExportRequest)

@@ -1,0 +1,53 @@
+"""Programs in a guest, for those who work on a workspace there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from banger.daemon.operations.commands import GUEST_PATH
+from banger.guest.channel import Channel
+from banger.guest.process import ExecRequest, GuestProcess
+from banger.workspace.export import Ended
+
+STDERR_LIMIT_BYTES: Final = 4096
+
+
+@dataclass(slots=True)
+class _Program:
+    """A program in the guest whose output is taken as it comes."""
+
+    process: GuestProcess
+    stderr: bytearray = field(default_factory=bytearray)
+
+    async def output(self) -> AsyncIterator[bytes]:
+        while (chunk := await self.process.read()) is not None:
+            if chunk.channel == 0:
+                yield chunk.data
+            elif len(self.stderr) < STDERR_LIMIT_BYTES:
+                self.stderr += chunk.data
+
+    async def ended(self) -> Ended:
+        async for _ in self.output():
+            pass
+        status = await self.process.wait()
+        return Ended(128 + (status.signal or 0) if status.code is None else status.code, bytes(self.stderr))
+
+
+class GuestPrograms:
+    """Runs them over a channel, as root."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    @asynccontextmanager
+    async def program(
+        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str]
+    ) -> AsyncIterator[_Program]:
+        request = ExecRequest(
+            argv=argv, environment={"PATH": GUEST_PATH, "HOME": "/root", **environment}, cwd=cwd, user=None
+        )
+        async with self._channel.exec(request) as process:
+            yield _Program(process)

@@ -1,0 +1,217 @@
+"""`vm workspace prepare`: a repository into a running VM, for the first time or again."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.api.messages import PrepareRequest, PrepareResult
+from banger.core.errors import AlreadyExists, Failed, Invalid, Unsupported, WrongState
+from banger.core.files import make_private_directory
+from banger.core.layout import Layout
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.operations.guest_programs import GuestPrograms
+from banger.daemon.operations.importing import ImportWorkspace
+from banger.daemon.operations.known_files import KnownFiles
+from banger.daemon.operations.refusing import refusing
+from banger.daemon.operations.updating import UpdateWorkspace
+from banger.daemon.supervisor import Supervisor
+from banger.guest.channel import Channel
+from banger.store.connection import Database
+from banger.store.records import VmRecord, WorkspaceRecord, list_vms, resolve_vm
+from banger.workspace.known import Known
+from banger.workspace.packing import Look, look_at, pack_whole, settle
+from banger.workspace.repacking import PackedUpdate, pack_update
+from banger.workspace.repository import Repository, inspect_repository, plan_guest_path
+from banger.workspace.survey import Survey, clear, survey
+from banger.workspace.update import UpdatePlan, plan_update
+
+_NAMED_CONFLICTS: Final = 3
+
+
+class PrepareWorkspace:
+    """The use case `prepare`, out of `import` and `update`."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        database: Database,
+        supervisor: Supervisor,
+        known_files: KnownFiles,
+        import_workspace: ImportWorkspace,
+        update_workspace: UpdateWorkspace,
+    ) -> None:
+        self._layout = layout
+        self._database = database
+        self._supervisor = supervisor
+        self._known_files = known_files
+        self._import_workspace = import_workspace
+        self._update_workspace = update_workspace
+
+    async def __call__(self, request: Request, record: VmRecord, asked: PrepareRequest) -> PrepareResult:
+        """Put the repository in, or bring the workspace that it already is up to date; what is moved is what changed.
+
+        Raises `WrongState` when something that was done in the guest would be lost, unless that was asked for.
+        """
+        began_s = time.monotonic()
+        with refusing():
+            repository = await inspect_prepared(request, asked["path"])
+        async with self._supervisor.lock(record.id):
+            record = resolve_vm(await self._database.call(list_vms), record.id)
+            channel = self._supervisor.channel(record.id, record.name)
+            old = find_prepared(record, repository, asked["guest_path"])
+            make_private_directory(self._layout.scratch)
+            with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as scratch:
+                look = await look_at(repository, Path(scratch))
+                work = _Work(request, record, channel, asked, look)
+                update = None if old is None else await self._plan(work, old)
+                if old is None or update is None:
+                    result = await self._import(work, old)
+                else:
+                    result = await self._update(work, old, update)
+        return {**result, "elapsed_s": time.monotonic() - began_s}
+
+    async def _import(self, work: _Work, old: WorkspaceRecord | None) -> PrepareResult:
+        packed = await settle(await pack_whole(work.look))
+        packed = packed.at(work.asked["guest_path"] or packed.guest_path)
+        if old is not None:
+            packed = packed.at(old.guest_path)
+            await clear(GuestPrograms(work.channel), guest_path=old.guest_path)
+        workspace = await self._import_workspace(
+            work.request,
+            work.record,
+            work.channel,
+            packed,
+            work.look.repository.top,
+            durable=not work.record.ephemeral,
+        )
+        return view_prepared(workspace, created=True, files=packed.file_count, size_bytes=packed.total_bytes)
+
+    async def _plan(self, work: _Work, old: WorkspaceRecord) -> PackedUpdate | None:
+        """What is to be sent; None when the guest has nothing that can be brought up to date and may be replaced."""
+        look, overwrite = work.look, work.asked["overwrite"]
+        known = await self._known_files.read(work.record.id, old)
+        try:
+            if known is None or known.object_format != look.repository.object_format:
+                raise Failed(
+                    f"nobody remembers what {printable(old.guest_path)} in {work.record.name} was copied from",
+                    hint="--overwrite drops what was done there and copies everything again",
+                )
+            found = await survey(
+                GuestPrograms(work.channel), guest_path=old.guest_path, base=known.base, branch=look.repository.branch
+            )
+        except (Failed, Unsupported, Invalid):
+            if overwrite:
+                return None
+            raise
+        plan = plan_update(
+            before=known.files,
+            after=look.in_tree,
+            sizes={file.path: file.size for file in look.files if file.stamp is not None},
+            changes=found.changes,
+            overwrite=overwrite,
+        )
+        if not overwrite:
+            await work.check_commits(old, known, found)
+            check_conflicts(work.record.name, plan)
+        return await pack_update(look, known, plan)
+
+    async def _update(self, work: _Work, old: WorkspaceRecord, packed: PackedUpdate) -> PrepareResult:
+        workspace = await self._update_workspace(work.request, work.record, work.channel, old, packed)
+        return view_prepared(
+            workspace,
+            created=False,
+            files=packed.sent_count,
+            removed=packed.removed_count,
+            size_bytes=packed.sent_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One request, when its VM's turn has come and the repository was looked at."""
+
+    request: Request
+    record: VmRecord
+    channel: Channel
+    asked: PrepareRequest
+    look: Look
+
+    async def check_commits(self, old: WorkspaceRecord, known: Known, found: Survey) -> None:
+        """Raise `WrongState` when commits of the guest would be on no branch any more."""
+        name = self.record.name
+        for commit in {found.head, found.tip} - {known.head}:
+            if commit is not None and not await self.look.source.has_commit(commit):
+                raise WrongState(
+                    f"{printable(old.guest_path)} in {name} has commits that are not in the repository",
+                    hint=f"`banger vm workspace export {name}` brings the changes out; --overwrite drops the commits",
+                )
+
+
+async def inspect_prepared(request: Request, path: str) -> Repository:
+    """The repository that is to be put in, with a word about what is not."""
+    if not path.startswith("/"):
+        raise Invalid("the path of the repository is not absolute")
+    repository = await inspect_repository(Path(path))
+    if count := repository.untracked_count:
+        request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
+    return repository
+
+
+def find_prepared(record: VmRecord, repository: Repository, guest_path: str | None) -> WorkspaceRecord | None:
+    """The workspace that a repository already is in a VM. Raises `AlreadyExists` for the place of another one."""
+    source = str(repository.top)
+    mine = [workspace for workspace in record.workspaces if workspace.source == source]
+    if guest_path is None and len(mine) > 1:
+        places = ", ".join(printable(workspace.guest_path) for workspace in mine)
+        raise Invalid(f"the repository is in {record.name} several times: {places}", hint="say which with --guest-path")
+    if guest_path is None and mine:
+        return mine[0]
+    wanted = guest_path or plan_guest_path(repository)
+    for workspace in record.workspaces:
+        if workspace.guest_path == wanted:
+            if workspace.source == source:
+                return workspace
+            raise AlreadyExists(
+                f"{wanted} in {record.name} is the workspace of {printable(workspace.source, limit=200)}",
+                hint="choose another place with --guest-path",
+            )
+        if f"{wanted}/".startswith(f"{workspace.guest_path}/") or f"{workspace.guest_path}/".startswith(f"{wanted}/"):
+            raise AlreadyExists(
+                f"{wanted} and the workspace {workspace.guest_path} in {record.name} would be inside each other",
+                hint="choose another place with --guest-path",
+            )
+    return None
+
+
+def check_conflicts(name: str, plan: UpdatePlan) -> None:
+    """Raise `WrongState` when an update would take away what was done in the guest."""
+    if plan.conflicts:
+        shown = ", ".join(printable(path, limit=100) for path in plan.conflicts[:_NAMED_CONFLICTS])
+        more = len(plan.conflicts) - _NAMED_CONFLICTS
+        raise WrongState(
+            f"changed both here and in {name}: {shown}" + (f", and {more} more" if more > 0 else ""),
+            hint=f"`banger vm workspace export {name}` brings the changes out; --overwrite replaces them",
+        )
+
+
+def view_prepared(
+    workspace: WorkspaceRecord, *, created: bool, files: int, size_bytes: int, removed: int = 0
+) -> PrepareResult:
+    """What was done, for the client."""
+    return {
+        "guest_path": workspace.guest_path,
+        "source": workspace.source,
+        "commit": workspace.head,
+        "branch": workspace.branch,
+        "created": created,
+        "files": files,
+        "removed": removed,
+        "size_bytes": size_bytes,
+        "elapsed_s": 0.0,
+    }

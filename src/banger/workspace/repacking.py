@@ -1,0 +1,128 @@
+"""What goes into a guest that has an earlier state of the same repository."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from banger.workspace.guest_git import plan_guest_index, plan_texts
+from banger.workspace.index import Stat, write_index
+from banger.workspace.known import Known, as_sent
+from banger.workspace.packing import (
+    LEAST_BUDGET_BYTES,
+    Look,
+    WorkspaceEntry,
+    find_changes,
+    memory_entry,
+    pack_entries,
+    plan_directories,
+    read_infos,
+    settle_files,
+)
+from banger.workspace.survey import INCOMING, INCOMING_PARTIAL
+from banger.workspace.update import UpdatePlan
+from banger.workspace.work_tree import Stamp
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedUpdate:
+    """Ready to be sent: `staged` to `.git` of the workspace, then, when that is applied, `placed` to its top."""
+
+    head: str | None
+    branch: str | None
+    base: str
+    staged: tuple[WorkspaceEntry, ...]
+    placed: tuple[WorkspaceEntry, ...]
+    sent_bytes: int
+    sent_count: int
+    removed_count: int
+    known: Known = field(repr=False)
+
+
+async def pack_update(look: Look, known: Known, plan: UpdatePlan) -> PackedUpdate:
+    """Pack what the plan says, and the objects that the guest does not have."""
+    repository, source, base = look.repository, look.source, look.base
+    send = set(plan.send)
+    files = [file for file in look.files if file.path in send]
+    files = await asyncio.to_thread(find_changes, repository.top, files)
+    files = await settle_files(files, source, base)
+    budget_bytes = max(LEAST_BUDGET_BYTES, sum(file.size for file in files))
+    pack, shallow = await source.pack_since(base, staged=look.staged_objects(), known=known, budget_bytes=budget_bytes)
+    now = _know(look, known, files, shallow)
+    now_ns = time.time_ns()
+    texts = _plan_lists(plan) | dict(read_infos(repository)) | {b"index": _plan_index(look, now)}
+    if shallow != known.shallow:
+        texts |= {b"shallow": plan_texts(repository, base=base, shallow=shallow)[b"shallow"]}
+    top = INCOMING_PARTIAL + b"/"
+    contents = [file for file in files if file.kind != "link"]
+    staged = (
+        WorkspaceEntry(path=INCOMING_PARTIAL, kind="directory", mode=0o700, mtime_ns=now_ns),
+        WorkspaceEntry(path=top + b"files", kind="directory", mode=0o700, mtime_ns=now_ns),
+        *(replace(file, path=top + b"files/%d" % number) for number, file in enumerate(contents)),
+        *(pack_entries(pack, top, now_ns=now_ns) if pack is not None else ()),
+        *(memory_entry(top + name, content, now_ns=now_ns) for name, content in texts.items()),
+    )
+    return PackedUpdate(
+        head=repository.head,
+        branch=repository.branch,
+        base=base,
+        staged=staged,
+        placed=tuple(_place(files, contents, now_ns=now_ns)),
+        sent_bytes=sum(entry.size for entry in staged),
+        sent_count=len(files),
+        removed_count=len(plan.remove),
+        known=now,
+    )
+
+
+def _place(
+    files: Iterable[WorkspaceEntry], contents: Iterable[WorkspaceEntry], *, now_ns: int
+) -> Iterable[WorkspaceEntry]:
+    yield from plan_directories(files, now_ns=now_ns)
+    yield from (file for file in files if file.kind == "link")
+    for number, file in enumerate(contents):
+        target = b".git/" + INCOMING + b"/files/%d" % number
+        yield replace(file, kind="name", content=target, size=0, root=None, name=b"")
+
+
+def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tuple[str, ...]) -> Known:
+    """What the guest has afterwards: the times of what is sent now, and of what it had already and still has."""
+    sent = {file.path: file.stamp for file in files}
+    after = {}
+    for path, entry in look.in_tree.items():
+        had = known.files.get(path)
+        if path in sent:
+            after[path] = as_sent(entry, sent[path])
+        elif had is not None and (had.mode, had.oid) == (entry.mode, entry.oid):
+            after[path] = had
+        else:
+            after[path] = as_sent(entry, None)
+    return Known(
+        base=look.base,
+        head=look.repository.head,
+        object_format=known.object_format,
+        shallow=shallow,
+        files=after,
+    )
+
+
+def _plan_index(look: Look, now: Known) -> bytes:
+    stamps = {path: stamp for path, entry in now.files.items() if (stamp := _stamp(entry.stat)) is not None}
+    entries = plan_guest_index(look.staged, in_tree=look.in_tree, sent=stamps)
+    return write_index(entries, object_format=now.object_format)
+
+
+def _stamp(stat: Stat) -> Stamp | None:
+    if stat.mtime_s == 0:
+        return None
+    return Stamp(0, stat.size, stat.mtime_s * _SECOND_NS + stat.mtime_ns, 0)
+
+
+def _plan_lists(plan: UpdatePlan) -> dict[bytes, bytes]:
+    lists = {b"remove": plan.remove, b"directories": plan.directories, b"clear": plan.clear}
+    return {name: b"".join(b"./" + path + b"\0" for path in paths) for name, paths in lists.items()}

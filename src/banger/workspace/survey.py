@@ -1,0 +1,193 @@
+"""What was done in a guest since its workspace was brought up to date, and bringing it up to date once more.
+
+Both are programs of a shell and git in the guest; what they say is the guest's word, and only decides about the guest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from banger.core.errors import BangerError, Failed, NotFound, Unsupported
+from banger.core.untrusted import printable
+from banger.workspace.export import Ended, Guest
+from banger.workspace.guest_git import BASE_REF
+from banger.workspace.update import GuestChange
+
+INCOMING: Final = b"banger-incoming"
+INCOMING_PARTIAL: Final = b"banger-incoming.partial"
+ANSWER_LIMIT_BYTES: Final = 64 << 20
+_OID: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
+_RAW: Final = re.compile(rb":[0-7]{6} ([0-7]{6}) [0-9a-f]+ ([0-9a-f]{40}|[0-9a-f]{64}) [A-Z][0-9]*")
+_NO_GIT, _NO_BASE, _NO_BASE_TREE, _NO_FILES, _BUSY = 101, 102, 103, 104, 105
+
+_BEGINNING: Final = r"""
+command -v git >/dev/null 2>&1 || exit 101
+rm -rf .git/banger-incoming.partial
+run() {
+    git -c core.quotePath=true -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
+        -c gc.auto=0 -c safe.directory='*' "$@"
+}
+[ -e .git/index.lock ] && exit 105
+"""
+
+# As an export does it: on an index of its own, that begins as a copy of the guest's. What is printed: HEAD, the branch
+# it is on, the tip of the branch that was asked for, each on a line and perhaps empty, and what differs from the base.
+SURVEY: Final = (
+    _BEGINNING
+    + r"""
+base=$1 branch=$2
+rm -rf .git/banger-incoming
+GIT_INDEX_FILE=.git/banger-survey-index-$$
+export GIT_INDEX_FILE
+trap 'rm -f "$GIT_INDEX_FILE" "$GIT_INDEX_FILE.lock"' EXIT
+trap 'exit 129' HUP INT TERM
+run rev-parse --verify --quiet "$base^{commit}" >/dev/null || exit 102
+printf '%s\n' "$(run rev-parse --verify --quiet 'HEAD^{commit}')"
+printf '%s\n' "$(run symbolic-ref --quiet HEAD)"
+printf '%s\n' "$(run rev-parse --verify --quiet "refs/heads/$branch^{commit}")"
+cp -p .git/index "$GIT_INDEX_FILE" 2>/dev/null
+run read-tree --reset "$base" >&2 || { rm -f "$GIT_INDEX_FILE"; run read-tree "$base" >&2; } || exit 103
+run -c advice.addEmbeddedRepo=false add --all -- . >&2 || exit 104
+run diff-index --cached --raw --no-abbrev -z --no-renames --no-relative "$base" --
+"""
+)
+
+# In this order, because what fails first must not have touched a file. `xargs -r` is no option everywhere.
+APPLY: Final = (
+    _BEGINNING
+    + r"""
+base=$1 head=$2 branch=$3
+incoming=.git/banger-incoming
+for file in "$incoming"/pack-*.pack; do
+    [ -e "$file" ] || continue
+    mv -f "$file" "${file%.pack}.idx" .git/objects/pack/ || exit 106
+done
+[ -e "$incoming/shallow" ] && { mv -f "$incoming/shallow" .git/shallow || exit 106; }
+[ -n "$head" ] && [ -n "$branch" ] && { run update-ref -m 'banger: prepared' "refs/heads/$branch" "$head" || exit 107; }
+if [ -n "$branch" ]; then
+    run symbolic-ref -m 'banger: prepared' HEAD "refs/heads/$branch" || exit 107
+else
+    run update-ref -m 'banger: prepared' --no-deref HEAD "$head" || exit 107
+fi
+run update-ref refs/banger/base "$base" || exit 107
+for name in exclude attributes; do
+    [ -e "$incoming/$name" ] && mv -f "$incoming/$name" ".git/info/$name"
+done
+[ -s "$incoming/remove" ] && { xargs -0 rm -f -- <"$incoming/remove" || exit 108; }
+[ -s "$incoming/directories" ] && xargs -0 rmdir -- <"$incoming/directories" 2>/dev/null
+[ -s "$incoming/clear" ] && { xargs -0 rm -rf -- <"$incoming/clear" || exit 108; }
+mv -f "$incoming/index" .git/index || exit 106
+"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """The guest's HEAD, the branch it is on, the tip of the branch that was asked for, and what was changed."""
+
+    head: str | None
+    branch: str | None
+    tip: str | None
+    changes: tuple[GuestChange, ...]
+
+
+async def survey(guest: Guest, *, guest_path: str, base: str, branch: str | None) -> Survey:
+    """Ask the guest. Raises `Unsupported` when it has no git, `Failed` when its repository is not what was sent."""
+    return parse_survey(await _run(guest, guest_path, SURVEY, [base, branch or "\x7f"]))
+
+
+async def apply(guest: Guest, *, guest_path: str, base: str, head: str | None, branch: str | None) -> None:
+    """Let the guest take what is in `.git/banger-incoming`, but for the files themselves. Raises `Failed`."""
+    await _run(guest, guest_path, APPLY, [base, head or "", branch or ""])
+
+
+async def discard(guest: Guest, *, guest_path: str) -> None:
+    """Remove what is in `.git/banger-incoming`."""
+    script = "rm -rf .git/banger-incoming .git/banger-incoming.partial"
+    await _run(guest, guest_path, script, [])
+
+
+async def clear(guest: Guest, *, guest_path: str) -> None:
+    """Remove a workspace with all that is in it."""
+    await _run(guest, "/", 'rm -rf -- "$1"', [guest_path])
+
+
+def parse_survey(said: bytes) -> Survey:
+    """Read what the guest said. Raises `Failed`."""
+    lines = said.split(b"\n", 3)
+    if len(lines) != 4:
+        raise _nonsense()
+    head, branch, tip, rest = lines
+    records = rest.split(b"\0")
+    if len(records) % 2 == 0 or records[-1]:
+        raise _nonsense()
+    changes = []
+    for described, path in zip(records[0:-1:2], records[1::2], strict=True):
+        match = _RAW.fullmatch(described)
+        if match is None or not path:
+            raise _nonsense()
+        changes.append(GuestChange(path, int(match[1], 8), bytes.fromhex(match[2].decode())))
+    name = branch.decode("utf-8", "surrogateescape")
+    return Survey(
+        head=_parse_oid(head),
+        branch=name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None,
+        tip=_parse_oid(tip),
+        changes=tuple(changes),
+    )
+
+
+async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[str]) -> bytes:
+    said = bytearray()
+    argv = ["sh", "-c", script, "banger-prepare", *arguments]
+    try:
+        async with guest.program(argv, cwd=guest_path, environment=_ENVIRONMENT) as program:
+            async for data in program.output():
+                said += data
+                if len(said) > ANSWER_LIMIT_BYTES:
+                    raise Failed(
+                        "more was changed in the guest than can be listed",
+                        hint="add what was generated to .gitignore in the guest",
+                    )
+            ended = await program.ended()
+    except NotFound as error:
+        raise Unsupported("there is no shell in the guest", hint="use an image with a shell and git") from error
+    if ended.status != 0:
+        raise _explain(ended)
+    return bytes(said)
+
+
+_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_COMMITTER_NAME": "banger",
+    "GIT_COMMITTER_EMAIL": "banger@localhost",
+}
+
+
+def _parse_oid(text: bytes) -> str | None:
+    if text and _OID.fullmatch(text) is None:
+        raise _nonsense()
+    return text.decode() or None
+
+
+def _nonsense() -> Failed:
+    return Failed("git in the guest says what git does not say", hint="--overwrite copies everything again")
+
+
+def _explain(ended: Ended) -> BangerError:
+    again = "--overwrite drops what was done there and copies everything again"
+    if ended.status == _NO_GIT:
+        return Unsupported("there is no git in the guest to say what was changed there", hint=again)
+    if ended.status == _NO_BASE:
+        return Failed(f"the workspace in the guest has lost {BASE_REF}, what it was copied from", hint=again)
+    if ended.status == _BUSY:
+        return Failed(
+            "git is at work in the guest's workspace", hint="try again, or remove .git/index.lock there if it is not"
+        )
+    said = printable(ended.stderr.strip().splitlines()[0] if ended.stderr.strip() else b"", limit=300)
+    return Failed(f"the guest could not be brought up to date: {said or f'status {ended.status}'}", hint=again)
