@@ -38,6 +38,8 @@ class ExampleWorld(World):
             f"sys.exit(main(sys.argv[1:], daemon_argv={start}))\n"
         )
         (programs / "banger").chmod(0o755)
+        (programs / "docker").write_text("#!/bin/sh\nexec cat >/dev/null\n")
+        (programs / "docker").chmod(0o755)
 
     @property
     def command(self) -> list[str]:

@@ -63,6 +63,7 @@ BEFORE = {  # what has to be so first; a VM that an example names exists and run
     "banger vm run --image tiny": "{ banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
     "banger image register": "{ banger image delete -q mine 2>/dev/null || true; }",
     "banger image promote": "{ banger image delete -q mine || true; banger image register rootfs.ext4 --name mine; } >/dev/null 2>&1",
+    "banger image export": "{ banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
     "banger image delete": "{ banger image show alpine-3-20 || banger image pull alpine:3.20; } >/dev/null 2>&1"
     " && { banger image show tiny || banger image import rootfs.tar --name tiny; } >/dev/null 2>&1",
     "banger image show": "banger image pull -q",

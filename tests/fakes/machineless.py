@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import shutil
 import signal
+import stat
 import struct
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
@@ -36,7 +38,10 @@ from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.file_sync import SyncFiles
+from banger.disk.members import ArchiveMembers
+from banger.disk.rootfs import write_image
 from banger.disk.space import IMAGES, judge_free_space
+from banger.disk.tree import Body, Node, Tree
 from banger.guest.agent import find_agent
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
@@ -122,11 +127,19 @@ class FakeRecipe:
         return publish_image(store, name, provenance, architecture=self._architecture, recipe="fake")
 
 
+def make_tree(name: str) -> Tree:
+    """A root with one file."""
+    tree = Tree()
+    body = Body(io.BytesIO(name.encode()), 0, len(name))
+    ArchiveMembers(tree).put(b"name", Node(mode=stat.S_IFREG | 0o644, body=body))
+    return tree
+
+
 def publish_image(
     store: ImageStore, name: str, provenance: Provenance, *, architecture: str = "", recipe: str = ""
 ) -> Image:
     with store.content.draft() as draft:
-        (draft / "rootfs.erofs").write_text(name)
+        write_image(make_tree(name), draft / "rootfs.erofs")
         (draft / "packages.txt").write_text("bash 5.2\nless 590\n")
         manifest = image_manifest(
             name=name,

@@ -64,6 +64,7 @@ COMMANDS: Final = (
     Command("image promote", "image_promote", "copy a registered image into the store"),
     Command("image build", "image_build", "make an image out of another one and a recipe"),
     Command("image save", "image_save", "make an image of a stopped VM"),
+    Command("image export", "image_export", "write an image as an archive that other tools read"),
     Command("image show", "image_show", "show everything about one image, and what is installed in it"),
     Command("image delete", "image_delete", "remove images that no VM uses"),
     Command("image cache prune", "image_cache_prune", "remove downloads and leftovers that nothing needs"),

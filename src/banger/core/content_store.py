@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from banger.core.errors import Failed, Invalid, NotFound, Unsupported
@@ -69,14 +70,24 @@ class ContentStore:
             shutil.rmtree(path, ignore_errors=True)
             os.close(descriptor)
 
-    def publish(self, draft: Path, *, name: str, files: Sequence[str], manifest: Mapping[str, Any]) -> Content:
+    def publish(
+        self,
+        draft: Path,
+        *,
+        name: str,
+        files: Sequence[str],
+        manifest: Mapping[str, Any],
+        digests: Mapping[str, str] = MappingProxyType({}),
+    ) -> Content:
         """Make `files` of a draft an entry, and `name` for the manifest's `architecture` point at it.
+
+        `digests` are of files whose writers took them; the others are read for theirs.
 
         The digest covers the files and the manifest but for `OF_NAME`, so that the same content has the same digest
         whoever made it, when, and out of what.
         """
         pointer = self._pointer(name, self._architecture(manifest))
-        body = {**manifest, "files": {file: digest_file(draft / file) for file in sorted(files)}}
+        body = {**manifest, "files": {file: digests.get(file) or digest_file(draft / file) for file in sorted(files)}}
         digest = _identify(body)
         hexdigest = digest.removeprefix("sha256:")
         target = self._root / "sha256" / hexdigest

@@ -155,6 +155,11 @@ class Layout(NamedTuple):
         return self.cache / "blobs"
 
     @property
+    def layers(self) -> Path:
+        """Unpacked layers, kept for images that share them."""
+        return self.cache / "layers"
+
+    @property
     def catalogue_memories(self) -> Path:
         """What was seen of each catalogue of the user's."""
         return self.state / "catalogues"

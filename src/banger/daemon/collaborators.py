@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -13,6 +14,7 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.image.debian_packages import Debian
+from banger.image.exporting import ExportFormat
 from banger.image.reference import Reference
 from banger.image.saving import SavedRoot
 from banger.image.store import Image
@@ -25,6 +27,14 @@ class Pruned(NamedTuple):
 
     number: int
     freed_bytes: int
+
+
+@dataclass(slots=True)
+class Exported:
+    """What is known of an archive when all of it was given. `digest` is of what names it elsewhere, empty for a tar."""
+
+    size_bytes: int = 0
+    digest: str = ""
 
 
 class Images(Protocol):
@@ -107,6 +117,14 @@ class Images(Protocol):
         Returns whether it went. Raises `NotFound`.
         """
 
+    def export(
+        self, image: Image, format_: ExportFormat, exported: Exported, report: Callable[[Progress], None]
+    ) -> Generator[bytes]:
+        """An archive of an image, in pieces; to be run in a thread. Empty pieces come while there is nothing yet.
+
+        Raises `Failed`, before there is anything, for an image that is damaged in the store, naming both digests.
+        """
+
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
         """Remove what has no name any more, but for digests `in_use`."""
 
@@ -115,6 +133,9 @@ class Images(Protocol):
 
         Raises `WrongState` while somebody pulls.
         """
+
+    async def prune_layers(self, *, dry_run: bool) -> Pruned:
+        """Remove the unpacked layers that are kept for images which share them."""
 
 
 class Packages(Protocol):

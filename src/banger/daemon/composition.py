@@ -28,6 +28,7 @@ from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.image_export import ExportImage
 from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.kernels import KernelVerbs
@@ -262,6 +263,7 @@ def compose_services(
             update_workspace=operations.update_workspace,
         ),
         export=operations.export,
+        export_image=ExportImage(images=parts.images),
         images=ImageVerbs(
             images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room
         ),

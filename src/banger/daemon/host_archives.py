@@ -13,12 +13,13 @@ from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.disk.decompression import ExpansionLimits, LayerReader
-from banger.disk.rootfs import ArchiveTree, LayerTree
+from banger.disk.rootfs import ArchiveTree
 from banger.image.archives.oci import read_oci_layout
 from banger.image.archives.places import DirectoryPlace
 from banger.image.importing import import_archive
 from banger.image.layered import make_layered_image
 from banger.image.platforms import platform_of_machine
+from banger.image.rootfs import ReadLayers
 from banger.image.store import Image, ImageStore
 
 # How compressed archives begin (RFC 1952, RFC 8878).
@@ -31,6 +32,7 @@ def import_path(
     name: str,
     path: Path,
     *,
+    read_layers: ReadLayers,
     tag: str | None,
     architecture: str | None,
     report: Callable[[Progress], None],
@@ -49,7 +51,7 @@ def import_path(
                 store,
                 name,
                 found,
-                read_layers=LayerTree,
+                read_layers=read_layers,
                 origin="imported layout",
                 provenance=Provenance(kind="archive", digest=found.digest),
                 report=report,
@@ -69,8 +71,9 @@ def import_path(
             diff_id=None,
             limits=ExpansionLimits(),
         )
-        tree = ArchiveTree(blob.content, scratch=scratch, report=report)
-        blob.finish()
+        with closing(blob):
+            tree = ArchiveTree(blob.content, scratch=scratch, report=report)
+            blob.finish()
         return tree
 
     with path.open("rb") as archive:
@@ -79,7 +82,7 @@ def import_path(
             name,
             archive,
             read_rootfs=read_rootfs,
-            read_layers=LayerTree,
+            read_layers=read_layers,
             tag=tag,
             architecture=architecture,
             report=report,

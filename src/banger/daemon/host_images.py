@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final, Protocol
@@ -20,7 +21,7 @@ from banger.core.platforms import host_architecture, name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
-from banger.daemon.collaborators import Pruned
+from banger.daemon.collaborators import Exported, Pruned
 from banger.daemon.host_archives import import_path
 from banger.daemon.host_catalogues import (
     Catalogues,
@@ -30,12 +31,15 @@ from banger.daemon.host_catalogues import (
     fetch_bundle,
     prune_unnamed,
 )
+from banger.daemon.host_export import export_pieces
 from banger.daemon.host_registry import HostRegistry, describe_fetched
 from banger.disk import space
 from banger.disk.rootfs import ArchiveTree, LayerTree
+from banger.disk.shelf import LayerShelf
 from banger.image.blob_cache import BlobCache
 from banger.image.debian_dev import DEV_IMAGES
 from banger.image.distribution import make_debian_image
+from banger.image.exporting import ExportFormat
 from banger.image.layered import make_layered_image
 from banger.image.naming import looks_like_reference, name_reference
 from banger.image.platforms import platform_of_machine
@@ -118,6 +122,8 @@ class HostImages:
         self._registry = registry
         self._recipes = recipes
         self._store = ImageStore(layout.images)
+        self._shelf = LayerShelf(layout.layers)
+        self._read_layers = partial(LayerTree, shelf=self._shelf)
 
     async def clear_up(self) -> None:
         await clear_abandoned_builds(self._store.content)
@@ -191,7 +197,7 @@ class HostImages:
                     self._store,
                     name,
                     describe_fetched(fetched),
-                    read_layers=LayerTree,
+                    read_layers=self._read_layers,
                     origin=reference.familiar,
                     provenance=origin,
                     report=tell,
@@ -206,7 +212,14 @@ class HostImages:
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
             return await run_in_thread(
                 lambda check: import_path(
-                    self._store, name, path, tag=tag, architecture=architecture, report=tell, check=check
+                    self._store,
+                    name,
+                    path,
+                    read_layers=self._read_layers,
+                    tag=tag,
+                    architecture=architecture,
+                    report=tell,
+                    check=check,
                 )
             )
 
@@ -258,6 +271,9 @@ class HostImages:
     def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
         return self._store.remove(name, in_use=in_use, architecture=architecture)
 
+    def export(self, image: Image, format_: ExportFormat, exported: Exported, report: Report) -> Generator[bytes]:
+        return export_pieces(self._store, image, format_, exported, report)
+
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
         return prune_unnamed(self._store.content, in_use=in_use, dry_run=dry_run)
 
@@ -273,6 +289,12 @@ class HostImages:
         if not dry_run:
             await cache.remove(unneeded)
         return Pruned(number=len(unneeded), freed_bytes=sum(blob.size_bytes for blob in unneeded))
+
+    async def prune_layers(self, *, dry_run: bool) -> Pruned:
+        kept = await asyncio.to_thread(self._shelf.list)
+        if not dry_run:
+            await asyncio.to_thread(self._shelf.remove, kept)
+        return Pruned(number=len(kept), freed_bytes=sum(layer.size_bytes for layer in kept))
 
     def read(self, digest: str) -> Image:
         return self._store.read(digest)
@@ -349,6 +371,7 @@ class HostImages:
                     self._store,
                     name,
                     path,
+                    read_layers=self._read_layers,
                     tag=None,
                     architecture=architecture,
                     report=tell,

@@ -14,6 +14,7 @@ from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
+from banger.daemon.operations.image_export import ExportImage
 from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
@@ -49,6 +50,7 @@ class Services:
     images: ImageVerbs
     build_image: BuildImage
     save_image: SaveImage
+    export_image: ExportImage
     kernels: KernelVerbs
     locking: Locking
     prune_cache: PruneCache

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = frozenset(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60))  # RFC 8878, 3.1.2
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _WINDOW_LOG_LIMIT: Final = 26  # 64 MiB
+_ZSTD_HEAD_BYTES: Final = 18  # the longest header of a frame, with its magic
+# Layers that need a long history are decompressed one at a time, in the whole process: threads share its memory.
+_SMALL_HISTORY_BYTES: Final = 8 << 20
+_LARGE_HISTORY: Final = threading.Lock()
 _ALGORITHMS: Final = {"sha256": 64, "sha512": 128}
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -73,6 +78,10 @@ class _Codec(Protocol):
 
     def make(self) -> _Decompressor: ...
 
+    @staticmethod
+    def history_bytes(head: bytes) -> int:
+        """How much of what came out is kept, by the first bytes of a member or frame."""
+
 
 class _Gzip:
     error = zlib.error
@@ -83,6 +92,10 @@ class _Gzip:
 
     def make(self) -> _Decompressor:
         return zlib.decompressobj(_GZIP_WBITS)
+
+    @staticmethod
+    def history_bytes(_head: bytes) -> int:
+        return 1 << zlib.MAX_WBITS
 
 
 class _Zstd:
@@ -101,6 +114,18 @@ class _Zstd:
     @staticmethod
     def begins(data: bytes) -> bool:
         return data.startswith(_ZSTD) or data[:4] in _ZSTD_SKIPPABLE
+
+    @staticmethod
+    def history_bytes(head: bytes) -> int:
+        """RFC 8878, 3.1.1.1: the window, or the size of a content that is its own; 0 for what is cut short."""
+        if not head.startswith(_ZSTD) or len(head) < _ZSTD_HEAD_BYTES:
+            return 0
+        described = head[4]
+        if not described & 0x20:
+            base = 1 << 10 + (head[5] >> 3)
+            return base + base // 8 * (head[5] & 7)
+        begin, width = 5 + (0, 1, 2, 4)[described & 3], 1 << (described >> 6)
+        return int.from_bytes(head[begin : begin + width], "little")
 
 
 class LayerReader:
@@ -138,6 +163,10 @@ class LayerReader:
         """All of the archive that `content` has not given yet, in pieces of at most `size` bytes."""
         while data := self._raw.take(size):
             yield data
+
+    def close(self) -> None:
+        """Let go of what is waited for by others. The blob stays open."""
+        self._raw.close()
 
     def finish(self) -> None:
         """Read what nobody asked for, and compare. Raises `Invalid` naming both digests or sizes."""
@@ -229,6 +258,7 @@ class _Expanded(_Archive):
         self._current: _Decompressor | None = None
         self._ended = False
         self._produced = 0
+        self._holds_large = False
 
     def produce(self, size: int) -> bytes:
         data = b""
@@ -255,6 +285,7 @@ class _Expanded(_Archive):
             raise Invalid(f"the layer is damaged: {printable(str(error), limit=100)}", hint=HINT) from error
         if current.eof:
             self._pending, self._current = current.unused_data, None
+            self._let_others()
         elif at_end and not data:
             raise Invalid("the layer is cut short", hint=HINT)
         else:
@@ -263,9 +294,12 @@ class _Expanded(_Archive):
 
     def _start(self) -> bool:
         """Begin the next member or frame; False at the end. After the last one there may be zeros, as tapes have."""
-        while len(self._pending) < len(_ZSTD) and (more := self._blob.read(_INPUT_BYTES)):
+        while len(self._pending) < _ZSTD_HEAD_BYTES and (more := self._blob.read(_INPUT_BYTES)):
             self._pending += more
         if self._codec.begins(self._pending):
+            if self._codec.history_bytes(self._pending) > _SMALL_HISTORY_BYTES:
+                _LARGE_HISTORY.acquire()
+                self._holds_large = True
             self._current = self._codec.make()
             return True
         self._ended = True
@@ -274,6 +308,16 @@ class _Expanded(_Archive):
                 raise Invalid("the layer goes on after its compressed data", hint=HINT)
             self._pending = self._blob.read(_DRAIN_BYTES)
         return False
+
+    def close(self) -> None:
+        self._current = None
+        self._let_others()
+        super().close()
+
+    def _let_others(self) -> None:
+        if self._holds_large:
+            self._holds_large = False
+            _LARGE_HISTORY.release()
 
 
 class _Plain(_Archive):

@@ -1,57 +1,42 @@
 """Writing EROFS images: uncompressed, with exact owners, modes, times, extended attributes, links and devices.
 
-The format is the kernel's (fs/erofs/erofs_fs.h, Documentation/filesystems/erofs.rst). Layout of an image: block 0 with
-the superblock, then all inodes with their attributes and short tails, then the blocks of data. The same tree always
-gives the same bytes.
+The same tree always gives the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import stat
-import struct
 from array import array
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from banger.core.errors import Invalid
 from banger.core.untrusted import printable
-from banger.disk.tree import ROOT, Body, Tree
-
-BLOCK: Final = 4096
-_SUPERBLOCK_OFFSET: Final = 1024
-_MAGIC: Final = 0xE0F5E1E2
-_COMPAT_CHECKSUM: Final = 1
-_COMPAT_MTIME: Final = 2  # times in inodes are modification times
-_SUPERBLOCK: Final = struct.Struct("<IIIBBHQQIIII16s16sIHHHBBIQB23x")
-_INODE: Final = struct.Struct("<HHHHQIIIIQII16x")
-_DIRENT: Final = struct.Struct("<QHBx")
-_XATTR_HEADER: Final = bytes(12)
-_FLAT_PLAIN: Final = 0 << 1
-_FLAT_INLINE: Final = 2 << 1
-_EXTENDED: Final = 1
-_META_BLOCK: Final = 1
-_SLOT: Final = 32
-_FILE_TYPES: Final = {
-    stat.S_IFREG: 1,
-    stat.S_IFDIR: 2,
-    stat.S_IFCHR: 3,
-    stat.S_IFBLK: 4,
-    stat.S_IFIFO: 5,
-    stat.S_IFSOCK: 6,
-    stat.S_IFLNK: 7,
-}
-_XATTR_PREFIXES: Final = (
-    (b"user.", 1),
-    (b"system.posix_acl_access", 2),
-    (b"system.posix_acl_default", 3),
-    (b"trusted.", 4),
-    (b"security.", 6),
+from banger.disk.erofs_format import (
+    BLOCK,
+    DIRENT,
+    FILE_TYPES,
+    INLINE,
+    INODE,
+    META_BLOCK,
+    PLAIN,
+    SLOT,
+    XATTR,
+    XATTR_HEADER,
+    XATTR_PREFIXES,
+    align_slot,
+    choose_tail,
+    count_blocks,
+    encode_device,
+    encode_superblock,
 )
-_COPY_BYTES: Final = 1 << 20
+from banger.disk.tree import ROOT, Tree
+from banger.disk.windows import read_pieces
+
 _META_BUFFER_BYTES: Final = 1 << 20
-_SHORTER: Final = "the archive became shorter while its image was written"
-_SHORTER_HINT: Final = "do not change the archive meanwhile, and try again"
+_SETTLED_BYTES: Final = 4 << 20
 
 
 class _Output:
@@ -59,17 +44,17 @@ class _Output:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._position = 0
+        self.position = 0
 
     def write(self, offset: int, data: bytes | bytearray) -> None:
         """Bytes at `offset`. What is between them and those before, if it is less than a block, is nobody's."""
-        gap = offset - self._position
+        gap = offset - self.position
         if 0 < gap < BLOCK:
             self._file.write(bytes(gap))  # quicker than to seek, for which a file gives its buffer up
         elif gap:
             self._file.seek(offset)
         self._file.write(data)
-        self._position = offset + len(data)
+        self.position = offset + len(data)
 
 
 class _Metadata:
@@ -77,7 +62,7 @@ class _Metadata:
 
     def __init__(self, output: _Output) -> None:
         self._output = output
-        self._begin = _META_BLOCK * BLOCK
+        self._begin = META_BLOCK * BLOCK
         self._pending = bytearray()
         self._digest = hashlib.sha256()
 
@@ -114,15 +99,14 @@ class _Layout:
 
     def offset(self, inode: int) -> int:
         """Where an inode is in the image."""
-        return _META_BLOCK * BLOCK + self._nid[inode] * _SLOT
+        return META_BLOCK * BLOCK + self._nid[inode] * SLOT
 
     def size(self, inode: int) -> int:
         return self._size[inode]
 
     def inline(self, inode: int, head: int) -> int:
         """How many bytes at the end of the content go beside the inode, whose head takes so many bytes."""
-        tail = self._size[inode] % BLOCK
-        return tail if head + tail <= BLOCK // 2 else 0
+        return choose_tail(self._size[inode], head)
 
     def names(self, directory: int) -> Iterator[tuple[bytes, int]]:
         """Names and inodes in the order of the names' bytes, with the two that no tree has."""
@@ -142,19 +126,19 @@ class _Layout:
         targets: list[int] = []
         used = 0
         for name, inode in self.names(directory):
-            if used + _DIRENT.size + len(name) > BLOCK:
+            if used + DIRENT.size + len(name) > BLOCK:
                 yield self._encode_block(names, targets)
                 names, targets, used = [], [], 0
             names.append(name)
             targets.append(inode)
-            used += _DIRENT.size + len(name)
+            used += DIRENT.size + len(name)
         yield self._encode_block(names, targets)
 
     def _encode_block(self, names: list[bytes], targets: list[int]) -> bytes:
-        name_at = len(names) * _DIRENT.size
+        name_at = len(names) * DIRENT.size
         entries = bytearray()
         for name, inode in zip(names, targets, strict=True):
-            entries += _DIRENT.pack(self._nid[inode], name_at, _FILE_TYPES[stat.S_IFMT(self.tree.mode(inode))])
+            entries += DIRENT.pack(self._nid[inode], name_at, FILE_TYPES[stat.S_IFMT(self.tree.mode(inode))])
             name_at += len(name)
         return bytes(entries) + b"".join(names)
 
@@ -180,9 +164,9 @@ class _Layout:
         children = array("I")
         full, used, subdirectories = 0, 0, 0
         for name, inode in self.names(directory):
-            if used + _DIRENT.size + len(name) > BLOCK:
+            if used + DIRENT.size + len(name) > BLOCK:
                 full, used = full + 1, 0
-            used += _DIRENT.size + len(name)
+            used += DIRENT.size + len(name)
             if name not in (b".", b".."):
                 children.append(inode)
                 subdirectories += self.tree.is_directory(inode)
@@ -195,16 +179,16 @@ class _Layout:
 
         A short tail goes beside its inode, and then both must be within one block.
         """
-        offset = _META_BLOCK * BLOCK
+        offset = META_BLOCK * BLOCK
         for inode in self.order:
-            head = _INODE.size + len(_encode_xattrs(self.tree, inode))
-            offset = -(-offset // _SLOT) * _SLOT
+            head = INODE.size + len(_encode_xattrs(self.tree, inode))
+            offset = align_slot(offset)
             inline = self.inline(inode, head)
             if offset % BLOCK + head + inline > BLOCK:
                 offset = -(-offset // BLOCK) * BLOCK
-            self._nid[inode] = (offset - _META_BLOCK * BLOCK) // _SLOT
+            self._nid[inode] = (offset - META_BLOCK * BLOCK) // SLOT
             offset += head + inline
-            self.first_block[inode] = _blocks(self._size[inode] - inline)  # how many, for the moment
+            self.first_block[inode] = count_blocks(self._size[inode] - inline)  # how many, for the moment
         block = -(-offset // BLOCK)
         for inode in self.order:
             count = self.first_block[inode]
@@ -216,80 +200,90 @@ class _Layout:
 
 
 def write_erofs(
-    tree: Tree, file: BinaryIO, *, root: int = ROOT, report: Callable[[int], None] = lambda _bytes: None
+    tree: Tree,
+    file: BinaryIO,
+    *,
+    root: int = ROOT,
+    report: Callable[[int], None] = lambda _bytes: None,
+    settled: Callable[[int], None] = lambda _position: None,
 ) -> int:
     """Write the image of a tree, or of a directory in it, to an empty seekable file and return its size in bytes.
 
-    `report` is told the bytes of file content written so far. Raises `Invalid` for what the format cannot hold.
+    `report` is told the bytes of file content written so far, `settled` now and then up to where the file is final.
+    Raises `Invalid` for what the format cannot hold.
     """
     layout = _Layout(tree, root)
     output = _Output(file)
-    meta = _Metadata(output)
-    written = 0
+    size_bytes = layout.blocks * BLOCK
+    uuid = _write_metadata(layout, output, report)
+    output.write(0, encode_superblock(len(layout.order), layout.blocks, uuid))
+    written, told = 0, 0
     for inode in layout.order:
-        xattrs = _encode_xattrs(tree, inode)
-        head = _INODE.size + len(xattrs)
-        inline = layout.inline(inode, head)
-        meta.add(layout.offset(inode), _encode_inode(layout, inode, xattrs, inline) + xattrs)
-        if layout.size(inode):
-            tail = _write_content(layout, inode, inline, output)
-            meta.add(layout.offset(inode) + head, tail)
+        begin = layout.first_block[inode] * BLOCK
+        if begin:
+            for position, data in _read_content(layout, inode):
+                output.write(begin + position, data)
+                if output.position - told >= _SETTLED_BYTES:
+                    told = output.position
+                    file.flush()
+                    settled(told)
         if stat.S_ISREG(tree.mode(inode)):
             written += layout.size(inode)
             report(written)
-    uuid = meta.flush()[:16]
-    file.truncate(layout.blocks * BLOCK)
-    output.write(0, _superblock(len(layout.order), layout.blocks, uuid))
-    return layout.blocks * BLOCK
+    file.flush()
+    file.truncate(size_bytes)
+    settled(size_bytes)
+    return size_bytes
 
 
-def _write_content(layout: _Layout, inode: int, inline: int, output: _Output) -> bytes | bytearray:
-    """Write the blocks of an inode's content; what goes beside the inode."""
-    tree = layout.tree
-    begin = layout.first_block[inode] * BLOCK
-    full = layout.size(inode) - inline
+def _write_metadata(layout: _Layout, output: _Output, report: Callable[[int], None]) -> bytes:
+    """Write inodes, their attributes and what is beside them; 16 bytes out of the digest of all that."""
+    meta = _Metadata(output)
+    for inode in layout.order:
+        xattrs = _encode_xattrs(layout.tree, inode)
+        head = INODE.size + len(xattrs)
+        inline = layout.inline(inode, head)
+        meta.add(layout.offset(inode), _encode_inode(layout, inode, xattrs, inline) + xattrs)
+        if inline:
+            meta.add(layout.offset(inode) + head, _read_tail(layout, inode, inline))
+            report(0)
+    return meta.flush()[:16]
+
+
+def _read_tail(layout: _Layout, inode: int, inline: int) -> bytes | bytearray:
+    """The end of an inode's content, which goes beside it."""
+    tree, full = layout.tree, layout.size(inode) - inline
     if tree.is_directory(inode):
-        for number, block in enumerate(layout.encode_directory(inode)):
-            if number * BLOCK >= full:
-                return block
-            output.write(begin + number * BLOCK, block)
-        return b""
+        return next(itertools.islice(layout.encode_directory(inode), full // BLOCK, None))
     if tree.is_symlink(inode):
-        target = tree.target(inode)
-        if full:
-            output.write(begin, target[:full])
-        return target[full:]
-    return _copy_body(tree.body(inode), full, begin, output)
-
-
-def _copy_body(body: Body, full: int, begin: int, output: _Output) -> bytearray:
-    """Copy the first `full` bytes of a file to `begin`, where there is data; the bytes after them."""
-    tail = bytearray(body.length - full)
-    body.source.seek(body.offset)
-    for start, size in body.extents():
-        position, end = start, start + size
-        while position < end:
-            limit = full if position < full else end
-            data = body.source.read(min(end, limit, position + _COPY_BYTES) - position)
-            if not data:
-                raise Invalid(_SHORTER, hint=_SHORTER_HINT)
-            if position < full:
-                output.write(begin + position, data)
-            else:
-                tail[position - full : position - full + len(data)] = data
-            position += len(data)
+        return tree.target(inode)[full:]
+    tail = bytearray(inline)
+    for position, data in read_pieces(tree.body(inode), full, full + inline):
+        tail[position - full : position - full + len(data)] = data
     return tail
+
+
+def _read_content(layout: _Layout, inode: int) -> Iterator[tuple[int, bytes]]:
+    """What goes into the blocks of an inode, where it is not zeros, and at which place in its content."""
+    tree = layout.tree
+    full = layout.size(inode) - layout.inline(inode, INODE.size + len(_encode_xattrs(tree, inode)))
+    if tree.is_directory(inode):
+        blocks = itertools.islice(layout.encode_directory(inode), count_blocks(full))
+        yield from ((number * BLOCK, block) for number, block in enumerate(blocks))
+    elif tree.is_symlink(inode):
+        yield 0, tree.target(inode)[:full]
+    else:
+        yield from read_pieces(tree.body(inode), 0, full)
 
 
 def _encode_inode(layout: _Layout, inode: int, xattrs: bytes, inline: int) -> bytes:
     node = layout.tree.node(inode)
     place = layout.first_block[inode]
     if stat.S_ISCHR(node.mode) or stat.S_ISBLK(node.mode):
-        major, minor = node.device
-        place = (minor & 0xFF) | major << 8 | (minor & ~0xFF) << 12
-    return _INODE.pack(
-        _EXTENDED | (_FLAT_INLINE if inline else _FLAT_PLAIN),
-        (len(xattrs) - len(_XATTR_HEADER)) // 4 + 1 if xattrs else 0,
+        place = encode_device(*node.device)
+    return INODE.pack(
+        INLINE if inline else PLAIN,
+        (len(xattrs) - len(XATTR_HEADER)) // 4 + 1 if xattrs else 0,
         node.mode,
         0,
         layout.size(inode),
@@ -307,83 +301,22 @@ def _encode_xattrs(tree: Tree, inode: int) -> bytes:
     xattrs = tree.xattrs(inode)
     if not xattrs:
         return b""
-    parts = [_XATTR_HEADER]
+    parts = [XATTR_HEADER]
     for name, value in sorted(xattrs.items()):
         prefix, index = _find_prefix(name)
         rest = name.removeprefix(prefix)
         if len(rest) > 255 or len(value) > 65535:
             raise Invalid(f"the extended attribute {printable(name, limit=80)} is too large")
-        entry = struct.pack("<BBH", len(rest), index, len(value)) + rest + value
+        entry = XATTR.pack(len(rest), index, len(value)) + rest + value
         parts.append(entry + bytes(-len(entry) % 4))
     encoded = b"".join(parts)
-    if len(encoded) > BLOCK - _INODE.size:
+    if len(encoded) > BLOCK - INODE.size:
         raise Invalid("a file has more extended attributes than fit beside its inode")
     return encoded
 
 
 def _find_prefix(name: bytes) -> tuple[bytes, int]:
-    for prefix, index in _XATTR_PREFIXES:
+    for prefix, index in XATTR_PREFIXES:
         if name.startswith(prefix):
             return prefix, index
     raise Invalid(f"an extended attribute has the name {printable(name, limit=80)}, which no file system keeps")
-
-
-def _blocks(size: int) -> int:
-    return -(-size // BLOCK)
-
-
-def _superblock(inode_count: int, blocks: int, uuid: bytes) -> bytes:
-    """Block 0, for a root that is the first inode.
-
-    Its checksum is CRC-32C over the block from the superblock on, with the field itself zero.
-    """
-
-    def pack(checksum: int) -> bytes:
-        fields = _SUPERBLOCK.pack(
-            _MAGIC,
-            checksum,
-            _COMPAT_CHECKSUM | _COMPAT_MTIME,
-            BLOCK.bit_length() - 1,
-            0,  # no extension slots
-            0,  # the root's number
-            inode_count,
-            0,  # build time: the same tree gives the same bytes
-            0,
-            blocks,
-            _META_BLOCK,
-            0,  # no shared attributes
-            uuid,
-            b"",
-            0,  # no incompatible features
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-        )
-        return (bytes(_SUPERBLOCK_OFFSET) + fields).ljust(BLOCK, b"\0")
-
-    return pack(crc32c(pack(0)[_SUPERBLOCK_OFFSET:]))
-
-
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # noqa: PLW2901 - the table's own recurrence
-        table.append(value)
-    return tuple(table)
-
-
-_CRC_TABLE: Final = _crc_table()
-
-
-def crc32c(data: bytes) -> int:
-    """CRC-32C (RFC 3720, appendix B.4) without the final inversion, as the kernel's `crc32c(~0, ...)` gives it."""
-    crc = 0xFFFF_FFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    return crc

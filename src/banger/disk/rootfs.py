@@ -18,6 +18,7 @@ from banger.core.errors import Invalid, Unavailable, Unsupported
 from banger.core.layers import Layer
 from banger.core.untrusted import printable
 from banger.disk.erofs import write_erofs
+from banger.disk.following import FollowingDigest
 from banger.disk.layers import EMPTY_SHELF, read_layers
 from banger.disk.members import ArchiveMembers
 from banger.disk.paths import find, resolve, walk
@@ -41,17 +42,17 @@ def read_tar(source: BinaryIO, *, spool: BinaryIO | None, report: Callable[[int]
 
 def write_image(
     tree: Tree, destination: Path, *, root: int = ROOT, report: Callable[[int], None] = lambda _bytes: None
-) -> int:
-    """Write the tree, or a directory in it, as an EROFS image to a new file, durably; its size in bytes.
+) -> str:
+    """Write the tree, or a directory in it, as an EROFS image to a new file, durably; the digest of the file.
 
     Nothing is left when it fails. Raises `Unavailable` when there is no space for it.
     """
     descriptor = os.open(destination, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "w+b", _BUFFER_BYTES) as output:
-            size_bytes = write_erofs(tree, output, root=root, report=report)
-            output.flush()
-            os.fsync(output.fileno())
+        with os.fdopen(descriptor, "w+b", _BUFFER_BYTES) as output, FollowingDigest(descriptor) as digest:
+            size_bytes = write_erofs(tree, output, root=root, report=report, settled=digest.settled)
+            os.fsync(descriptor)
+            return digest.finish(size_bytes)
     except BaseException as error:
         destination.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -59,7 +60,6 @@ def write_image(
                 "there is no space left for the image", hint="free some space, or set BANGER_HOME to a larger disk"
             ) from error
         raise
-    return size_bytes
 
 
 def find_init(tree: Tree) -> str | None:
@@ -161,8 +161,8 @@ class RootTree:
         """The path of the systemd that takes over as PID 1, if there is one."""
         return find_init(self.tree)
 
-    def write_image(self, destination: Path, report: Callable[[int], None]) -> int:
-        """Write the whole tree as an image; its size in bytes."""
+    def write_image(self, destination: Path, report: Callable[[int], None]) -> str:
+        """Write the whole tree as an image; the digest of the file."""
         return write_image(self.tree, destination, report=report)
 
     def write_directory(self, directory: str, extra: Mapping[str, Path], destination: Path) -> None:

@@ -229,6 +229,10 @@ class Tree:
     def mode(self, inode: int) -> int:
         return self._mode[inode]
 
+    def links(self, inode: int) -> int:
+        """How many names an inode has."""
+        return self._links[inode]
+
     def size(self, inode: int) -> int:
         """Bytes of a regular file, or of a symbolic link's target."""
         return 0 if self.is_directory(inode) else self._size[inode]

@@ -1,7 +1,7 @@
 """Layers become archives, some at a time.
 
 Where an image has several layers of some size, two are unpacked at once: most of the work is that of libraries which
-leave the interpreter to others. Not more, because each may need 64 MiB for its window (see `decompression`).
+leave the interpreter to others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -113,7 +113,8 @@ class Unpacking:
                     diff_id=layer.diff_id,
                     limits=self._limits,
                 )
-                archive = Archive(file, self._copy(blob, file, number))
+                with closing(blob):
+                    archive = Archive(file, self._copy(blob, file, number))
         except BaseException:
             file.close()
             raise

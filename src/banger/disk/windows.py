@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 import os
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
+from banger.core.errors import Invalid
 from banger.disk.tree import Body
+
+_COPY_BYTES: Final = 1 << 20
+_ZEROS: Final = bytes(_COPY_BYTES)
 
 
 class Window(io.RawIOBase):
@@ -45,3 +50,22 @@ class Window(io.RawIOBase):
 def open_body(body: Body, lock: threading.Lock) -> io.BufferedReader:
     """A buffered reader of a regular file's content."""
     return io.BufferedReader(Window(body, lock), 256 << 10)
+
+
+def read_pieces(body: Body, begin: int, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Where there is data between two places of a file; large pieces of zeros are none."""
+    place = body.offset
+    for start, size in body.extents():
+        position, end = max(start, begin), min(start + size, limit)
+        body.source.seek(place + position - start)
+        while position < end:
+            data = body.source.read(min(end - position, _COPY_BYTES))
+            if not data:
+                raise Invalid(
+                    "the archive became shorter while it was read",
+                    hint="do not change the archive meanwhile, and try again",
+                )
+            if data != _ZEROS:
+                yield position, data
+            position += len(data)
+        place += size

@@ -148,7 +148,7 @@ def _write(
                 if file is None:
                     raise Failed(f"{download.url} has no file {packed}", hint="use a newer banger")
                 tree.add_open_file(path, file, mode=mode)
-        write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+        digest = write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
         init = tree.find_init()
     (draft / PACKAGES_FILE).write_text(packages)
     check()
@@ -156,6 +156,7 @@ def _write(
         draft,
         name=name,
         files=[ROOTFS_FILE, PACKAGES_FILE],
+        digests={ROOTFS_FILE: digest},
         manifest=plan_manifest(
             name=name,
             architecture=wanted.architecture,

@@ -67,13 +67,14 @@ def import_archive(
             if tag is not None:
                 raise Invalid("the archive is that of a root file system, which has no tags", hint="leave --tag out")
             architecture = choose_architecture(find_architecture(tree), asked=architecture)
-            write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+            digest = write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
             init = tree.find_init()
             files = [ROOTFS_FILE, *write_packages(tree, draft)]
         content = store.content.publish(
             draft,
             name=name,
             files=files,
+            digests={ROOTFS_FILE: digest},
             manifest=plan_manifest(
                 name=name,
                 architecture=architecture,

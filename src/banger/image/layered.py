@@ -54,6 +54,7 @@ def make_layered_image(
             report(Progress(stage="image", text=f"unpacking {name}", done=done, total=total, unit="bytes"))
 
     same = find_same(store, found.digest)
+    digests: dict[str, str] = {}
     with store.content.draft() as draft:
         if same is not None:
             (draft / ROOTFS_FILE).hardlink_to(same.rootfs)
@@ -63,13 +64,16 @@ def make_layered_image(
             init = same.init
         else:
             with closing(read_layers(found.layers, scratch=draft, report=tell_read)) as tree:
-                write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+                digests[ROOTFS_FILE] = write_rootfs(
+                    tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check
+                )
                 files = [ROOTFS_FILE, *write_packages(tree, draft)]
                 init = tree.find_init()
         content = store.content.publish(
             draft,
             name=name,
             files=files,
+            digests=digests,
             manifest=plan_manifest(
                 name=name,
                 architecture=found.config.platform.machine,

@@ -49,8 +49,8 @@ class RootfsTree(Protocol):
     def find_init(self) -> str | None:
         """The path of the init that takes over from the agent."""
 
-    def write_image(self, destination: Path, report: Callable[[int], None]) -> int:
-        """Write the image; its size in bytes. `report` is told the bytes of content written."""
+    def write_image(self, destination: Path, report: Callable[[int], None]) -> str:
+        """Write the image; the digest of the file. `report` is told the bytes of content written."""
 
     def close(self) -> None: ...
 

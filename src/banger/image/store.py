@@ -105,7 +105,7 @@ def plan_manifest(
         "source": source,
         "recipe": recipe,
         "provenance": provenance.encode(),
-        **({"run": encode_run_config(run)} if run is not None else {}),
+        **({"run": encode_run_config(run)} if run not in (None, RunConfig()) else {}),
         **({"oci": oci} if oci is not None else {}),
     }
 

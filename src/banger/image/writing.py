@@ -21,8 +21,8 @@ def write_rootfs(
     text: str,
     report: Callable[[Progress], None],
     check: Callable[[], None],
-) -> None:
-    """Write the image of `tree`, telling `report` now and then, and giving up when `check` raises."""
+) -> str:
+    """Write the image of `tree`, telling `report` now and then, and giving up when `check` raises; its digest."""
     total = tree.content_bytes
     told = -_STEP_BYTES
 
@@ -33,7 +33,7 @@ def write_rootfs(
             told = done
             report(Progress(stage="image", text=text, done=min(done, total), total=total, unit="bytes"))
 
-    tree.write_image(destination, tell)
+    return tree.write_image(destination, tell)
 
 
 def write_packages(tree: RootfsTree, draft: Path) -> list[str]:

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from banger.core.errors import Invalid
-from banger.disk.erofs import BLOCK, crc32c, write_erofs
+from banger.disk.erofs import write_erofs
+from banger.disk.erofs_format import BLOCK, crc32c
 from banger.disk.members import ArchiveMembers
 from banger.disk.paths import walk
 from banger.disk.rootfs import write_image

@@ -16,6 +16,7 @@ from tests.fakes.images import make_tar, pack, sha256
 from banger.core.errors import Invalid
 from banger.core.layers import Layer
 from banger.core.threads import Stopped
+from banger.disk.decompression import ExpansionLimits, LayerReader
 from banger.disk.layers import read_layers
 from banger.disk.paths import find, walk
 from banger.disk.rootfs import ArchiveTree, LayerTree, open_nameless
@@ -110,6 +111,48 @@ def test_zeros_come_back_and_take_no_place(size: int, place: str, tmp_path: Path
         assert os.fstat(opened[0].fileno()).st_blocks * 512 < (1 << 20)
     assert tree.source is not None
     tree.source.close()
+
+
+@pytest.mark.parametrize(
+    ("window_log", "waits"), [(20, False), (23, False), (24, True), (26, True)]
+)  # fmt: skip
+def test_long_histories_are_kept_one_at_a_time(window_log: int, waits: bool, tmp_path: Path) -> None:
+    """A second layer with a long history waits until the first is read; with a short one it does not."""
+    from backports import zstd
+
+    options: dict[int, int] = {
+        zstd.CompressionParameter.window_log: window_log,
+        zstd.CompressionParameter.compression_level: 1,
+    }
+
+    def read(name: str) -> LayerReader:
+        archive = make_tar({name: os.urandom(1 << 20)})
+        compressor = zstd.ZstdCompressor(options=options)
+        blob = compressor.compress(archive) + compressor.flush()
+        return LayerReader(
+            io.BytesIO(blob),
+            media_type="",
+            digest=sha256(blob),
+            size=len(blob),
+            diff_id=sha256(archive),
+            limits=ExpansionLimits(),
+        )
+
+    first, second = read("first"), read("second")
+    assert next(first.pieces(1000))
+    done = threading.Event()
+
+    def go_on() -> None:
+        second.finish()
+        done.set()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    assert done.wait(1 if waits else 60) is not waits
+    first.close()
+    assert done.wait(60)
+    thread.join()
+    second.close()
 
 
 def test_layers_in_one_archive_are_read_beside_each_other(tmp_path: Path) -> None:

@@ -73,6 +73,24 @@ class ImportRequest(TypedDict):
     platform: NotRequired[str | None]
 
 
+class ImageExportRequest(TypedDict):
+    """Request of `POST /v1/images/{name}/export` (stream), whose output is an archive. `format`: oci, docker or tar."""
+
+    format: str
+    platform: NotRequired[str | None]
+
+
+class ExportedImage(TypedDict):
+    """What was sent. `archive_digest` is that of the manifest in an OCI archive, of the configuration in Docker's."""
+
+    name: str
+    digest: str
+    architecture: str
+    format: str
+    archive_digest: str | None
+    size_bytes: int
+
+
 class ProvenanceView(TypedDict):
     """Where something came from. `kind` is `distribution`, `oci`, `bundle`, `archive`, `files`, `vm`, `recipe`
     or empty.
@@ -203,9 +221,10 @@ class PruneRequest(TypedDict):
 
 
 class PruneResult(TypedDict):
-    """What was removed, or would be: downloads, and images and kernels that have no name any more."""
+    """What was removed, or would be: downloads, unpacked layers, and images and kernels without a name."""
 
     blobs: int
+    layers: int
     images: int
     kernels: int
     freed_bytes: int

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 USAGE = "[--dry-run] [--json] [-q]"
 DESCRIPTION = """\
 Remove what can be got again and nothing needs now: downloads for images that are gone, pulls that were
-interrupted a week ago, and images and kernels that lost their name to newer ones and that no VM boots."""
+interrupted a week ago, unpacked layers that are kept so that images which share them are made quickly,
+and images and kernels that lost their name to newer ones and that no VM boots."""
 EXAMPLES = (
     ("banger image cache prune --dry-run", "how much would that be?"),
     ("banger image cache prune", ""),
@@ -41,6 +42,7 @@ def run(context: Context, options: Namespace) -> int:
             count(number, thing)
             for number, thing in (
                 (result["blobs"], "download"),
+                (result["layers"], "unpacked layer"),
                 (result["images"], "image"),
                 (result["kernels"], "kernel"),
             )

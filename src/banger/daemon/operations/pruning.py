@@ -25,10 +25,12 @@ class PruneCache:
         images = await asyncio.to_thread(lambda: self._images.prune(in_use=in_use, dry_run=dry_run))
         kernels = await asyncio.to_thread(lambda: self._kernels.prune(in_use=in_use, dry_run=dry_run))
         downloads = await self._images.prune_downloads(dry_run=dry_run)
+        layers = await self._images.prune_layers(dry_run=dry_run)
         return {
             "blobs": downloads.number,
+            "layers": layers.number,
             "images": images.number,
             "kernels": kernels.number,
-            "freed_bytes": downloads.freed_bytes + images.freed_bytes + kernels.freed_bytes,
+            "freed_bytes": downloads.freed_bytes + layers.freed_bytes + images.freed_bytes + kernels.freed_bytes,
             "directory": str(self._layout.cache),
         }

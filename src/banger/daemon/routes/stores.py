@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from banger.api.messages import (
     BuildRequest,
+    ImageExportRequest,
     ImportRequest,
     KernelImportRequest,
     KernelPullRequest,
@@ -21,6 +22,7 @@ from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
 from banger.daemon.services import Services
+from banger.daemon.streams import StreamExchange
 
 
 class StoreRoutes:
@@ -28,6 +30,7 @@ class StoreRoutes:
 
     def __init__(self, services: Services) -> None:
         self._images = services.images
+        self._export_image = services.export_image
         self._kernels = services.kernels
         self._locking = services.locking
         self._prune = services.prune_cache
@@ -46,6 +49,7 @@ class StoreRoutes:
             Route("/v1/lock", requests.progress(self.lock), methods=["POST"]),
             Route("/v1/images/available", requests.progress(self.available_images), methods=["POST"]),
             Route("/v1/images/delete", requests.progress(self.delete_images), methods=["POST"]),
+            Route("/v1/images/{name}/export", requests.stream(self.export_image), methods=["POST"]),
             Route("/v1/images/{name}", requests.plain(self.show_image), methods=["GET"]),
             Route("/v1/images/{name}/{platform:path}", requests.plain(self.show_image), methods=["GET"]),
             Route("/v1/kernels", requests.plain(self.list_kernels), methods=["GET"]),
@@ -83,6 +87,11 @@ class StoreRoutes:
 
     async def show_image(self, path: PathParameters, _body: bytes) -> object:
         return await self._images.show(path["name"], path.get("platform"))
+
+    async def export_image(
+        self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange
+    ) -> object:
+        return await self._export_image(request, path["name"], decode(body, ImageExportRequest), exchange)
 
     async def delete_images(self, request: Request, _path: PathParameters, body: bytes) -> object:
         return await self._images.delete(request, decode(body, NamesRequest))

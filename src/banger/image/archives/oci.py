@@ -29,7 +29,7 @@ from banger.image.platforms import Platform
 
 LAYOUT_FILE: Final = "oci-layout"
 _NESTING_LIMIT: Final = 4
-_NAME: Final = "org.opencontainers.image.ref.name"
+NAME_ANNOTATION: Final = "org.opencontainers.image.ref.name"
 _HINT: Final = "is the archive whole? Write it again with the tool that made it"
 
 
@@ -72,7 +72,7 @@ def read_oci_layout(place: Place, platform: Platform, *, tag: str | None) -> Lay
 
 
 def _choose(named: list[_Named], tag: str | None) -> _Named:
-    names = [(entry.annotations or {}).get(_NAME, "") for entry in named]
+    names = [(entry.annotations or {}).get(NAME_ANNOTATION, "") for entry in named]
     if tag is not None:
         for entry, name in zip(named, names, strict=True):
             if tag in (name, name.rpartition(":")[2]):
