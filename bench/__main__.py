@@ -1,7 +1,8 @@
-"""`python -m bench`: measure, and write docs/performance.md."""
+"""`python -m bench [machines|images]`: measure all or a part, and write docs/performance.md or that part of it."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import platform
@@ -18,9 +19,11 @@ from banger.core.sockets import connect_unix
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest
 from bench.bare import Bare, resident_kib, write_sample_repository
+from bench.images import image_figures
 from bench.measure import Figure, alternate, row, timed
 
 TURNS = int(os.environ.get("BENCH_TURNS", "5"))
+IMAGES_HEADING = "## Images of registries"
 CROWD = int(os.environ.get("BENCH_VMS", "30"))
 CROWD_MIB = 192
 IDLE_AFTER_S = 25  # guests have booted to the end
@@ -217,24 +220,37 @@ async def crowd_figure(world: World, bare: Bare) -> Figure:
     return Figure(name, "bare QEMU with the same guest", "MiB", values, floors, 1.1)
 
 
-def render(figures: list[Figure], accelerator: str) -> str:
-    """The page."""
-    table = "\n".join(row(figure) for figure in figures)
+def render_table(figures: list[Figure]) -> str:
+    lines = [
+        "| figure | banger | floor | what the floor is | ratio | reach | met |",
+        "|---|---|---|---|---|---|---|",
+        *(row(figure) for figure in figures),
+    ]
+    return "\n".join(lines)
+
+
+def describe_computer() -> str:
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "unknown processor",
     )
+    return (
+        f"Measured on {os.cpu_count()} processors ({cpu}), Linux {platform.release()},"
+        f" Python {platform.python_version()}"
+    )
+
+
+def render_machines(figures: list[Figure], accelerator: str) -> str:
+    """The first part of the page."""
     return f"""# Performance
 
 Written by `make bench` (`python -m bench`), which measures each figure and the floor it is divided by in turns in the
 same run and takes the medians of {TURNS} turns or more. What matters is the ratio: the times are those of one machine.
 
-Measured on {os.cpu_count()} processors ({cpu}), Linux {platform.release()}, Python {platform.python_version()},
+{describe_computer()},
 guests under {"KVM" if accelerator == "kvm" else "software emulation"}.
 
-| figure | banger | floor | what the floor is | ratio | reach | met |
-|---|---|---|---|---|---|---|
-{table}
+{render_table(figures)}
 
 - The floor of a run has the same kernel, initramfs, image and size, and no daemon, journal, workspace or command line.
 - `vm exec` begins with the start of a Python, and ends with a process in the guest; the floor has only the latter.
@@ -245,7 +261,46 @@ guests under {"KVM" if accelerator == "kvm" else "software emulation"}.
 """
 
 
-async def measure() -> None:
+def render_images(figures: list[Figure]) -> str:
+    """The second part."""
+    return f"""{IMAGES_HEADING}
+
+Written by `python -m bench images`, and by `make bench` too. {describe_computer()}.
+
+{render_table(figures)}
+
+- The image has 300 MB of the default image's files in three layers that are compressed by gzip, and a layer of 10 MB
+  that the second image has another of. The registry is Debian's `docker-registry`, on the same computer.
+- Both begin with an empty store and end with a file system image that a machine can boot; what was fetched or unpacked
+  for the first image may be used for the second. banger's image is on the disk (fsync) when it says so.
+- Memory is the peak of what the daemon grew by and of the command together; of the others it is that of the largest.
+"""
+
+
+def keep(part: str) -> None:
+    """Write one part of the page; the other stays."""
+    path = REPOSITORY / "docs" / "performance.md"
+    machines, heading, images = path.read_text().partition(IMAGES_HEADING)
+    if part.startswith(IMAGES_HEADING):
+        path.write_text(f"{machines.rstrip()}\n\n{part}")
+    else:
+        path.write_text(f"{part}\n{heading}{images}" if heading else part)
+    print(part)
+
+
+def tell(figures: list[Figure]) -> None:
+    """All values, for who wants to see how far apart they are."""
+    for figure in figures:
+        print(figure.name, *(f"{value:.3f}" for value in figure.values), "/", *(f"{f:.3f}" for f in figure.floors))
+
+
+def measure_images() -> None:
+    figures = image_figures(TURNS)
+    keep(render_images(figures))
+    tell(figures)
+
+
+async def measure_machines() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         world = World(directory / "w", cache=kept_cache())
@@ -267,12 +322,19 @@ async def measure() -> None:
             figures.append(await copy_figure(world, bare, directory))
         finally:
             world.end()
-        page = render(figures, bare.accelerator)
-        (REPOSITORY / "docs" / "performance.md").write_text(page)
-        print(page)
-        for figure in figures:
-            print(figure.name, *(f"{value:.3f}" for value in figure.values), "/", *(f"{f:.3f}" for f in figure.floors))
+        keep(render_machines(figures, bare.accelerator))
+        tell(figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("machines", "images"))
+    part = parser.parse_args().part
+    if part != "images":
+        asyncio.run(measure_machines())
+    if part != "machines":
+        measure_images()
 
 
 if __name__ == "__main__":
-    asyncio.run(measure())
+    main()

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes this checkout ready: `setup.sh run` for using banger, `setup.sh test` for testing it, `setup.sh fuzz` for fuzzing.
+# Makes this checkout ready: `setup.sh run` for using banger, `setup.sh test` for testing it, `setup.sh fuzz` for fuzzing,
+# `setup.sh images` for trying images that other tools build.
 #
 # Idempotent, and quick when nothing is to do: what was done is remembered under .venv by a hash of what it was made from.
 # Needs root only to install Debian packages that are missing, and says so before it asks sudo.
@@ -33,12 +34,13 @@ packages=(
 )
 case "$PURPOSE" in
   run) ;;
-  test | fuzz)
-    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci man-db:man
+  test | fuzz | images)
+    packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci skopeo:skopeo man-db:man
       zsh:zsh fish:fish bash-completion:/usr/share/bash-completion/bash_completion)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
+    if [ "$PURPOSE" = images ]; then packages+=(debootstrap:debootstrap rpm:rpmbuild buildah:buildah); fi
     ;;
-  *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
+  *) echo "usage: $0 run|test|fuzz|images" >&2; exit 2 ;;
 esac
 
 say() { printf 'setup: %s\n' "$*" >&2; }
