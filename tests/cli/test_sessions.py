@@ -439,7 +439,9 @@ def test_ssh_gets_its_arguments(world: World, daemon: FakeDaemon) -> None:
     assert argv[:4] == ["-F", "none", "-o", "LogLevel=ERROR"]
     assert argv[-6:] == ["-l", "root", "--", "box.banger", "echo", "'a  b'"]
     printed = world.run("vm", "ssh", "box", "--print-config").stdout.decode()
-    assert printed.startswith("Host box.banger\n  LogLevel ERROR\n  User root\n  ProxyCommand env BANGER_HOME=")
+    assert printed.startswith(
+        "Host box.banger\n  LogLevel ERROR\n  User root\n  ProxyCommand /usr/bin/env BANGER_HOME="
+    )
 
 
 def test_no_ssh_on_this_computer(world: World, daemon: FakeDaemon) -> None:

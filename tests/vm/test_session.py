@@ -191,6 +191,11 @@ def test_a_shell_and_the_systems_ssh(world: World, repository: Path) -> None:
     )
     assert world.succeed("vm", "exec", "sh1", "--", "cat", "/root/up") == b"copied\n"
 
+    config.write_bytes(world.succeed("ssh-config"))
+    command = ["ssh", "-F", str(config), "sh1.vm", "cat up; exit 4"]
+    done = subprocess.run(command, env=world.environment, capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (4, b"copied\n", b"")
+
 
 def test_five_machines_at_once(world: World) -> None:
     names = [f"m{number}" for number in range(5)]

@@ -48,7 +48,7 @@ def root_page() -> str:
             *_examples(ROOT_PAGE),
             "",
             "Commands:",
-            *_entries(entries, 10),
+            *_entries(entries, 12),
             "",
             STATUSES,
             "",

@@ -82,6 +82,7 @@ COMMANDS: Final = (
     Command("daemon status", "daemon_status", "say whether the daemon runs, and where its log is"),
     Command("daemon stop", "daemon_stop", "end the daemon; VMs go on running"),
     Command("daemon restart", "daemon_restart", "end the daemon and start it again; VMs go on running"),
+    Command("ssh-config", "ssh_config", "let `ssh NAME.vm`, scp, rsync and editors reach VMs"),
     Command("completion bash", "completion_bash", "print what makes bash complete banger's words"),
     Command("completion zsh", "completion_zsh", "the same for zsh"),
     Command("completion fish", "completion_fish", "the same for fish"),
@@ -89,6 +90,7 @@ COMMANDS: Final = (
     Command("completion uninstall", "completion_uninstall", "remove it"),
     Command("version", "version", "print versions"),
     Command("internal-connect", "internal_connect", "join standard input and output to a guest's port", hidden=True),
+    Command("internal-known-hosts", "internal_known_hosts", "tell ssh the key that a guest must show", hidden=True),
     Command("internal-complete", "internal_complete", "what shells ask when Tab is pressed", hidden=True),
 )
 
@@ -207,7 +209,19 @@ GROUPS: Final = (
 )
 
 # Top-level words in the order in which help shows them.
-TOP: Final = ("vm", "image", "kernel", "lock", "system", "config", "doctor", "daemon", "completion", "version")
+TOP: Final = (
+    "vm",
+    "image",
+    "kernel",
+    "lock",
+    "system",
+    "config",
+    "doctor",
+    "daemon",
+    "ssh-config",
+    "completion",
+    "version",
+)
 
 
 def find_command(words: tuple[str, ...]) -> Command | None:

@@ -39,10 +39,15 @@ async def _make_key(path: Path, *, comment: str) -> None:
 
 def ensure_known_hosts(path: Path, *, host_alias: str, host_key: Path) -> None:
     """Write the one line that says which key the guest must show."""
-    kind, key, *_ = host_key.with_suffix(".pub").read_text().split()
-    line = f"{host_alias} {kind} {key}\n".encode()
+    line = f"{host_alias} {read_host_key(host_key)}\n".encode()
     if not path.exists() or path.read_bytes() != line:
         write_durably(path, line)
+
+
+def read_host_key(path: Path) -> str:
+    """The public half of a guest's host key: its kind and the key, without the comment."""
+    kind, key, *_ = path.with_suffix(".pub").read_text().split()
+    return f"{kind} {key}"
 
 
 def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[str]:
@@ -53,6 +58,13 @@ def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[s
     return [
         f"HostKeyAlias={host_alias}",
         f"UserKnownHostsFile={_quoted(known_hosts)}",
+        *plan_shared_options(key=key),
+    ]
+
+
+def plan_shared_options(*, key: Path) -> list[str]:
+    """Those that are the same for all guests; whose host keys are known is not among them. Raises `Unsupported`."""
+    return [
         "GlobalKnownHostsFile=none",
         "StrictHostKeyChecking=yes",
         "UpdateHostKeys=no",

@@ -29,6 +29,7 @@ from banger.api.messages.guests import (
     ForwardMapping,
     ForwardRequest,
     LogsRequest,
+    SshDefaults,
     SshPlan,
 )
 from banger.api.messages.host import CheckView, DoctorResult, Ping
@@ -163,6 +164,7 @@ __all__ = [
     "SaveRequest",
     "SharedUsage",
     "SpecRequest",
+    "SshDefaults",
     "SshPlan",
     "StageEvent",
     "StartRequest",

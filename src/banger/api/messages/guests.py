@@ -75,9 +75,20 @@ class CopyResult(TypedDict):
 
 
 class SshPlan(TypedDict):
-    """Answer of `GET /v1/vms/{ref}/ssh`: what the system's ssh needs; options as `-o` values."""
+    """Answer of `GET /v1/vms/{ref}/ssh`: what the system's ssh needs; options as `-o` values.
+
+    `host_key` is the public key that the guest shows: its kind and the key.
+    """
 
     vm: VmView
     user: str
     host_alias: str
+    host_key: str
+    options: list[str]
+
+
+class SshDefaults(TypedDict):
+    """Answer of `GET /v1/ssh`: what the system's ssh needs for any guest, whose host key it has to be told beside."""
+
+    user: str
     options: list[str]

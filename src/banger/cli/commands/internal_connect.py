@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, Final
 
-from banger.cli.arguments import Parser, add_vm
+from banger.cli.arguments import Parser
 from banger.cli.context import vm_path
 from banger.cli.guest import exchange
+from banger.cli.ssh_client import parse_host
 from banger.core.errors import Invalid
 from banger.core.untrusted import printable
 
@@ -22,7 +23,7 @@ _WAIT_S: Final = 60.0
 
 
 def declare(parser: Parser) -> None:
-    add_vm(parser)
+    parser.add_argument("vm", metavar="VM", type=parse_host, help="name or id of a VM, or NAME.vm")
     parser.add_argument("port", metavar="PORT", type=parse_port, help="1 to 65535")
 
 

@@ -7,10 +7,11 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
+from banger.cli.ssh_client import plan_proxy
 from banger.core.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ EXAMPLES = (
     ("scp -F box.conf notes.txt box.banger:", ""),
     ("rsync -e 'ssh -F box.conf' -a src box.banger:", ""),
 )
-# What decides which daemon is talked to: whoever reads a printed configuration may have another environment.
-_WORLD: Final = ("BANGER_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PYTHONPATH")
 
 
 def declare(parser: Parser) -> None:
@@ -57,14 +56,6 @@ def run(context: Context, options: Namespace) -> int:
         raise Unavailable(
             f"ssh cannot be run: {error.strerror}", hint="install openssh-client, or use `banger vm exec`"
         ) from error
-
-
-def plan_proxy(vm_id: str, *, environment: Mapping[str, str] | None = None) -> str:
-    """The value of ProxyCommand: a shell's command line, in which `%` would be a token (ssh_config(5))."""
-    argv = [sys.executable, "-m", "banger", "internal-connect", vm_id, "22"]
-    if environment is not None:
-        argv = ["env", *(f"{name}={environment[name]}" for name in _WORLD if environment.get(name)), *argv]
-    return shlex.join(argv).replace("%", "%%")
 
 
 def plan_ssh(plan: SshPlan, *, command: list[str] | None, tty: bool) -> list[str]:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshPlan
+from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshDefaults, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
 from banger.daemon.operations.commands import (
@@ -24,11 +24,12 @@ from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
 from banger.guest.readiness import SSH_PORT
-from banger.guest.ssh import ensure_known_hosts, plan_ssh_options
+from banger.guest.ssh import ensure_known_hosts, plan_shared_options, plan_ssh_options, read_host_key
 from banger.hypervisor.console import read_console
 from banger.store.records import VmRecord
 
 TELL_AFTER_S: Final = 1.0
+_SSH_USER: Final = "root"
 
 
 class Guests:
@@ -92,10 +93,15 @@ class Guests:
         ensure_known_hosts(files.known_hosts, host_alias=host_alias, host_key=files.host_key)
         return {
             "vm": view_vm(record, self._supervisor),
-            "user": "root",
+            "user": _SSH_USER,
             "host_alias": host_alias,
+            "host_key": read_host_key(files.host_key),
             "options": plan_ssh_options(host_alias=host_alias, key=self._user_key, known_hosts=files.known_hosts),
         }
+
+    def ssh_defaults(self) -> SshDefaults:
+        """What holds for each guest."""
+        return {"user": _SSH_USER, "options": plan_shared_options(key=self._user_key)}
 
     def read_console(self, record: VmRecord) -> bytes:
         return read_console(self._layout.vm(record.id).console)

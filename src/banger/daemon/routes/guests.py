@@ -17,6 +17,7 @@ from banger.api.messages import (
     ForwardRequest,
     LogsRequest,
     PrepareRequest,
+    SshDefaults,
     SshPlan,
 )
 from banger.core.errors import WrongState
@@ -42,6 +43,7 @@ class GuestRoutes:
             Route("/v1/vms/{ref}/exec", requests.stream(self.exec), methods=["POST"]),
             Route("/v1/vms/{ref}/connect", requests.stream(self.connect), methods=["POST"]),
             Route("/v1/vms/{ref}/ssh", requests.plain(self.ssh), methods=["GET"]),
+            Route("/v1/ssh", requests.plain(self.ssh_defaults), methods=["GET"]),
             Route("/v1/vms/{ref}/logs", requests.download(self.logs), methods=["GET"]),
             Route("/v1/vms/{ref}/logs/follow", requests.stream(self.follow_logs), methods=["POST"]),
             Route("/v1/vms/{ref}/forward", requests.stream(self.forward), methods=["POST"]),
@@ -63,6 +65,9 @@ class GuestRoutes:
     async def ssh(self, path: PathParameters, _body: bytes) -> SshPlan:
         async with self._guest(path["ref"]) as record:
             return await self._services.guests.ssh(record)
+
+    async def ssh_defaults(self, _path: PathParameters, _body: bytes) -> SshDefaults:
+        return self._services.guests.ssh_defaults()
 
     async def logs(self, path: PathParameters) -> AsyncIterator[bytes]:
         record = await self._services.find(path["ref"])
