@@ -7,10 +7,12 @@ from typing import Any, cast
 import pytest
 from tests.component.fake_world import FakeWorld
 from tests.component.test_crashes import LAYOUT, RECORD
+from tests.contract.workspace_world import tree_of
 from tests.world import commit_all, git
 
 from banger.daemon.failpoints import POINTS
 from banger.daemon.journal import nothing
+from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.exporting import ExportWorkspace
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.updating import UpdateWorkspace
@@ -110,6 +112,41 @@ def test_a_workspace_that_is_brought_up_to_date_can_be_so_again(world: FakeWorld
     assert world.succeed("vm", "exec", "box", "--", "git", "status", "--porcelain") == b" M file\n"
     left = world.succeed("vm", "exec", "box", "--", "sh", "-c", "ls -d .git/banger-* || true")
     assert left == b""
+
+
+def apply_points() -> list[str]:
+    steps = ApplyPatch(layout=LAYOUT, journal=NOBODY).steps(LAYOUT.applies / "x", nothing, nothing)
+    return [f"apply.{step.name}.{point}" for step in steps for point in POINTS]
+
+
+EDIT = "echo two >>file; mkdir -p d; echo new >d/other; rm gone; ln -sf d link; chmod +x file"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("point", apply_points())
+def test_a_patch_arrives_whole_or_not_at_all(world: FakeWorld, point: str, action: str) -> None:
+    """The trial with which an `apply` begins passes the same points, all but `write`; its twin does so for good."""
+    repository = world.root / "repo"
+    (repository / "gone").write_text("gone\n")
+    (repository / "link").symlink_to("file")
+    commit_all(repository)
+    before = tree_of(repository)
+    world.start_daemon()
+    world.succeed(*RUN, cwd=repository)
+    world.succeed("vm", "exec", "box", "--", "sh", "-c", EDIT)
+    world.kill_daemon()
+    world.start_daemon(failpoints=f"{point}={action}")
+    failed = world.banger("vm", "workspace", "apply", "box", "--yes")
+    assert failed.returncode != 0
+    assert b"Traceback" not in failed.stderr
+    if action == "kill":
+        world.wait_for_death()
+        world.start_daemon()
+    assert tree_of(repository) == before
+    assert not any((world.state / "applies").glob("*"))
+    assert world.rows("step") == 0
+    world.succeed("vm", "workspace", "apply", "box", "--yes")
+    assert sorted(tree_of(repository)) == [b"d/other", b"file", b"link"]
 
 
 def test_nobody_waits_for_the_disk_of_a_vm_that_is_thrown_away(world: FakeWorld) -> None:

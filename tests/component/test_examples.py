@@ -41,6 +41,7 @@ TERMINAL = {  # what is typed
     "banger vm run --nat --vcpu 4 --memory 8G --disk 50G": "exit\n",
     "banger vm exec box": "exit\n",
     "banger vm exec box -t -- top": "q",
+    "banger vm workspace apply box": "y\n",
 }
 ENDLESS = {  # what is printed before somebody presses Ctrl-C
     "banger vm logs box -f": b"Linux begins",
@@ -76,7 +77,7 @@ BEFORE = {  # what has to be so first; a VM that an example names exists and run
     "banger vm run --kernel mine": MINE,
     "banger vm run --locked": "banger lock -q",
     "git apply": "banger vm exec box -- sh -c 'echo more >> notes.txt' && banger vm workspace export box -q -o fix.patch",
-    "banger vm workspace export": "banger vm exec box -- sh -c 'echo more >> notes.txt'",
+    "banger vm workspace": "banger vm exec box -- sh -c 'echo more >> notes.txt; echo more >> src/main.c'",
 }
 ONLY_ROOT = {"banger vm exec box --user nobody --cwd /tmp -- id"}
 
@@ -193,7 +194,7 @@ def type_into(world: ExampleWorld, line: str, cwd: Path, keys: str) -> tuple[int
         with suppress(OSError):  # EIO: nobody has the terminal any more
             while data := os.read(ours, 65536):
                 output += data
-                if not typed and (b"#" in output or b"$" in output or b"PID" in output):
+                if not typed and any(sign in output for sign in (b"#", b"$", b"PID", b"[y/N]")):
                     typed = True
                     os.write(ours, keys.encode())
         return process.wait(60), output

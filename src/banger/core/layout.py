@@ -137,6 +137,16 @@ class Layout(NamedTuple):
         return self.state / "trash"
 
     @property
+    def exports(self) -> Path:
+        """Patches that were made to be applied, as they came from guests."""
+        return self.state / "exports"
+
+    @property
+    def applies(self) -> Path:
+        """What is needed to take back a change of a work tree that is under way, by operation."""
+        return self.state / "applies"
+
+    @property
     def scratch(self) -> Path:
         """Work files of requests; what is there when a daemon starts is nobody's any more."""
         return self.run / "scratch"

@@ -129,7 +129,7 @@ def look_around(layout: Layout, *, now_s: float, builds: Path = BUILDS) -> Sight
         run_directories=tuple(_names_in(vms)),
         state_directories=tuple(_names_in(layout.vms)),
         trash=(*_names_in(layout.trash), *_names_in(layout.run / "trash")),
-        scratch=tuple(_aged(_names_in(layout.scratch), now_s)),
+        scratch=tuple(_aged((*_names_in(layout.scratch), *_names_in(layout.applies)), now_s)),
         drafts=tuple(map(str, drafts)),
         builds=tuple(map(str, abandoned)),
         builders=tuple(
@@ -179,7 +179,7 @@ def _partial_files(layout: Layout) -> Iterator[str]:
     """
     stores = [store / below for store in (layout.images, layout.kernels) for below in ("names", "sha256")]
     vms = [Path(path) for path in _names_in(layout.vms)]
-    roots = (layout.config, layout.state, layout.cache, layout.run)
+    roots = (layout.config, layout.state, layout.cache, layout.run, layout.exports)
     for directory in (*roots, layout.templates, layout.bases, *stores, *vms):
         for path in _names_in(directory):
             if _PARTIAL.fullmatch(os.path.basename(path)) and not is_locked(Path(path)):

@@ -15,6 +15,7 @@ from banger.daemon.collaborators import Chooser, DataDisks, Images, Kernels, Net
 from banger.daemon.failpoints import Failpoints
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes, Uptime
+from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.boot_files import BootFiles
 from banger.daemon.operations.building import BuildImage
 from banger.daemon.operations.change import ChangeVm
@@ -53,6 +54,7 @@ from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.throwaway import ThrowawayVms
 from banger.daemon.operations.updating import UpdateWorkspace
+from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
 from banger.daemon.services import Services
 from banger.daemon.supervisor import Supervisor
@@ -123,6 +125,7 @@ class Operations:
     import_workspace: ImportWorkspace
     update_workspace: UpdateWorkspace
     export: ExportWorkspace
+    apply: ApplyPatch
 
     def all(self) -> tuple[Operation, ...]:
         """Every kind that a dead daemon may have left open."""
@@ -139,6 +142,7 @@ class Operations:
             self.import_workspace,
             self.update_workspace,
             self.export,
+            self.apply,
         )
 
 
@@ -178,6 +182,7 @@ def compose_operations(layout: Layout, parts: Collaborators, database: Database,
         import_workspace=ImportWorkspace(layout=layout, journal=journal, known_files=KnownFiles(layout)),
         update_workspace=UpdateWorkspace(layout=layout, journal=journal, known_files=KnownFiles(layout)),
         export=ExportWorkspace(scratch=layout.scratch, journal=journal, supervisor=supervisor),
+        apply=ApplyPatch(layout=layout, journal=journal),
     )
 
 
@@ -264,6 +269,13 @@ def compose_services(
         ),
         export=operations.export,
         export_image=ExportImage(images=parts.images),
+        workspaces=Workspaces(
+            layout=layout,
+            supervisor=supervisor,
+            export=operations.export,
+            apply=operations.apply,
+            clock=parts.clock,
+        ),
         images=ImageVerbs(
             images=parts.images, kernels=parts.kernels, defaults=parts.defaults, users=users, check_room=check_room
         ),

@@ -25,6 +25,7 @@ from banger.daemon.context import Request
 from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes
+from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.lifecycle import Lifecycle
@@ -186,7 +187,7 @@ class Reconcile:
             if record is not None and handler is not None:
                 await handler.settle(operation, record)
                 return
-            if isinstance(handler, CopyFiles):
+            if isinstance(handler, CopyFiles | ApplyPatch):
                 await handler.settle(operation, None)  # what is on this computer does not go with the VM
                 return
             note = "nothing is left of it"

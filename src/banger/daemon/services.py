@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from banger.api.messages import DoctorResult
+from banger.core.errors import WrongState
 from banger.core.layout import Layout
+from banger.core.vm import State
 from banger.daemon.operations.building import BuildImage
 from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
@@ -25,6 +28,7 @@ from banger.daemon.operations.pruning import PruneCache
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.saving import SaveImage
 from banger.daemon.operations.system import System
+from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.supervisor import Supervisor
 from banger.store.connection import Database
 from banger.store.records import VmRecord, list_vms, resolve_vm
@@ -47,6 +51,7 @@ class Services:
     copy: CopyFiles
     prepare: PrepareWorkspace
     export: ExportWorkspace
+    workspaces: Workspaces
     images: ImageVerbs
     build_image: BuildImage
     save_image: SaveImage
@@ -67,3 +72,13 @@ class Services:
     async def find(self, ref: str) -> VmRecord:
         """One VM by name, id or the beginning of an id. Raises `NotFound`."""
         return resolve_vm(await self.records(), ref)
+
+    @asynccontextmanager
+    async def using_guest(self, ref: str) -> AsyncIterator[VmRecord]:
+        """A VM whose guest is used as long as the block lasts, so that it is not stale. Raises `WrongState`."""
+        record = await self.find(ref)
+        if record.state is State.PAUSED:
+            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+        await self.supervisor.tried(record.id)
+        with self.supervisor.using(record.id):
+            yield record

@@ -187,6 +187,35 @@ class BorrowedRepository:
         )
         return done.stdout
 
+    async def list_changes(self) -> list[bytes]:
+        """Paths whose tracked content is not that of HEAD, staged or not. Call `read_staged` first."""
+        if self._repository.head is None:
+            listed = await self.run(["ls-files", "-z"], index=self._index)
+        else:
+            listed = await self.run(
+                ["diff-index", "--name-only", "-z", "--no-renames", self._repository.head, "--"], index=self._index
+            )
+        return listed.split(b"\0")[:-1]
+
+    async def run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        index: Path,
+        stdin: bytes | None = None,
+        accepted: Sequence[int] = (0,),
+    ) -> bytes:
+        """Run git on the user's files with an index of the caller's. Raises as `banger.workspace.git.git` does."""
+        done = await git(
+            arguments,
+            cwd=self._repository.top,
+            environment=self._environment(index),
+            stdin=stdin,
+            accepted=accepted,
+            timeout_s=GIT_DEADLINE_S,
+        )
+        return done.stdout
+
     async def _stage_work_tree(self) -> None:
         try:
             await self._git(["add", "--update", "--", "."], index=self._tree_index)

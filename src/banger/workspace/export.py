@@ -115,7 +115,7 @@ async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limi
     size_bytes = 0
     argv = ["sh", "-c", _SCRIPT, "banger-export", since]
     with spool.open("xb") as file:
-        async with guest.program(argv, cwd=guest_path, environment=_environment()) as program:
+        async with guest.program(argv, cwd=guest_path, environment=guest_environment()) as program:
             async for data in program.output():
                 size_bytes += len(data)
                 if size_bytes > limit_bytes:
@@ -145,7 +145,9 @@ async def _find_base(guest: Guest, guest_path: str, asked: str | None) -> str:
     revision = asked or BASE_REF
     argv = ["git", "-c", "safe.directory=*", "rev-parse", "--verify", "--quiet", "--end-of-options"]
     said = b""
-    async with guest.program([*argv, f"{revision}^{{commit}}"], cwd=guest_path, environment=_environment()) as program:
+    async with guest.program(
+        [*argv, f"{revision}^{{commit}}"], cwd=guest_path, environment=guest_environment()
+    ) as program:
         async for data in program.output():
             said = (said + data)[:4096]
         ended = await program.ended()
@@ -155,7 +157,8 @@ async def _find_base(guest: Guest, guest_path: str, asked: str | None) -> str:
     return since
 
 
-def _environment() -> dict[str, str]:
+def guest_environment() -> dict[str, str]:
+    """What git in a guest is run with."""
     return {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
 
 

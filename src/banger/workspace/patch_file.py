@@ -44,6 +44,11 @@ class FileParser:
         self._mode_changed = False
         self._ids: tuple[bytes, bytes] | None = None
 
+    @property
+    def ids(self) -> tuple[bytes, bytes]:
+        """Of the old and the new content; empty when only the mode changes."""
+        return self._ids or (b"", b"")
+
     def parse(self) -> None:
         """Take all lines of this file."""
         self.path = parse_diff_line(self._lines.take_header(None))

@@ -35,7 +35,9 @@ class PatchLines:
 
     def __init__(self, patch: BinaryIO, *, size_bytes: int) -> None:
         self._patch = patch
+        self._size = size_bytes
         self._left = size_bytes
+        self._next_start = 0
         self._next_cut = False
         self._next: bytes | None = None
         self.cut = False
@@ -45,6 +47,11 @@ class PatchLines:
     def coming(self) -> bytes | None:
         """The next line, or None at the end."""
         return self._next
+
+    @property
+    def position(self) -> int:
+        """Where the next line begins, in bytes from the beginning of the patch."""
+        return self._next_start
 
     def take(self, path: bytes | None) -> bytes:
         """The next line. Raises `Denied` at the end, because only a part of a file can be cut off there."""
@@ -63,6 +70,7 @@ class PatchLines:
         return line
 
     def _advance(self) -> None:
+        self._next_start = self._size - self._left
         raw = self._patch.readline(LINE_LIMIT_BYTES)
         self._left -= len(raw)
         if not raw:

@@ -23,7 +23,9 @@ Change = Literal["added", "modified", "deleted"]
 class PatchedFile:
     """What a patch does to one path. Modes are octal text, empty where the file is not on that side.
 
-    A file that became a link, or a link that became a file, is deleted and then added.
+    A file that became a link, or a link that became a file, is deleted and then added. `old_id` and `new_id` are git's
+    ids of the content, zeros where the file is not, empty where only the mode changes. Its part of the patch is the
+    bytes from `start` up to `end`.
     """
 
     path: bytes
@@ -34,6 +36,10 @@ class PatchedFile:
     link_target: bytes | None
     additions: int
     deletions: int
+    old_id: str
+    new_id: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,7 @@ def judge_patch(patch: BinaryIO, *, size_bytes: int) -> PatchVerdict:
     while lines.coming is not None:
         if len(files) == FILES_LIMIT:
             raise refused(None, f"it changes more than {FILES_LIMIT} files")
+        start = lines.position
         parser = FileParser(lines)
         parser.parse()
         files.append(
@@ -70,6 +77,10 @@ def judge_patch(patch: BinaryIO, *, size_bytes: int) -> PatchVerdict:
                 link_target=parser.link_target,
                 additions=parser.additions,
                 deletions=parser.deletions,
+                old_id=parser.ids[0].decode("ascii"),
+                new_id=parser.ids[1].decode("ascii"),
+                start=start,
+                end=lines.position,
             )
         )
     check_together(files)

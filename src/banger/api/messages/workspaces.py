@@ -55,3 +55,115 @@ class ExportResult(TypedDict):
     deletions: int
     size_bytes: int
     base_commit: str
+
+
+class ChangedFile(TypedDict):
+    """What a patch does to one file. Line counts leave binary files out; modes are git's, empty where no file is."""
+
+    path: str
+    change: str
+    binary: bool
+    old_mode: str
+    new_mode: str
+    additions: int
+    deletions: int
+
+
+class FindingView(TypedDict):
+    """Something about a patch that is worth a look. `paths` are the first of `count`."""
+
+    kind: str
+    title: str
+    count: int
+    paths: list[str]
+
+
+class ProblemView(TypedDict):
+    """Why a patch cannot be applied as things are. `kind` is from the closed list in `banger.core.errors`."""
+
+    kind: str
+    summary: str
+    hint: str
+
+
+class WorkspaceStatusRequest(TypedDict):
+    """Body of `POST /v1/vms/{ref}/workspace/status` (progress)."""
+
+    guest_path: str | None
+    base_commit: str | None
+
+
+class WorkspaceStatus(TypedDict):
+    """What was done in a workspace since it was copied, and what became of the repository since then.
+
+    `files` are the first of `file_count`. Commits are those made in the guest; None where its git cannot tell.
+    `host_head` is None when the repository cannot be read any more; `host_changes` counts tracked files that differ
+    from it.
+    """
+
+    guest_path: str
+    source: str
+    base_commit: str
+    copied_head: str | None
+    guest_head: str | None
+    guest_branch: str | None
+    guest_commits: int | None
+    host_head: str | None
+    host_branch: str | None
+    host_changes: int | None
+    files: list[ChangedFile]
+    file_count: int
+    additions: int
+    deletions: int
+
+
+class ReviewRequest(TypedDict):
+    """Body of `POST /v1/vms/{ref}/workspace/review` (progress). `paths` pick files and directories; none is all."""
+
+    guest_path: str | None
+    base_commit: str | None
+    paths: list[str]
+    allow_dirty: bool
+
+
+class ReviewResult(TypedDict):
+    """A patch that was saved and tried, and what a reviewer wants to know of it. `saved` is its name for `apply`.
+
+    `files` are the first of `file_count`; `pending` files of the work tree would change, `already` are so; `problem`
+    says why the patch cannot be applied.
+    """
+
+    saved: str
+    saved_path: str
+    size_bytes: int
+    base_commit: str
+    source: str
+    files: list[ChangedFile]
+    file_count: int
+    additions: int
+    deletions: int
+    findings: list[FindingView]
+    pending: int
+    already: int
+    problem: ProblemView | None
+
+
+class ApplyRequest(TypedDict):
+    """Body of `POST /v1/vms/{ref}/workspace/apply` (progress): a saved patch into the work tree.
+
+    `umask` is the client's: new files get their permissions by it.
+    """
+
+    guest_path: str | None
+    saved: str
+    paths: list[str]
+    allow_dirty: bool
+    umask: int
+
+
+class ApplyResult(TypedDict):
+    """How many files of the work tree were changed, and how many were so already."""
+
+    source: str
+    changed: int
+    already: int

@@ -25,6 +25,7 @@ LISTED_FILES: Final = 50  # of a patch, by name, in the one frame that ends an e
 LISTED_PATH_LIMIT: Final = 1000
 
 Act = Callable[[], Awaitable[None]]
+Use = Callable[[ExportedPatch], Awaitable[None]]
 
 
 class ExportWorkspace:
@@ -42,6 +43,18 @@ class ExportWorkspace:
     ) -> ExportResult:
         """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
         workspace = find_workspace(record, asked["guest_path"])
+
+        async def send(patch: ExportedPatch) -> None:
+            with patch.path.open("rb") as file:
+                while data := await asyncio.to_thread(file.read, COPY_CHUNK_BYTES):
+                    await exchange.send_output(data)
+
+        return view_patch(await self.collect(request, record, workspace, base=asked["base_commit"], use=send))
+
+    async def collect(
+        self, request: Request, record: VmRecord, workspace: WorkspaceRecord, *, base: str | None, use: Use
+    ) -> ExportedPatch:
+        """Make and judge a patch, and hand it to `use`, which may have its file as long as it runs."""
         channel = self._supervisor.channel(record.id, record.name)
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._scratch / operation_id
@@ -54,16 +67,14 @@ class ExportWorkspace:
             patch = await export_patch(
                 GuestPrograms(channel),
                 guest_path=workspace.guest_path,
-                base=asked["base_commit"] or workspace.base,
+                base=base or workspace.base,
                 spool=directory / "patch",
             )
             request.report({"event": "stage", "stage": "export", "text": "the patch was judged", "state": "end"})
 
         async def send() -> None:
             assert patch is not None
-            with patch.path.open("rb") as file:
-                while data := await asyncio.to_thread(file.read, COPY_CHUNK_BYTES):
-                    await exchange.send_output(data)
+            await use(patch)
 
         await self._journal.roll_back_on_failure(
             kind=self.kind,
@@ -75,7 +86,7 @@ class ExportWorkspace:
             undone=lambda _connection: None,
         )
         assert patch is not None
-        return view_patch(patch)
+        return patch
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:  # noqa: ARG002 - the contract's
         """Remove what a dead daemon had spooled."""

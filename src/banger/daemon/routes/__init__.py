@@ -10,6 +10,7 @@ from banger.daemon.routes.host import HostRoutes
 from banger.daemon.routes.observations import ObservationRoutes
 from banger.daemon.routes.stores import StoreRoutes
 from banger.daemon.routes.vms import VmRoutes
+from banger.daemon.routes.workspaces import WorkspaceRoutes
 from banger.daemon.services import Services
 
 
@@ -21,6 +22,7 @@ def build_application(services: Services, requests: Requests) -> Starlette:
             *ObservationRoutes(services).routes(requests),
             *VmRoutes(services).routes(requests),
             *GuestRoutes(services).routes(requests),
+            *WorkspaceRoutes(services).routes(requests),
             *StoreRoutes(services).routes(requests),
         ]
     )

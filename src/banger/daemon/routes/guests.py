@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from starlette.routing import Route
@@ -20,8 +20,6 @@ from banger.api.messages import (
     SshDefaults,
     SshPlan,
 )
-from banger.core.errors import WrongState
-from banger.core.vm import State
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
@@ -102,12 +100,5 @@ class GuestRoutes:
         async with self._guest(path["ref"]) as record:
             return await self._services.export(request, record, asked, exchange)
 
-    @asynccontextmanager
-    async def _guest(self, ref: str) -> AsyncIterator[VmRecord]:
-        """A VM whose guest is used as long as the block lasts, so that it is not stale. Raises `WrongState`."""
-        record = await self._services.find(ref)
-        if record.state is State.PAUSED:
-            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
-        await self._services.supervisor.tried(record.id)
-        with self._services.supervisor.using(record.id):
-            yield record
+    def _guest(self, ref: str) -> AbstractAsyncContextManager[VmRecord]:
+        return self._services.using_guest(ref)

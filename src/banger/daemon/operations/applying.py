@@ -1,0 +1,116 @@
+"""A patch from a guest into the work tree of the user's repository: all of it, or nothing, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.finishing import finish
+from banger.core.layout import Layout
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.journal import Journal, Step, nothing
+from banger.store.records import OpenOperation, VmRecord
+from banger.workspace.applying import Prepared, SavedPatch, prepare_patch
+from banger.workspace.placing import Placing
+from banger.workspace.repository import inspect_repository
+
+log = logging.getLogger(__name__)
+
+Act = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is to be applied: to the repository at `source`, and patches that may be there already, the newest first."""
+
+    source: Path
+    patch: SavedPatch
+    earlier: Sequence[SavedPatch]
+    allow_dirty: bool
+    umask: int
+
+
+class ApplyPatch:
+    """The operation `apply`. Rolls back: a later daemon too makes a work tree that was changed half as it was."""
+
+    kind: Final = "apply"
+
+    def __init__(self, *, layout: Layout, journal: Journal) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._one_at_a_time = asyncio.Lock()
+
+    async def check(self, request: Request, record: VmRecord, change: Change) -> Prepared:
+        """Find out what `change` comes to, and change nothing. Raises as `prepare_patch`."""
+        return await self._run(request, record, change, write=False)
+
+    async def __call__(self, request: Request, record: VmRecord, change: Change) -> Prepared:
+        """Apply. Raises as `prepare_patch`, and `Failed` when the work tree changes meanwhile."""
+        return await self._run(request, record, change, write=True)
+
+    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+        """Take back what a dead daemon began; the VM may be gone."""
+        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
+        begun = [step for step in steps if step.name in operation.steps]
+        await self._journal.undo(operation.id, begun, lambda _connection: None, reason="the daemon died")
+
+    def steps(self, directory: Path, prepare: Act, write: Act | None) -> Sequence[Step]:
+        """The steps; their undo needs the directory alone. `write` is None when the patch is only tried."""
+
+        async def take_back() -> None:
+            await finish(asyncio.to_thread(restore, directory))
+
+        async def remove() -> None:
+            await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+        written = (Step("write", write, take_back),) if write is not None else ()
+        return (Step("prepare", prepare, remove), *written, Step("tidy", remove, nothing))
+
+    async def _run(self, request: Request, record: VmRecord, change: Change, *, write: bool) -> Prepared:
+        operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
+        directory = self._layout.applies / operation_id
+        prepared: Prepared | None = None
+
+        async def prepare() -> None:
+            nonlocal prepared
+            prepared = await prepare_patch(
+                await inspect_repository(change.source),
+                change.patch,
+                earlier=change.earlier,
+                directory=directory,
+                allow_dirty=change.allow_dirty,
+                umask=change.umask,
+            )
+            if write and prepared.placing is not None:
+                await finish(asyncio.to_thread(prepared.placing.record))
+
+        async def act() -> None:
+            assert prepared is not None
+            if prepared.placing is not None:
+                await finish(asyncio.to_thread(prepared.placing.write))
+
+        async with self._one_at_a_time:
+            await self._journal.roll_back_on_failure(
+                kind=self.kind,
+                operation_id=operation_id,
+                vm_id=record.id,
+                begin=lambda _connection: None,
+                steps=self.steps(directory, prepare, act if write else None),
+                finish=lambda _connection: None,
+                undone=lambda _connection: None,
+            )
+        assert prepared is not None
+        return prepared
+
+
+def restore(directory: Path) -> None:
+    """Make a work tree as it was before a change that has its files in `directory`; blocking."""
+    placing = Placing.read(directory)
+    for path in placing.restore() if placing is not None else ():
+        log.warning("%s was changed by somebody else meanwhile, and stays so", printable(path))

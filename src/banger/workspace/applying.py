@@ -1,0 +1,181 @@
+"""A judged patch into the work tree that the workspace was copied from: it fits as a whole, or nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import Failed, WrongState
+from banger.core.files import make_private_directory
+from banger.workspace.bench import Bench, Content
+from banger.workspace.borrowed import BorrowedRepository
+from banger.workspace.patch_lines import show_path
+from banger.workspace.patch_parts import copy_parts
+from banger.workspace.placing import NEW, PlacedFile, Placing, find_obstacle
+from banger.workspace.repository import Repository
+from banger.workspace.verdict import PatchedFile, PatchVerdict
+from banger.workspace.work_tree import Stamp, WorkTree
+
+SHOWN_PATHS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPatch:
+    """A judged patch on the host's disk, or the part of it that somebody picked."""
+
+    path: Path
+    verdict: PatchVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What a patch does to one path; None where no file is. Its parts are two when a file becomes a link."""
+
+    path: bytes
+    old: Content | None
+    new: Content | None
+    parts: tuple[PatchedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How a patch is applied: which changes are made, how many are there already, which earlier ones are part of it.
+
+    `undone` are parts of earlier patches, by the index of the patch: what they did is done again by this one.
+    """
+
+    made: tuple[FileChange, ...]
+    already: int
+    undone: tuple[tuple[int, tuple[PatchedFile, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What will happen to the work tree; `placing` is None when nothing will. `already` changes are there already."""
+
+    placing: Placing | None
+    changed: int
+    already: int
+
+
+def fold_changes(verdict: PatchVerdict) -> dict[bytes, FileChange]:
+    """The changes by path."""
+    folded: dict[bytes, FileChange] = {}
+    for file in verdict.files:
+        old = Content(file.old_mode, file.old_id) if file.old_mode else None
+        new = Content(file.new_mode, file.new_id) if file.new_mode else None
+        before = folded.get(file.path)
+        parts = (file,) if before is None else (*before.parts, file)
+        folded[file.path] = FileChange(file.path, old if before is None else before.old, new, parts)
+    return folded
+
+
+def choose_changes(
+    changes: Mapping[bytes, FileChange],
+    here: Mapping[bytes, Content],
+    earlier: Sequence[Mapping[bytes, FileChange]],
+) -> Choice:
+    """Compare a patch with what is `here`, and with patches that may have been applied before, the newest first.
+
+    A workspace that is exported again still has what was exported before: such changes count once.
+    """
+    made: list[FileChange] = []
+    undone: dict[int, tuple[PatchedFile, ...]] = {}
+    for path, change in changes.items():
+        present = here.get(path)
+        if _is(present, change.new, present):
+            continue
+        made.append(change)
+        if _is(present, change.old, present):
+            continue
+        for index, patch in enumerate(earlier):
+            before = patch.get(path)
+            if before is not None and before.old == change.old and _is(present, before.new, present) and before.parts:
+                undone[index] = (*undone.get(index, ()), *before.parts)
+                break
+    return Choice(tuple(made), len(changes) - len(made), tuple(undone.items()))
+
+
+async def prepare_patch(
+    repository: Repository,
+    patch: SavedPatch,
+    *,
+    earlier: Sequence[SavedPatch],
+    directory: Path,
+    allow_dirty: bool,
+    umask: int,
+) -> Prepared:
+    """Find out what applying comes to, and put everything that it needs into the empty `directory`. Changes nothing.
+
+    Raises `WrongState` for a repository with changes of its own, unless they are allowed; `Failed` with the names of
+    the files that the patch does not fit.
+    """
+    make_private_directory(directory)
+    source = BorrowedRepository(repository, directory)
+    await asyncio.to_thread(source.make)
+    if not allow_dirty:
+        await source.read_staged()
+        check_clean(await source.list_changes())
+    changes = fold_changes(patch.verdict)
+    present = await asyncio.to_thread(_look, repository.top, changes)
+    bench = Bench(source, directory)
+    await bench.load(path for path, stamp in present.items() if stamp is not None)
+    choice = choose_changes(changes, await bench.contents(), [fold_changes(saved.verdict) for saved in earlier])
+    if not choice.made:
+        return Prepared(None, 0, choice.already)
+    for index, parts in choice.undone:
+        part = await asyncio.to_thread(_cut, earlier[index].path, parts, directory / f"undone-{index}.patch")
+        await bench.apply(part, reverse=True)
+    made = [part for change in choice.made for part in change.parts]
+    await bench.apply(await asyncio.to_thread(_cut, patch.path, made, directory / "made.patch"))
+    results = await bench.contents()
+    paths = [change.path for change in choice.made]
+    await asyncio.to_thread(_check_obstacles, repository.top, paths, results)
+    (directory / NEW).mkdir()
+    await bench.write_out((path for path in paths if path in results), directory / NEW)
+    files = [PlacedFile(path, results[path].mode if path in results else "", present[path]) for path in paths]
+    return Prepared(Placing(directory, repository.top, files, umask=umask), len(paths), choice.already)
+
+
+def check_clean(changes: Sequence[bytes]) -> None:
+    """Raise `WrongState` when the repository has changes that are not committed."""
+    if not changes:
+        return
+    shown = [show_path(path) for path in changes[:SHOWN_PATHS]]
+    if len(changes) > len(shown):
+        shown.append(f"{len(changes) - len(shown)} more")
+    raise WrongState(
+        f"the repository has changes that are not committed: {', '.join(shown)}",
+        hint="commit or stash them first, or give --allow-dirty to have the patch beside them",
+    )
+
+
+def _is(present: Content | None, wanted: Content | None, here: Content | None) -> bool:
+    """Whether a path holds what a patch says; one without an id leaves the content that is `here`."""
+    if present is None or wanted is None:
+        return present is None and wanted is None
+    oid = wanted.oid or (here.oid if here is not None else "")
+    return (present.mode, present.oid) == (wanted.mode, oid)
+
+
+def _look(top: Path, paths: Mapping[bytes, FileChange]) -> dict[bytes, Stamp | None]:
+    with WorkTree(top) as tree:
+        found = {path: tree.look(path) for path in sorted(paths)}
+    return {path: seen.stamp if seen is not None else None for path, seen in found.items()}
+
+
+def _cut(patch: Path, parts: Sequence[PatchedFile], target: Path) -> Path:
+    with patch.open("rb") as source, target.open("xb") as cut:
+        copy_parts(source, parts, cut)
+    return target
+
+
+def _check_obstacles(top: Path, paths: Sequence[bytes], results: Mapping[bytes, Content]) -> None:
+    gone = frozenset(path for path in paths if path not in results)
+    for path in paths:
+        obstacle = find_obstacle(top, path, gone) if path in results else None
+        if obstacle is not None:
+            raise Failed(f"the patch does not fit: {obstacle}", hint="move it away first, or `--pick` other files")

@@ -1,0 +1,37 @@
+"""What the repository on the host is now, for a look at a workspace that was copied from it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from banger.core.errors import BangerError
+from banger.core.files import make_private_directory
+from banger.workspace.borrowed import BorrowedRepository
+from banger.workspace.repository import inspect_repository
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """HEAD, branch, and how many tracked files differ from HEAD; None where there is none, or it cannot be told."""
+
+    head: str | None
+    branch: str | None
+    changes: int | None
+
+
+async def read_host_state(source: Path, scratch: Path) -> HostState:
+    """Look at it. It may be gone by now, which is no failure."""
+    try:
+        repository = await inspect_repository(source)
+        make_private_directory(scratch)
+        with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as directory:
+            borrowed = BorrowedRepository(repository, Path(directory))
+            await asyncio.to_thread(borrowed.make)
+            await borrowed.read_staged()
+            changes = len(await borrowed.list_changes())
+    except BangerError:
+        return HostState(None, None, None)
+    return HostState(repository.head, repository.branch, changes)

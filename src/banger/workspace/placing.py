@@ -1,0 +1,370 @@
+"""Changed files into a work tree: all of them, or, after whatever went wrong, none.
+
+Before the first file is touched, its old content and the new one are on disk in a directory of ours, with a list of
+what is going to happen. That is enough to take everything back, also for a later process. Files are reached name by
+name from the top of the tree, so that no symbolic link on the way is followed, and are replaced by renaming. All of it
+blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from banger.core.errors import Failed
+from banger.core.files import sync_directory, write_durably
+from banger.workspace.patch_lines import show_path
+from banger.workspace.work_tree import Stamp, WorkTree
+
+NEW: Final = "new"
+_OLD: Final = "old"
+_PLAN: Final = "plan.json"
+_LINK: Final = "120000"
+_EXECUTABLE: Final = "100755"
+_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFile:
+    """What is to become of one path: `mode` is git's as octal text, empty for a file that goes.
+
+    `stamp` tells the file that is there now, None when there is none.
+    """
+
+    path: bytes
+    mode: str
+    stamp: Stamp | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Old:
+    """A file as it was: its permissions and time, and its target for a symbolic link."""
+
+    mode: int
+    mtime_ns: int
+    target: bytes | None
+
+
+class Placing:
+    """One change of a tree at `top`. `directory` is ours and durable; it has the new content in `new`."""
+
+    def __init__(self, directory: Path, top: Path, files: Sequence[PlacedFile], *, umask: int) -> None:
+        self._directory = directory
+        self._top = os.fsencode(top)
+        self._files = list(files)
+        self._umask = umask
+        self._old: list[_Old | None] = []
+        self._made: list[bytes] = []  # directories that are not there yet, each after the one above it
+
+    @classmethod
+    def read(cls, directory: Path) -> Placing | None:
+        """What an earlier process had in mind; None when it had not begun to change anything."""
+        try:
+            plan = json.loads((directory / _PLAN).read_bytes())
+        except FileNotFoundError:
+            return None
+        files = [PlacedFile(os.fsencode(file["path"]), file["mode"], None) for file in plan["files"]]
+        placing = cls(directory, Path(plan["top"]), files, umask=plan["umask"])
+        placing._old = [_read_old(file["old"]) for file in plan["files"]]
+        placing._made = [os.fsencode(path) for path in plan["made"]]
+        return placing
+
+    def record(self) -> None:
+        """Keep what is there now, and write down what is going to happen. Raises `Failed` when a file has changed."""
+        (self._directory / _OLD).mkdir()
+        missing: dict[bytes, None] = {}
+        with self._opened_top() as top:
+            for index, file in enumerate(self._files):
+                self._old.append(self._keep(top, index, file))
+                if file.mode:
+                    missing.update(dict.fromkeys(_missing_above(top, file.path)))
+        self._made = list(missing)
+        for below in (NEW, _OLD):
+            _sync_tree(self._directory / below)
+        plan = {
+            "top": os.fsdecode(self._top),
+            "umask": self._umask,
+            "made": [os.fsdecode(path) for path in self._made],
+            "files": [
+                {"path": os.fsdecode(file.path), "mode": file.mode, "old": _write_old(old)}
+                for file, old in zip(self._files, self._old, strict=True)
+            ],
+        }
+        write_durably(self._directory / _PLAN, json.dumps(plan).encode())
+
+    def write(self) -> None:
+        """Change the tree. Raises `Failed` when somebody else changes it meanwhile. After any error, `restore`."""
+        with self._opened_top() as top:
+            going = [file for file in self._files if not file.mode]
+            for file in sorted(going, key=lambda file: file.path, reverse=True):
+                self._check_unchanged(file)
+                with _opened_parent(top, file.path) as (parent, name):
+                    os.unlink(name, dir_fd=parent)
+                _remove_empty_above(top, file.path)
+            for index, file in enumerate(self._files):
+                if not file.mode:
+                    continue
+                self._check_unchanged(file)
+                with _opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
+                    self._place(parent, name, index, file)
+
+    def restore(self) -> list[bytes]:
+        """Take back what `write` did. The paths that somebody else has changed since, which are left as they are."""
+        left: list[bytes] = []
+        with self._opened_top() as top:
+            for index, (file, old) in enumerate(zip(self._files, self._old, strict=True)):
+                with suppress(OSError), _opened_parent(top, file.path) as (parent, name):
+                    with suppress(FileNotFoundError):
+                        os.unlink(self._partial(index), dir_fd=parent)
+                    if old is None and self._is_new(parent, name, file):
+                        os.unlink(name, dir_fd=parent)
+            for path in reversed(self._made):
+                with suppress(OSError), _opened_parent(top, path) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+            for index, (file, old) in enumerate(zip(self._files, self._old, strict=True)):
+                if old is not None and not self._bring_back(top, index, file, old):
+                    left.append(file.path)
+        return left
+
+    def _keep(self, top: int, index: int, file: PlacedFile) -> _Old | None:
+        self._check_unchanged(file)
+        if file.stamp is None:
+            return None
+        with _opened_parent(top, file.path) as (parent, name):
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                old = _Old(0o777, status.st_mtime_ns, os.readlink(name, dir_fd=parent))
+            else:
+                old = _Old(stat.S_IMODE(status.st_mode) & 0o777, status.st_mtime_ns, None)
+                with (
+                    os.fdopen(os.open(name, _READ, dir_fd=parent), "rb") as source,
+                    (self._directory / _OLD / str(index)).open("xb") as target,
+                ):
+                    shutil.copyfileobj(source, target)
+        self._check_unchanged(file)
+        return old
+
+    def _check_unchanged(self, file: PlacedFile) -> None:
+        with WorkTree(self._top_path) as tree:
+            seen = tree.look(file.path)
+        if (seen.stamp if seen is not None else None) != file.stamp:
+            raise _changed(file.path)
+
+    def _place(self, parent: int, name: bytes, index: int, file: PlacedFile) -> None:
+        partial = self._partial(index)
+        old = self._old[index]
+        if file.mode == _LINK:
+            os.symlink(self._new(file).read_bytes(), partial, dir_fd=parent)
+        else:
+            with (
+                self._new(file).open("rb") as source,
+                os.fdopen(os.open(partial, _WRITE, 0o600, dir_fd=parent), "wb") as target,
+            ):
+                shutil.copyfileobj(source, target)
+                os.fchmod(target.fileno(), _plan_permissions(file.mode, old, umask=self._umask))
+        if file.stamp is None and _exists(parent, name):
+            raise _changed(file.path)
+        os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+    def _bring_back(self, top: int, index: int, file: PlacedFile, old: _Old) -> bool:
+        """Whether the file is as it was."""
+        try:
+            with _opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
+                if self._is_old(parent, name, index, old):
+                    return True
+                if _exists(parent, name) and not (file.mode and self._is_new(parent, name, file)):
+                    return False
+                partial = self._partial(index)
+                if old.target is not None:
+                    os.symlink(old.target, partial, dir_fd=parent)
+                else:
+                    with (
+                        (self._directory / _OLD / str(index)).open("rb") as source,
+                        os.fdopen(os.open(partial, _WRITE, 0o600, dir_fd=parent), "wb") as target,
+                    ):
+                        shutil.copyfileobj(source, target)
+                        os.fchmod(target.fileno(), old.mode)
+                os.utime(partial, ns=(old.mtime_ns, old.mtime_ns), dir_fd=parent, follow_symlinks=False)
+                os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except (NotADirectoryError, FileExistsError):
+            return False  # somebody put something else in the way
+        return True
+
+    def _is_new(self, parent: int, name: bytes, file: PlacedFile) -> bool:
+        if not file.mode:
+            return False
+        new = self._new(file)
+        return _holds(parent, name, new, target=new.read_bytes() if file.mode == _LINK else None)
+
+    def _is_old(self, parent: int, name: bytes, index: int, old: _Old) -> bool:
+        return _holds(parent, name, self._directory / _OLD / str(index), target=old.target)
+
+    def _new(self, file: PlacedFile) -> Path:
+        return self._directory / NEW / os.fsdecode(file.path)
+
+    def _partial(self, index: int) -> bytes:
+        return b".banger-%b-%d" % (os.fsencode(self._directory.name)[-40:], index)
+
+    @property
+    def _top_path(self) -> Path:
+        return Path(os.fsdecode(self._top))
+
+    @contextmanager
+    def _opened_top(self) -> Iterator[int]:
+        descriptor = os.open(self._top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def find_obstacle(top: Path, path: bytes, gone: frozenset[bytes]) -> str | None:
+    """What is in the way of a file at `path`, when those in `gone` are; None for nothing."""
+    here = os.fsencode(top)
+    *above, last = path.split(b"/")
+    for end, part in enumerate(above, start=1):
+        here = os.path.join(here, part)
+        parent = b"/".join(above[:end])
+        try:
+            status = os.lstat(here)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            return None if parent in gone else f"{show_path(parent)} is no directory here"
+    try:
+        status = os.lstat(os.path.join(here, last))
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return None if _goes_away(os.path.join(here, last), path, gone) else f"{show_path(path)} is a directory here"
+    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        return None  # git says what is wrong with it
+    return f"{show_path(path)} is neither a file nor a link here"
+
+
+def _goes_away(directory: bytes, path: bytes, gone: frozenset[bytes]) -> bool:
+    """Whether a directory goes with those files: it had nothing else in it, and not nothing."""
+    entries = list(os.scandir(directory))
+    return bool(entries) and all(
+        _goes_away(entry.path, path + b"/" + entry.name, gone)
+        if entry.is_dir(follow_symlinks=False)
+        else path + b"/" + entry.name in gone
+        for entry in entries
+    )
+
+
+def _plan_permissions(mode: str, old: _Old | None, *, umask: int) -> int:
+    """Those of the file that is replaced, but for who may run it, or those of any new file."""
+    if old is None or old.target is not None:
+        return (0o777 if mode == _EXECUTABLE else 0o666) & ~umask
+    if mode != _EXECUTABLE:
+        return old.mode & ~0o111
+    return old.mode | (old.mode & 0o444) >> 2 if not old.mode & 0o111 else old.mode
+
+
+@contextmanager
+def _opened_parent(top: int, path: bytes, *, make_mode: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """The directory of a file and its name there, with no link followed; directories are made with `make_mode`."""
+    *above, name = path.split(b"/")
+    descriptor = os.dup(top)
+    try:
+        for part in above:
+            if make_mode is not None:
+                with suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=descriptor)
+                    os.chmod(part, make_mode, dir_fd=descriptor)
+            following = os.open(part, _DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = following
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def _missing_above(top: int, path: bytes) -> Iterator[bytes]:
+    """The directories above a path that are not there, from the top."""
+    above = path.split(b"/")[:-1]
+    for end in range(1, len(above) + 1):
+        parent = b"/".join(above[:end])
+        try:
+            with _opened_parent(top, parent + b"/x"):
+                pass
+        except OSError:
+            yield parent
+
+
+def _remove_empty_above(top: int, path: bytes) -> None:
+    """Remove the directories above a path that have nothing left in them, as git does."""
+    above = path.split(b"/")[:-1]
+    for end in range(len(above), 0, -1):
+        try:
+            with _opened_parent(top, b"/".join(above[:end])) as (parent, name):
+                os.rmdir(name, dir_fd=parent)
+        except OSError:
+            return
+
+
+def _exists(parent: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _holds(parent: int, name: bytes, content: Path, *, target: bytes | None) -> bool:
+    """Whether a name has just that content, or is a link with that target."""
+    try:
+        if target is not None:
+            return os.readlink(name, dir_fd=parent) == target
+        descriptor = os.open(name, _READ, dir_fd=parent)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb") as here, content.open("rb") as there:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        while True:
+            mine, other = here.read(1 << 20), there.read(1 << 20)
+            if mine != other:
+                return False
+            if not mine:
+                return True
+
+
+def _sync_tree(directory: Path) -> None:
+    """Make the files below a directory durable."""
+    for place, _, names in os.walk(os.fsencode(directory)):
+        for name in names:
+            descriptor = os.open(os.path.join(place, name), _READ)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_directory(Path(os.fsdecode(place)))
+
+
+def _write_old(old: _Old | None) -> dict[str, Any] | None:
+    if old is None:
+        return None
+    target = None if old.target is None else os.fsdecode(old.target)
+    return {"mode": old.mode, "mtime_ns": old.mtime_ns, "target": target}
+
+
+def _read_old(view: dict[str, Any] | None) -> _Old | None:
+    if view is None:
+        return None
+    target = view["target"]
+    return _Old(view["mode"], view["mtime_ns"], None if target is None else os.fsencode(target))
+
+
+def _changed(path: bytes) -> Failed:
+    return Failed(f"{show_path(path)} changed while the patch was applied", hint="nothing was changed; try again")
