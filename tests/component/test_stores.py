@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.component.fake_world import FakeWorld
 from tests.fakes.web import Page, WebServer
 from tests.unit.catalogue.catalogues import NEW, OLD, catalogue
+from tests.unit.image.rpm_database import database, header
 from tests.unit.kernel.kernels import CONFIG, arm64_image, bzimage, modules, modules_tar
 
 from banger.catalogue.signing import public_key, sign_catalogue, sign_rotation
@@ -317,3 +318,30 @@ def test_a_name_may_mean_one_for_each_platform(fake_world: FakeWorld, tmp_path: 
         done = world.banger(kind, verb, "mine", "--platform", "linux/arm64")
         assert (done.returncode, b"for linux/arm64" in done.stderr) == (3, True)
     assert world.json(kind, "show", "mine", "--platform", "linux/amd64")["architecture"] == "x86_64"
+
+
+def test_a_bill_of_materials(fake_world: FakeWorld, tmp_path: Path) -> None:
+    world = fake_world
+    for name, files in {
+        "fedora": {
+            "usr/lib/sysimage/rpm/rpmdb.sqlite": database(tmp_path / "db", [header("bash", "5.2", "3", epoch=1)]),
+            "etc/os-release": b"ID=fedora\n",
+        },
+        "suse": {"usr/lib/sysimage/rpm/Packages.db": b"RpmP"},
+        "empty": {"etc/motd": b""},
+    }.items():
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            for path, content in files.items():
+                info = tarfile.TarInfo(path)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        world.succeed("image", "import", str(tmp_path / f"{name}.tar"), "--name", name, "-q")
+    assert world.json("image", "show", "fedora")["packages"] == [{"name": "bash", "version": "1:5.2-3"}]
+    document = json.loads(world.succeed("image", "show", "fedora", "--sbom"))
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
+    assert [one["purl"] for one in document["components"]] == ["pkg:rpm/fedora/bash@5.2-3?epoch=1"]
+    for name, why in (("suse", b"ndb"), ("empty", b"no package manager")):
+        assert world.json("image", "show", name)["packages"] is None
+        assert why in world.succeed("image", "show", name)
+        assert why in world.banger("image", "show", name, "--packages").stderr
+        assert why in world.succeed("image", "show", name, "--sbom")

@@ -23,7 +23,7 @@ from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
-from banger.image.packages import list_packages
+from banger.image.packages import find_packages
 from banger.image.recipe import (
     CLEARED,
     DPKG_OPTIONS,
@@ -140,7 +140,7 @@ def _write(
     check: Callable[[], None],
 ) -> Image:
     with archive.open("rb") as source, closing(read_rootfs(source, scratch=draft, report=lambda _: check())) as tree:
-        packages = list_packages(tree.read("var/lib/dpkg/status").decode("utf-8", "replace"))
+        packages = find_packages(tree) or ""
         edit(tree, wanted)
         for download, files in extra:
             for packed, path, mode in download.files:

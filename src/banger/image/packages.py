@@ -1,21 +1,36 @@
-"""Which packages a root file system has, as its package manager says; an image may say anything there."""
+"""Which packages a root file system has, as its package manager says; an image may say anything there.
+
+A list is text: `# FORMAT DISTRIBUTION`, then one `NAME VERSION` a line, sorted. Where packages cannot be told although
+there are some, it is `? REASON`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import BinaryIO, Final, NamedTuple, Protocol
+
+from banger.core.errors import Unsupported
+from banger.core.untrusted import printable
+from banger.image.rpm.database import find_rpm_packages
 
 _LIMIT_BYTES: Final = 64 << 20
 _PACKAGES_LIMIT: Final = 100_000
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._~-]{0,127}")
+_RELEASE_LIMIT_BYTES: Final = 64 << 10
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+._~-]{0,127}")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._~:^-]{0,127}")
+_DISTRIBUTION: Final = re.compile(r"[a-z0-9._-]{1,40}")
 _DPKG: Final = "/var/lib/dpkg/status"
 _APK: Final = ("/usr/lib/apk/db/installed", "/lib/apk/db/installed")
+_RELEASE: Final = ("/etc/os-release", "/usr/lib/os-release")
 
 
 class Files(Protocol):
     """A root file system."""
+
+    def open(self, path: str) -> BinaryIO | None:
+        """The content of the regular file at `path`, symbolic links followed within the tree; None if there is none."""
 
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
@@ -28,27 +43,54 @@ class Package(NamedTuple):
     version: str
 
 
-def find_packages(tree: Files) -> str | None:
-    """The packages of dpkg or apk, one `NAME VERSION` a line, sorted; None when neither keeps any.
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """What is known of an image's packages. `format` is `deb`, `apk` or `rpm`, and empty in lists of an older banger.
 
-    rpm keeps its own in a database that only rpm reads.
+    `distribution` is the ID of os-release(5), empty where there is none; `unknown` is why the packages cannot be told.
     """
+
+    packages: tuple[Package, ...]
+    format: str = ""
+    distribution: str = ""
+    unknown: str = ""
+
+
+def find_packages(tree: Files) -> str | None:
+    """The packages of dpkg, apk or rpm, or why they cannot be told; None when nobody keeps any."""
+    distribution = _find_distribution(tree)
     if (status := tree.read_start(_DPKG, _LIMIT_BYTES)) is not None:
-        return list_packages(status.decode("utf-8", "replace"))
+        return _render("deb", distribution, _parse_dpkg(status.decode("utf-8", "replace")))
     for path in _APK:
         if (installed := tree.read_start(path, _LIMIT_BYTES)) is not None:
-            return _render(_parse_apk(installed.decode("utf-8", "replace")))
-    return None
+            return _render("apk", distribution, _parse_apk(installed.decode("utf-8", "replace")))
+    try:
+        of_rpm = find_rpm_packages(tree)
+    except Unsupported as error:
+        return f"? {printable(error.summary, limit=300)}\n"
+    return None if of_rpm is None else _render("rpm", distribution, of_rpm)
 
 
-def list_packages(status: str) -> str:
-    """Names and versions of installed packages out of dpkg's status file, one a line, sorted."""
-    return _render(_parse_dpkg(status))
-
-
-def parse_packages(text: str) -> list[Package]:
+def parse_packages(text: str) -> Packages:
     """Read what `find_packages` wrote; lines of another form are left out."""
-    return [Package(*words) for line in text.splitlines() if len(words := line.split(" ")) == 2]
+    first, _, _ = text.partition("\n")
+    if first.startswith("?"):
+        return Packages((), unknown=first[2:])
+    head = [*first.split(" "), "", ""] if first.startswith("#") else ["#", "", ""]
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    packages = tuple(Package(*words) for line in lines if len(words := line.split(" ")) == 2)
+    return Packages(packages, format=head[1], distribution=head[2])
+
+
+def _find_distribution(tree: Files) -> str:
+    for path in _RELEASE:
+        if (release := tree.read_start(path, _RELEASE_LIMIT_BYTES)) is not None:
+            for line in release.decode("utf-8", "replace").splitlines():
+                name, _, value = line.partition("=")
+                value = value.strip("\"' ")
+                if name == "ID" and _DISTRIBUTION.fullmatch(value):
+                    return value
+    return ""
 
 
 def _parse_dpkg(status: str) -> Iterator[tuple[str, str]]:
@@ -68,11 +110,11 @@ def _parse_apk(installed: str) -> Iterator[tuple[str, str]]:
         yield fields.get("P", ""), fields.get("V", "")
 
 
-def _render(packages: Iterable[tuple[str, str]]) -> str:
+def _render(form: str, distribution: str, packages: Iterable[tuple[str, str]]) -> str:
     """What has no proper name and version is left out."""
     good = {
         f"{name} {version}\n"
         for name, version in packages
         if _NAME.fullmatch(name) is not None and _VERSION.fullmatch(version) is not None
     }
-    return "".join(sorted(good)[:_PACKAGES_LIMIT])
+    return f"# {form} {distribution}".rstrip() + "\n" + "".join(sorted(good)[:_PACKAGES_LIMIT])

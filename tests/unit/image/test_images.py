@@ -16,7 +16,6 @@ from banger.disk.paths import find
 from banger.disk.rootfs import ArchiveTree, LayerTree
 from banger.image.distribution import edit
 from banger.image.importing import import_archive, parse_architecture
-from banger.image.packages import list_packages
 from banger.image.recipe import IMAGES, ON_DEMAND, masked_units
 from banger.image.store import Image, ImageStore
 
@@ -194,12 +193,3 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
         inode = find(tree.tree, f"etc/systemd/system/{unit}".encode())
         assert inode is not None
         assert tree.tree.target(inode) == b"/dev/null"
-
-
-def test_the_package_list() -> None:
-    status = (
-        "Package: less\nStatus: install ok installed\nVersion: 590-2.1\nDescription: pager\n more\n .\n Status: x\n\n"
-        "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n"
-        "Package: bash\nStatus: install ok installed\nVersion: 5.2-1\n"
-    )
-    assert list_packages(status) == "bash 5.2-1\nless 590-2.1\n"

@@ -54,7 +54,7 @@ def test_it_is_run_as_its_base_is(store: ImageStore) -> None:
     assert (image.run, image.environment, image.init) == (SAVED.run, {"PATH": "/bin"}, None)
     assert (image.source, image.provenance) == (SAVED.source, SAVED.provenance)
     assert image.packages is not None
-    assert image.packages.read_text() == "bash 5.2-1\n"
+    assert image.packages.read_text() == "# deb\nbash 5.2-1\n"
     assert store.find("saved") == image
 
 

@@ -122,14 +122,20 @@ class PackageView(TypedDict):
 
 
 class ImageDetail(ImageView):
-    """Answer of `GET /v1/images/{name}`. `packages` null where no list of them was found; `vms` use the image.
+    """Answer of `GET /v1/images/{name}`. `vms` use the image.
 
+    `packages` is null where they cannot be told; `packages_unknown` says why, and is empty elsewhere. `packages_format`
+    is `deb`, `apk`, `rpm`, or empty where an older banger made the list, `packages_distribution` the ID of
+    os-release(5), or empty.
     `kernel` and `disk_bytes` are what its VMs get unless somebody says otherwise; null where nobody has said so.
     """
 
     provenance: ProvenanceView
     layers: list[LayerView]
     packages: list[PackageView] | None
+    packages_format: str
+    packages_distribution: str
+    packages_unknown: str
     environment: dict[str, str]
     kernel: str | None
     disk_bytes: int | None

@@ -14,6 +14,7 @@ from banger.api.messages import (
     ImportRequest,
     NamesRequest,
     NamesResult,
+    PackageView,
     PromoteRequest,
     PullRequest,
     RegisterRequest,
@@ -36,10 +37,11 @@ from banger.daemon.operations.stored import (
     view_provenance,
 )
 from banger.daemon.progress import reporter
-from banger.image.packages import parse_packages
+from banger.image.packages import Packages, parse_packages
 from banger.image.reference import parse_reference
 from banger.image.store import Image
 
+_NO_LIST: Final = "no package manager that banger knows keeps a list in it"
 _INIT: Final = re.compile(r"/[\x21-\x7e]{1,254}")
 
 
@@ -70,7 +72,8 @@ class ImageVerbs:
         """Everything about one. Raises `NotFound`."""
         image = self._find(name, platform)
         text = None if image.packages is None else await asyncio.to_thread(image.packages.read_text)
-        packages = None if text is None else parse_packages(text)
+        found = Packages((), unknown=_NO_LIST) if text is None else parse_packages(text)
+        packages: list[PackageView] = [{"name": package.name, "version": package.version} for package in found.packages]
         return {
             **view_image(image),
             "provenance": view_provenance(image.provenance),
@@ -78,9 +81,10 @@ class ImageVerbs:
                 {"digest": str(layer["digest"]), "size_bytes": int(layer["size_bytes"])}
                 for layer in image.oci.get("layers", [])
             ],
-            "packages": None
-            if packages is None
-            else [{"name": package.name, "version": package.version} for package in packages],
+            "packages": None if found.unknown else packages,
+            "packages_format": found.format,
+            "packages_distribution": found.distribution,
+            "packages_unknown": found.unknown,
             "environment": dict(image.environment),
             "kernel": image.kernel or None,
             "disk_bytes": image.disk_bytes or None,
