@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
+from tests.fakes.web import Page, WebServer
 
 RECIPE = """
 base = "fake"
@@ -83,6 +85,52 @@ def test_what_is_refused_before_anything_exists(world: FakeWorld, recipe: str, s
     assert said in refused.stderr
     assert b"hint" in refused.stderr
     assert b"booting" not in refused.stderr
+
+
+def test_what_is_downloaded(world: FakeWorld) -> None:
+    """By digest: what cannot be had ends a build that needs it, and other bytes end every build."""
+    content = b"#!/bin/sh\necho a tool\n"
+
+    def plan(path: str, *, size: int = len(content), optional: bool = False) -> str:
+        return f"""
+base = "fake"
+commands = ["test ! -e /srv/tool || /srv/tool"]
+[[downloads]]
+url = "{web.url}{path}"
+sha256 = "{hashlib.sha256(content).hexdigest()}"
+size = {size}
+path = "/srv/tool"
+mode = "0755"
+optional = {str(optional).lower()}
+"""
+
+    with WebServer().running() as web:
+        web.pages = {"/tool": Page(content), "/other": Page(content.replace(b"tool", b"fool"))}
+        for path, said in (("/gone", b"nothing at"), ("/other", b"sha256:")):
+            refused = world.banger("image", "build", write(world, plan(path)), "--name", "tools")
+            assert refused.returncode not in (0, 70), refused
+            assert said in refused.stderr
+            assert b"booting" not in refused.stderr
+        assert world.banger("image", "build", write(world, plan("/tool", size=7)), "--name", "tools").returncode
+        refused = world.banger("image", "build", write(world, plan("/other", optional=True)), "--name", "tools")
+        assert refused.returncode not in (0, 70), refused
+        done = world.banger("image", "build", write(world, plan("/gone", optional=True)), "--name", "without")
+        assert done.returncode == 0, (done, world.log_tail())
+        assert b"going on without gone: there is nothing at" in done.stderr
+        done = world.banger("image", "build", write(world, plan("/tool")), "--name", "tools")
+        assert done.returncode == 0, (done, world.log_tail())
+        assert b"\na tool\n" in done.stderr
+    assert world.vms() == []
+
+
+def test_another_base_than_the_recipe_was_written_for(world: FakeWorld) -> None:
+    recipe = f'base = "fake"\nbase_digest = "sha256:{"1" * 64}"'
+    refused = world.banger("image", "build", write(world, recipe), "--name", "tools")
+    base = world.json("image", "show", "fake")["digest"]
+    assert refused.returncode == 1
+    assert base.encode() in refused.stderr
+    assert b"1" * 64 in refused.stderr
+    assert world.json("image", "build", write(world, f'base = "fake"\nbase_digest = "{base}"'), "--name", "tools")
 
 
 def test_a_name_that_is_taken(world: FakeWorld) -> None:

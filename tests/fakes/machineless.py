@@ -34,6 +34,7 @@ from banger.daemon.failpoints import Failpoints, parse_failpoints
 from banger.daemon.host_catalogues import Catalogues, open_catalogues
 from banger.daemon.host_images import HostImages
 from banger.daemon.host_kernels import HostKernels
+from banger.daemon.host_packages import HostPackages
 from banger.daemon.host_registry import HostRegistry
 from banger.daemon.lifetimes import SystemUptime
 from banger.daemon.operations.boot_files import BootFiles
@@ -99,16 +100,13 @@ class FakeImages(HostImages):
         return publish_image(self._store, name, saved.provenance)
 
 
-class FakePackages:
-    """What was asked for, as empty files."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._content = ImageStore(layout.images).content
+class FakePackages(HostPackages):
+    """What was asked for, as empty files. Other files are the real ones."""
 
     @asynccontextmanager
     async def downloaded(
         self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Report
-    ) -> AsyncIterator[Sequence[Path]]:
+    ) -> AsyncIterator[list[Path]]:
         with self._content.draft() as draft:
             for package in packages:
                 (draft / f"{package}_1_all.deb").touch()
@@ -368,7 +366,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
         images=FakeImages(layout, catalogues, registry),
-        packages=FakePackages(layout),
+        packages=FakePackages(layout, registry.cache),
         kernels=FakeKernels(layout, catalogues, registry.cache),
         chooser=FakeChooser(),
         boot_files=BootFiles(layout=layout, user_key=user_key),

@@ -14,7 +14,8 @@ from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.disk.rootfs import ArchiveTree
 from banger.image.distribution import make_debian_image
-from banger.image.recipe import IMAGES, Download
+from banger.image.pinned import Pinned
+from banger.image.recipe import IMAGES
 from banger.image.sandbox import read_host_facts
 from banger.image.store import ImageStore
 
@@ -57,7 +58,7 @@ async def test_a_build_that_is_given_up_leaves_nothing(tmp_path: Path, stage: st
     assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if mentions(path, tmp_path)] == []
 
 
-async def fetch_nothing(_download: Download) -> Path:
+async def fetch_nothing(_download: Pinned) -> Path:
     raise AssertionError("the default image is made of Debian's archive alone")
 
 

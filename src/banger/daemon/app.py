@@ -60,7 +60,7 @@ def host_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     catalogues = open_catalogues(layout, configuration.catalogues or ())
     return Collaborators(
         images=HostImages(layout, catalogues, registry),
-        packages=HostPackages(layout),
+        packages=HostPackages(layout, registry.cache),
         kernels=HostKernels(layout, catalogues, registry.cache),
         chooser=QemuChooser(layout, boot_files, host=host_architecture()),
         boot_files=boot_files,

@@ -15,6 +15,7 @@ from banger.core.provenance import Provenance
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.image.debian_packages import Debian
 from banger.image.exporting import ExportFormat
+from banger.image.pinned import Fetch
 from banger.image.reference import Reference
 from banger.image.saving import SavedRoot
 from banger.image.store import Image
@@ -139,7 +140,7 @@ class Images(Protocol):
 
 
 class Packages(Protocol):
-    """Packages for guests."""
+    """Packages for guests, and other files that recipes name."""
 
     def downloaded(
         self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Callable[[Progress], None]
@@ -148,6 +149,9 @@ class Packages(Protocol):
 
         Raises `Failed` where they cannot be had together, `Unavailable` without apt or its keys.
         """
+
+    def fetching(self, report: Callable[[Progress], None]) -> AbstractAsyncContextManager[Fetch]:
+        """What gets a pinned file and checks it; it stays where it is as long as the block lasts."""
 
 
 class Kernels(Protocol):

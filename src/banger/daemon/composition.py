@@ -318,7 +318,7 @@ def compose_makers(
         clock=parts.clock,
         ids=parts.ids,
     )
-    read_root = ReadRoot(images=parts.images, sync_files=parts.sync_files)
+    read_root = ReadRoot(images=parts.images, sync_files=parts.sync_files, space=parts.space)
     build = BuildImage(
         images=parts.images,
         kernels=parts.kernels,

@@ -22,6 +22,7 @@ from banger.core.provenance import Provenance
 from banger.daemon.collaborators import Pruned
 from banger.image.blob_cache import BlobCache, Partial
 from banger.image.manifest import Descriptor
+from banger.image.pinned import Pinned
 
 Report = Callable[[Progress], None]
 _SETTLED_S: Final = 3600.0  # what was made later may be about to get its name
@@ -81,6 +82,12 @@ async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Repo
             hint="it is removed; pull again",
         )
     return path
+
+
+async def fetch_pinned(cache: BlobCache, pinned: Pinned, *, report: Report) -> Path:
+    """What a recipe names, as `fetch_bundle`."""
+    bundle = Bundle(url=pinned.url, sha256=pinned.sha256, size=pinned.size_bytes)
+    return await fetch_bundle(cache, bundle, pinned.name, report)
 
 
 def describe_bundle(bundle: Bundle, found: Found) -> Provenance:

@@ -29,6 +29,7 @@ from banger.daemon.host_catalogues import (
     describe_waiting,
     estimate_bytes,
     fetch_bundle,
+    fetch_pinned,
     prune_unnamed,
 )
 from banger.daemon.host_export import export_pieces
@@ -43,7 +44,7 @@ from banger.image.exporting import ExportFormat
 from banger.image.layered import make_layered_image
 from banger.image.naming import looks_like_reference, name_reference
 from banger.image.platforms import platform_of_machine
-from banger.image.recipe import IMAGES, DebianImage, Download, fingerprint
+from banger.image.recipe import IMAGES, DebianImage, fingerprint
 from banger.image.reference import Reference, parse_reference
 from banger.image.registered import check_unchanged
 from banger.image.registering import promote, register
@@ -79,10 +80,6 @@ class DebianRecipe:
         self.build_bytes = wanted.build_bytes
 
     async def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Image:
-        async def fetch(download: Download) -> Path:
-            bundle = Bundle(url=download.url, sha256=download.sha256, size=download.size_bytes)
-            return await fetch_bundle(cache, bundle, download.url.rpartition("/")[2], report)
-
         return await make_debian_image(
             store,
             name,
@@ -91,7 +88,7 @@ class DebianRecipe:
             facts=read_host_facts(getpass.getuser()),
             read_rootfs=ArchiveTree,
             report=report,
-            fetch=fetch,
+            fetch=partial(fetch_pinned, cache, report=report),
         )
 
 

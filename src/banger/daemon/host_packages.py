@@ -1,23 +1,33 @@
-"""Packages of Debian for guests, got by this host's apt."""
+"""Packages of Debian for guests, got by this host's apt, and what else recipes name."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from banger.core.debian import read_host_sources
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.daemon.host_catalogues import fetch_pinned
+from banger.image.blob_cache import BlobCache
 from banger.image.debian_packages import Debian, download_packages
+from banger.image.pinned import Fetch
 from banger.image.store import ImageStore
 
 
 class HostPackages:
     """Keeps them beside the images that are being made, where what a killed maker left is removed."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, cache: BlobCache) -> None:
         self._content = ImageStore(layout.images).content
+        self._cache = cache
+
+    @asynccontextmanager
+    async def fetching(self, report: Callable[[Progress], None]) -> AsyncIterator[Fetch]:
+        async with self._cache.in_use():
+            yield partial(fetch_pinned, self._cache, report=report)
 
     @asynccontextmanager
     async def downloaded(

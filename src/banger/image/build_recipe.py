@@ -13,15 +13,21 @@ from banger.core.commands import check_command
 from banger.core.errors import Invalid
 from banger.core.sizes import MIB, parse_size
 from banger.core.untrusted import printable
+from banger.image.pinned import Pinned
 from banger.image.run_config import RunConfig, parse_stop_signal
 
 SIZE_LIMIT_BYTES: Final = 1 << 20
+DOWNLOAD_LIMIT_BYTES: Final = 16 << 30
 _COUNT_LIMIT: Final = 1000
 _HINT: Final = "docs/images.md shows what a recipe may say"
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=r"\A[\x21-\x7e]+\Z")]
-_Package = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]{1,100}\Z")]
+_Package = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9+.-]{1,100}(=[0-9][0-9A-Za-z.+:~-]{0,200})?\Z")]
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Digest = Annotated[str, msgspec.Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
+_Address = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"\Ahttps?://[\x21-\x7e]+\Z")]
+_Size = Annotated[int, msgspec.Meta(ge=1, le=DOWNLOAD_LIMIT_BYTES)]
 _HostPath = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 _GuestPath = Annotated[str, msgspec.Meta(max_length=4000, pattern=r"\A/[^\x00]+\Z")]
 _Mode = Annotated[str, msgspec.Meta(pattern=r"\A0?[0-7]{3}\Z")]
@@ -44,6 +50,25 @@ class RecipeFile(_Strict, frozen=True):
         return int(self.mode, 8) if self.mode is not None else None
 
 
+class RecipeDownload(_Strict, frozen=True):
+    """A file from elsewhere, by digest and size, and where it goes. The build may go on without an `optional` one."""
+
+    url: _Address
+    sha256: _Sha256
+    size: _Size
+    path: _GuestPath
+    mode: _Mode = "0644"
+    optional: bool = False
+
+    @property
+    def mode_bits(self) -> int:
+        return int(self.mode, 8)
+
+    @property
+    def pinned(self) -> Pinned:
+        return Pinned(url=self.url, sha256=self.sha256, size_bytes=self.size, optional=self.optional)
+
+
 class RecipeRun(_Strict, frozen=True):
     """How the image wants to be run; what is not said is as the base has it."""
 
@@ -55,11 +80,13 @@ class RecipeRun(_Strict, frozen=True):
 
 
 class Recipe(_Strict, frozen=True):
-    """What a recipe says. A command that is a text is for `/bin/sh -e -c`."""
+    """What a recipe says. A command that is a text is for `/bin/sh -e -c`, and a package may have its version."""
 
     base: _Name
+    base_digest: _Digest | None = None
     packages: tuple[_Package, ...] = ()
     files: tuple[RecipeFile, ...] = ()
+    downloads: tuple[RecipeDownload, ...] = ()
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     network: bool = False
     commands: tuple[_Word | tuple[_Word, ...], ...] = ()
@@ -93,6 +120,7 @@ def parse_recipe(text: bytes, *, file: str) -> Recipe:
         document = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{shown} is not a TOML document: {printable(str(error), limit=200)}", hint=_HINT) from error
+    _check_keys(document, shown)
     try:
         recipe = msgspec.convert(document, Recipe)
     except msgspec.ValidationError as error:
@@ -104,14 +132,36 @@ def parse_recipe(text: bytes, *, file: str) -> Recipe:
     return recipe
 
 
+def _check_keys(document: Mapping[str, object], shown: str) -> None:
+    """Raise `Invalid` for a key that means nothing, with the nearest one that means something where it stands."""
+    import difflib
+
+    tables: list[tuple[str, object, tuple[str, ...]]] = [
+        ("", document, Recipe.__struct_fields__),
+        ("run.", document.get("run"), RecipeRun.__struct_fields__),
+    ]
+    for place, known in (("files", RecipeFile.__struct_fields__), ("downloads", RecipeDownload.__struct_fields__)):
+        several = document.get(place)
+        each = several[:_COUNT_LIMIT] if isinstance(several, list) else ()
+        tables += [(f"{place}[{number}].", table, known) for number, table in enumerate(each)]
+    for place, table, known in tables:
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean `{near[0]}`?" if near else f"the keys here are {', '.join(known)}"
+                raise Invalid(f"{shown}: there is no key {printable(place + key, limit=200)}", hint=hint)
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Raise `Invalid` for what each part allows and the whole does not."""
-    if max(map(len, (recipe.packages, recipe.files, recipe.commands, recipe.environment))) > _COUNT_LIMIT:
+    counted = (recipe.packages, recipe.files, recipe.downloads, recipe.commands, recipe.environment)
+    if max(map(len, counted)) > _COUNT_LIMIT:
         raise Invalid(f"there are more than {_COUNT_LIMIT} of one thing", hint="make several recipes of it")
     for file in recipe.files:
         check_source(file.source)
-        if ".." in file.path.split("/") or file.path.endswith("/"):
-            raise Invalid(f"{printable(file.path, limit=200)} is no place for a file", hint="write the whole path")
+    for path in [file.path for file in recipe.files] + [download.path for download in recipe.downloads]:
+        if ".." in path.split("/") or path.endswith("/"):
+            raise Invalid(f"{printable(path, limit=200)} is no place for a file", hint="write the whole path")
     check_command(None, recipe.environment)
     for argv in recipe.argvs:
         check_command(argv, recipe.environment)

@@ -28,7 +28,14 @@ _DISABLED: Final = (
     "sysinit.target.wants/apparmor.service",
 )
 
-# Debian has no mise: its maker's own package of the npm registry, of one version, by its digest.
+# Debian has no mise: its maker's own package of the npm registry, of one version, by its digest. Everything else is of
+# Debian's archive, and where only that can be reached, the image is made without it.
+_PROFILE: Final = """\
+# Set by banger: the tools that mise installed, where a project or the user asks for them.
+if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then
+    eval "$(mise activate bash)"
+fi
+"""
 _MISE: Final = Download(
     url="https://registry.npmjs.org/@jdxcode/mise-linux-x64/-/mise-linux-x64-2026.9.15.tgz",
     sha256="b51f2463bc4fcdc3b0959b1454792f64be3612e73d856cbca4a062e39e070e74",
@@ -37,14 +44,10 @@ _MISE: Final = Download(
         ("package/bin/mise", "usr/local/bin/mise", 0o755),
         ("package/LICENSE", "usr/local/share/doc/mise/copyright", 0o644),
     ),
+    profiles=(("mise", _PROFILE),),
+    optional=True,
 )
 _DOWNLOADS: Final = MappingProxyType({"x86_64": (_MISE,)})
-_PROFILE: Final = """\
-# Set by banger: the tools that mise installed, where a project or the user asks for them.
-if [ -n "${BASH_VERSION-}" ] && [ -n "${PS1-}" ]; then
-    eval "$(mise activate bash)"
-fi
-"""
 
 DEV_IMAGES: Final = MappingProxyType(
     {
@@ -54,7 +57,6 @@ DEV_IMAGES: Final = MappingProxyType(
             packages=MappingProxyType({**PACKAGES, **DEV_PACKAGES}),
             disabled=_DISABLED,
             downloads=_DOWNLOADS[architecture],
-            profiles=MappingProxyType({"mise": _PROFILE}),
             build_bytes=6 << 30,
         )
         for architecture, base in IMAGES.items()

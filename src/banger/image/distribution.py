@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from banger.core.provenance import Provenance
 from banger.core.threads import from_thread, run_in_thread
 from banger.image.building import BuildLog
 from banger.image.packages import find_packages
+from banger.image.pinned import Fetch, fetch_wanted
 from banger.image.recipe import (
     CLEARED,
     DPKG_OPTIONS,
@@ -51,8 +53,6 @@ _HINT: Final = (
 _PIECE_BYTES: Final = 1 << 20
 _OPEN_LIMIT_BYTES: Final = 512 << 20  # of a download, when it is not packed any more
 
-Fetch = Callable[[Download], Awaitable[Path]]
-
 
 async def make_debian_image(
     store: ImageStore,
@@ -67,11 +67,13 @@ async def make_debian_image(
 ) -> Image:
     """Build, edit in memory, write and publish the image. Cancelling it leaves nothing.
 
-    `fetch` gets a download, checked.
+    Without an optional download it is what a recipe that never named it makes, so that the next pull tries again.
     """
     check_runs_here(wanted.architecture, host=host_architecture())
     mode = choose_mode(facts)
-    downloads = [(download, await fetch(download)) for download in wanted.downloads]
+    fetched = [(download, await fetch_wanted(download, fetch, report)) for download in wanted.downloads]
+    downloads = [(download, path) for download, path in fetched if path is not None]
+    wanted = replace(wanted, downloads=tuple(download for download, _ in downloads))
     with store.content.draft() as draft:
         archive = draft / "rootfs.tar"
         report(Progress(stage="image", text=f"building {name} from Debian's archive"))
@@ -213,5 +215,5 @@ def edit(tree: RootfsTree, wanted: DebianImage) -> None:
     tree.add_file("etc/apt/sources.list", render_sources(Mirrors(), suite=wanted.suite).encode())
     tree.add_file("etc/apt/apt.conf.d/90banger", render_apt_conf((("Acquire::Languages", "none"),)).encode())
     tree.add_file("etc/dpkg/dpkg.cfg.d/90banger", "".join(f"{option}\n" for option in DPKG_OPTIONS).encode())
-    for profile, text in {"banger": PROFILE, **wanted.profiles}.items():
+    for profile, text in (("banger", PROFILE), *(each for download in wanted.downloads for each in download.profiles)):
         tree.add_file(f"etc/profile.d/{profile}.sh", text.encode())

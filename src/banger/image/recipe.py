@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from banger.core.debian import DEBIAN_ARCHITECTURES
+from banger.image.pinned import Pinned
 
 SUITE: Final = "bookworm"
 _EDITION: Final = 1  # to be raised when `distribution.edit` changes and nothing here does
@@ -124,21 +125,22 @@ DPKG_OPTIONS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Download:
-    """A gzipped tar archive from elsewhere. Of its `files`, each has its place in the image, and its mode there."""
+class Download(Pinned):
+    """A gzipped tar archive. Of its `files`, each has its place in the image, and its mode there.
 
-    url: str
-    sha256: str
-    size_bytes: int
+    `profiles` are for login shells, by name.
+    """
+
     files: tuple[tuple[str, str, int], ...]
+    profiles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianImage:
     """One image of Debian for one architecture, for which we have a word, and Debian another.
 
-    Of the units that its packages enable some are `disabled`, by target and name. `profiles` are for login shells,
-    by name. `build_bytes` is what a build needs on the disk for a while.
+    Of the units that its packages enable some are `disabled`, by target and name. `build_bytes` is what a build needs
+    on the disk for a while.
     """
 
     architecture: str
@@ -147,7 +149,6 @@ class DebianImage:
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PACKAGES)
     disabled: tuple[str, ...] = ()
     downloads: tuple[Download, ...] = ()
-    profiles: Mapping[str, str] = field(default_factory=dict)
     build_bytes: int = 2 << 30
 
 
@@ -182,7 +183,7 @@ def fingerprint(wanted: DebianImage) -> str:
         *(masked_units(wanted), ON_DEMAND, REMOVED, EMPTIED, CLEARED),
         *(PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION),
     )
-    more = (wanted.disabled, [asdict(download) for download in wanted.downloads], sorted(wanted.profiles.items()))
+    more = (wanted.disabled, [asdict(download) for download in wanted.downloads])
     return hashlib.sha256(json.dumps([argv, edits, *filter(any, [more])]).encode()).hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from banger.core.errors import Invalid
 from banger.image.build_recipe import Recipe, digest_recipe, parse_recipe, plan_build_environment, plan_run
+from banger.image.pinned import Pinned
 from banger.image.run_config import RunConfig
 
 WHOLE = b"""
@@ -111,6 +112,25 @@ REFUSED = {
     "no signal": ('base = "b"\n[run]\nstop_signal = "STOPIT"', "signal"),
     "a relative working directory": ('base = "b"\n[run]\nworking_dir = "w"', "working directory"),
     "no size": ('base = "b"\ndisk = "big"', "size"),
+    "a version that is an option": ('base = "b"\npackages = ["git=-x"]', "packages[0]"),
+    "a base of no digest": ('base = "b"\nbase_digest = "latest"', "base_digest"),
+    "a download without a digest": (
+        'base = "b"\n[[downloads]]\nurl = "https://a/b"\nsize = 1\npath = "/p"',
+        "sha256",
+    ),
+    "a download of a file here": (
+        f'base = "b"\n[[downloads]]\nurl = "file:///etc/passwd"\nsha256 = "{"0" * 64}"\nsize = 1\npath = "/p"',
+        "downloads[0].url",
+    ),
+    "a download that is too large": (
+        f'base = "b"\n[[downloads]]\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\nsize = {1 << 40}\npath = "/p"',
+        "downloads[0].size",
+    ),
+    "a download upwards": (
+        f'base = "b"\n[[downloads]]\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\nsize = 1\npath = "/p/../q"',
+        "/p/../q",
+    ),
+    "files that are a table": ('base = "b"\n[files]\nsource = "a"', "files"),
     "too many packages": (f'base = "b"\npackages = {["aa"] * 1001}'.replace("'aa'", '"aa"'), "of one thing"),
     "a huge file": (b"#" * (1 << 20) + b"\n", "larger"),
 }
@@ -124,6 +144,49 @@ def test_what_is_refused(text: str | bytes, said: str) -> None:
     assert said in refused.value.summary
     assert refused.value.hint
     assert refused.value.summary.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ('base = "b"\npackage = ["git"]', "no key package", "did you mean `packages`?"),
+        ('base = "b"\n[[files]]\nsource = "a"\npaht = "/a"', "no key files[0].paht", "did you mean `path`?"),
+        ('base = "b"\n[[downloads]]\nsha265 = "a"', "no key downloads[0].sha265", "did you mean `sha256`?"),
+        ('base = "b"\n[run]\nworkdir = "/"', "no key run.workdir", "did you mean `working_dir`?"),
+        ('base = "b"\n[run]\nxyzzy = 1', "no key run.xyzzy", "the keys here are entrypoint, command,"),
+        ('base = "b"\n"\\u001b[2J" = 1', "no key", "the keys here are base,"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_nearest(text: str, said: str, hint: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        parse(text)
+    assert said in refused.value.summary
+    assert refused.value.hint.startswith(hint)
+    assert refused.value.summary.isprintable()
+
+
+def test_what_is_pinned() -> None:
+    digest = "ab" * 32
+    recipe = parse(f"""
+base = "b"
+base_digest = "sha256:{digest}"
+packages = ["git=1:2.39.5-0+deb12u2"]
+[[downloads]]
+url = "https://example.org/tool?v=1"
+sha256 = "{digest}"
+size = 7
+path = "/usr/local/bin/tool"
+mode = "0755"
+optional = true
+""")
+    assert recipe.base_digest == f"sha256:{digest}"
+    assert recipe.packages == ("git=1:2.39.5-0+deb12u2",)
+    (download,) = recipe.downloads
+    assert (download.mode_bits, download.pinned) == (
+        0o755,
+        Pinned(url="https://example.org/tool?v=1", sha256=digest, size_bytes=7, optional=True),
+    )
+    assert download.pinned.name == "tool"
 
 
 def test_the_digest_covers_text_and_files() -> None:

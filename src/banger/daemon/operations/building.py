@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import posixpath
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 from banger.api.messages import ImageView, SpecRequest
 from banger.core.content_store import digest_file
-from banger.core.errors import AlreadyExists, Invalid, NotFound
+from banger.core.errors import AlreadyExists, Failed, Invalid, NotFound
 from banger.core.names import parse_image_name
 from banger.core.processes import proxy_environment
 from banger.core.provenance import Provenance
@@ -39,6 +41,7 @@ from banger.image.debian_packages import (
     STATUS_LIMIT_BYTES,
     read_debian,
 )
+from banger.image.pinned import fetch_wanted
 from banger.image.saving import SavedRoot
 from banger.image.store import Image
 
@@ -71,20 +74,24 @@ class BuildImage:
         if self._images.find(name) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
         text, directory = await asyncio.to_thread(read_recipe, path)
-        recipe = parse_recipe(text, file=os.path.basename(path))
+        file = os.path.basename(path)
+        recipe = parse_recipe(text, file=file)
         files = await asyncio.to_thread(list_recipe_files, directory, recipe.files)
         digest = await asyncio.to_thread(digest_files, text, files)
         spec = await self._plan(request, ask_for(recipe), attended=True)
         base = self._images.read(spec.image_digest)
+        check_base(recipe, base, file=file)
         kernel = self._kernels.read(spec.kernel_digest)
         saved = SavedRoot(
             architecture=base.architecture,
             environment={**base.environment, **recipe.environment},
             run=plan_run(recipe, base.run),
-            source=f"built by {printable(os.path.basename(path), limit=100)} on {base.name}",
-            provenance=Provenance(kind="recipe", reference=os.path.basename(path), digest=digest, base=base.digest),
+            source=f"built by {printable(file, limit=100)} on {base.name}",
+            provenance=Provenance(kind="recipe", reference=file, digest=digest, base=base.digest),
         )
-        async with self._throwaway.made(request, spec, purpose=PURPOSE) as guest:
+        async with AsyncExitStack() as stack:
+            files = [*files, *await self._download(request, recipe, stack)]
+            guest = await stack.enter_async_context(self._throwaway.made(request, spec, purpose=PURPOSE))
             channel = await guest.boot(nat=recipe.network)
             proxies = proxy_environment() if recipe.network else {}
             environment = plan_build_environment(base.environment, recipe.environment, more=proxies)
@@ -92,8 +99,27 @@ class BuildImage:
             # Whatever the commands left running or mounted is gone when the root is read.
             await guest.switch_off()
             channel = await guest.boot()
-            image = await self._read_root(request, name, channel, saved, base=base, kernel=kernel)
+            image = await self._read_root(request, name, channel, saved, spec=spec, base=base, kernel=kernel)
         return view_image(image)
+
+    async def _download(
+        self, request: Request, recipe: Recipe, stack: AsyncExitStack
+    ) -> list[tuple[str, list[PackEntry]]]:
+        """What the recipe names by address, as files that are there until `stack` is left."""
+        if not recipe.downloads:
+            return []
+        report = reporter(request)
+        fetch = await stack.enter_async_context(self._packages.fetching(report))
+        found: list[tuple[str, list[PackEntry]]] = []
+        for download in recipe.downloads:
+            path = await fetch_wanted(download.pinned, fetch, report)
+            if path is not None:
+                parent, name = posixpath.split(download.path)
+                entry = HostFile(
+                    path=os.fsencode(name), root=path.parent, name=os.fsencode(path.name), mode=download.mode_bits
+                )
+                found.append((parent, [entry]))
+        return found
 
     async def _fill(
         self,
@@ -134,6 +160,16 @@ def ask_for(recipe: Recipe) -> SpecRequest:
         "nat": recipe.network,
         "ttl_s": None,
     }
+
+
+def check_base(recipe: Recipe, base: Image, *, file: str) -> None:
+    """Raise `Failed` for another image than the recipe was written for."""
+    if recipe.base_digest not in (None, base.digest):
+        raise Failed(
+            f"{printable(file, limit=200)} is for an image {recipe.base} of {recipe.base_digest},"
+            f" and the one here is {base.digest}",
+            hint="look whether the recipe suits this one, and write its digest",
+        )
 
 
 def read_recipe(path: str) -> tuple[bytes, Path]:

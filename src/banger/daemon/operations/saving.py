@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
 from banger.api.messages import ImageView
 from banger.core.allocated import allocated_bytes
-from banger.core.errors import AlreadyExists, NotFound, WrongState
+from banger.core.errors import AlreadyExists, Failed, NotFound, WrongState
 from banger.core.layout import Layout
 from banger.core.names import parse_image_name
 from banger.core.provenance import Provenance
-from banger.core.vm import State
+from banger.core.vm import State, VmSpec
 from banger.daemon.collaborators import Images, Kernels, Space
 from banger.daemon.context import Request
 from banger.daemon.operations.boot_files import DIRECT_DIRECTORIES
@@ -45,21 +45,39 @@ IDENTITY: Final = (
 )
 # A copy of the disk, the contents of files, and the image: no more than the disk and the old image have, each.
 _COPIES: Final = 3
+_HEADERS_BYTES: Final = 2 << 30  # of as many entries as an image may have
+_CHECKED_BYTES: Final = 64 << 20  # of an archive, between two looks at the host's disk
+_LIAR_HINT: Final = "no honest guest does: what is on that disk attacks the kernel that mounts it; delete the VM"
 
 
 class ReadRoot:
     """Makes an image of what the agent of a guest archives."""
 
-    def __init__(self, *, images: Images, sync_files: SyncFiles) -> None:
+    def __init__(self, *, images: Images, sync_files: SyncFiles, space: Space) -> None:
         self._images = images
         self._sync_files = sync_files
+        self._space = space
 
     async def __call__(
-        self, request: Request, name: str, channel: Channel, saved: SavedRoot, *, base: Image, kernel: Kernel
+        self,
+        request: Request,
+        name: str,
+        channel: Channel,
+        saved: SavedRoot,
+        *,
+        spec: VmSpec,
+        base: Image,
+        kernel: Kernel,
     ) -> Image:
-        """Read the root of a guest whose image is `base`, and in which nothing runs."""
+        """Read the root of a guest of that spec, whose image is `base`, and in which nothing runs.
+
+        Raises what the archive of a guest that lies deserves: `Failed`, `Invalid`, `TimedOut`, `Unavailable`.
+        """
         asked = plan_archive(base, kernel, private=self._sync_files.guest_paths())
-        image = await self._images.save(name, channel.get_archive(asked), saved, reporter(request))
+        archive = bounded(
+            channel.get_archive(asked), limit_bytes=limit_archive(spec, base), check=lambda: self._space.check_stores(0)
+        )
+        image = await self._images.save(name, archive, saved, reporter(request))
         if base.kernel or base.disk_bytes:
             self._images.set_machine(image, kernel=base.kernel or None, disk_bytes=base.disk_bytes or None)
         return image
@@ -107,7 +125,9 @@ class SaveImage:
                 provenance=Provenance(kind="vm", reference=record.name, base=base.digest),
             )
             channel = await guest.boot()
-            return view_image(await self._read_root(request, name, channel, saved, base=base, kernel=kernel))
+            return view_image(
+                await self._read_root(request, name, channel, saved, spec=record.spec, base=base, kernel=kernel)
+            )
 
     def _check(self, record: VmRecord, name: str) -> tuple[Image, Kernel]:
         """Refuse what cannot be saved, before anything exists."""
@@ -127,6 +147,28 @@ class SaveImage:
             raise NotFound(f"the disk of {record.name} is gone", hint="delete the VM")
         self._space.check(needed_bytes=_COPIES * (allocated_bytes([disk]) + base.size_bytes))
         return base, kernel
+
+
+def limit_archive(spec: VmSpec, base: Image) -> int:
+    """How long the archive of an honest guest can be: what its disk and its image hold, and the headers for it."""
+    return spec.disk_bytes + base.size_bytes + _HEADERS_BYTES
+
+
+async def bounded(
+    archive: AsyncGenerator[bytes, None], *, limit_bytes: int, check: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
+    """The same, with an end: a guest that sends more raises `Failed`. `check` is called now and then."""
+    received = unchecked = 0
+    async with aclosing(archive):
+        async for piece in archive:
+            received += len(piece)
+            unchecked += len(piece)
+            if received > limit_bytes:
+                raise Failed("the guest sends more than its image and its disk can hold", hint=_LIAR_HINT)
+            if unchecked > _CHECKED_BYTES:
+                check()
+                unchecked = 0
+            yield piece
 
 
 def plan_archive(base: Image, kernel: Kernel, *, private: Sequence[str]) -> ArchiveRequest:
