@@ -3,7 +3,7 @@
 As a process it is like a VMM in everything that the daemon relies on: it outlives the daemon, listens on the channel,
 works in the run directory, has the VM's id on its command line, and ends when the guest switches itself off. With
 BANGER_FAKE_VMM=dies it says something and ends instead. With `apart:DIRECTORY` the guest's /root, /srv and /var/log are
-below that directory, in one of the VM's own, and everything else is this host's. With `other_agent` its agent speaks another protocol, with
+below that directory, in one of the VM's own that begins as a copy of `every` beside it, and everything else is this host's. With `other_agent` its agent speaks another protocol, with
 `updated` from the second session on, as if the host's banger had been replaced meanwhile.
 """
 
@@ -38,6 +38,7 @@ asyncio.run(agent.serve_socket(socket.socket(fileno=int(sys.argv[1]))))
 # The program is held open, because it may be below one of the directories that are covered.
 APART = """
 exec 9<"$2"
+[ -e "$1" ] || [ ! -d "${1%/*}/every" ] || cp -a "${1%/*}/every" "$1" || exit
 for place in root srv var/log; do mkdir -p "$1/$place" && mount --bind "$1/$place" "/$place" || exit; done
 exec /proc/self/fd/9 --serve-fd "$3"
 """

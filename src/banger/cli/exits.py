@@ -12,6 +12,7 @@ DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 NOT_RUNNING: Final = 3
+TIMED_OUT: Final = 124
 NOT_EXECUTABLE: Final = 126
 NOT_IN_GUEST: Final = 127
 SIGNALLED: Final = 128
@@ -35,10 +36,11 @@ OF_KIND: Final = {
 def status_of(error: BangerError) -> int:
     """The exit status that tells of an error: its kind's, unless it says more about itself.
 
-    `refused`: nothing was done, whatever the kind. `status`: that of a shell for a program that could not be started.
+    `refused`: nothing was done, whatever the kind. `status`: that of a shell for a program that could not be started,
+    and of timeout(1) for one whose time was up.
     """
     status = error.data.get("status")
-    if isinstance(status, int) and NOT_EXECUTABLE <= status <= NOT_IN_GUEST:
+    if isinstance(status, int) and status in (TIMED_OUT, NOT_EXECUTABLE, NOT_IN_GUEST):
         return status
     return USAGE if error.data.get("refused") is True else OF_KIND[error.kind]
 

@@ -33,7 +33,7 @@ Exit status:
   70 a defect of banger   130 interrupted
   `vm run` and `vm create` say 2 to all that is refused before there is a VM, also a name that is taken.
   `vm run -- CMD` and `vm exec` end with the status of the command, 128 + N when signal N ended it,
-  127 when the guest has no such program, 126 when it cannot be run."""
+  127 when the guest has no such program, 126 when it cannot be run, 124 when its --timeout was over."""
 
 
 def root_page() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from banger.api.messages.vms import SpecRequest, VmView
 
@@ -33,7 +33,8 @@ class RunRequest(SpecRequest):
 class ExecRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/exec` (stream). `command` null means a login shell.
 
-    `cwd` null means the workspace, or the user's home where there is none.
+    `cwd` null means the workspace, or the user's home where there is none; a relative one begins there.
+    `timeout_s`: end it after so long.
     """
 
     command: list[str] | None
@@ -42,6 +43,7 @@ class ExecRequest(TypedDict):
     user: str | None
     pty: PtySize | None
     stdin: bool
+    timeout_s: NotRequired[float | None]
 
 
 class ControlMessage(TypedDict, total=False):

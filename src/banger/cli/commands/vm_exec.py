@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
 from banger.cli.guest import declare_environment, exchange, guest_environment, plan_pty
+from banger.core.durations import parse_duration
 
 if TYPE_CHECKING:
     from banger.api.messages import ExecRequest
     from banger.cli.context import Context
 
-USAGE = "VM [-t] [--cwd DIR] [--user USER] [-e NAME=VALUE]... [[--] CMD ARGS...]"
+USAGE = "VM [-t] [--cwd DIR] [--user USER] [-e NAME=VALUE]... [--timeout TIME] [[--] CMD ARGS...]"
 DESCRIPTION = """\
 Run a command in a running VM, in its workspace if it has one. Input, output and errors pass through
 unchanged, and the exit status is the command's. Without a command: a login shell.
+
+In a workspace a command is started with `mise exec` where the guest has mise, so that it gets the tools that
+the repository asks for. When HEAD of the repository has moved since it was copied, a line says so.
 
 Ctrl-C and SIGTERM go to the command; the same once more within two seconds gives it up."""
 EXAMPLES = (
@@ -24,6 +30,8 @@ EXAMPLES = (
     ("banger vm exec box", "a shell"),
     ("banger vm exec box -t -- top", "with a terminal"),
     ("banger vm exec box -- tar -c src | tar -t", "bytes pass through unchanged"),
+    ("banger vm exec box --cwd src -e CC=clang -- ls", "in a directory of the workspace"),
+    ("banger vm exec box --timeout 10m -- make test", "ends with 124 when it takes longer"),
     ("banger vm exec box --user nobody --cwd /tmp -- id", ""),
 )
 
@@ -32,6 +40,7 @@ def declare(parser: Parser) -> None:
     add_vm(parser)
     declare_environment(parser)
     parser.add_argument("--cwd", metavar="DIR", help="directory in the guest (default: the workspace, else home)")
+    parser.add_argument("--timeout", metavar="TIME", type=parse_duration, help="end it after so long, such as 10m")
     parser.add_argument("--user", metavar="USER", help="user in the guest (default: the image's)")
     parser.take_command(after=1)
 
@@ -46,6 +55,19 @@ def run(context: Context, options: Namespace) -> int:
         "pty": pty,
         "stdin": True,
     }
+    if options.timeout:
+        request["timeout_s"] = options.timeout
     path = vm_path(options.vm, "/exec")
-    status: int = exchange(context, path=path, request=request, stdin=True, pty=pty is not None)["status"]
+    tell = partial(tell_event, context)
+    result = exchange(context, path=path, request=request, stdin=True, pty=pty is not None, on_event=tell)
+    status: int = result["status"]
     return status
+
+
+def tell_event(context: Context, event: Mapping[str, Any]) -> None:
+    """Show what there is to be told beside a program that has the terminal. Most of the time there is nothing."""
+    from banger.cli.progress import Progress
+
+    with Progress.for_terminal(context.environment) as progress:
+        progress.share()
+        progress.event(event)

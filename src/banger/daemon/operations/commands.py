@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import posixpath
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final
 
 from banger.api.messages import ControlMessage, ExitResult, PtySize
 from banger.core.commands import check_command
+from banger.core.errors import Denied, NotFound, TimedOut
 from banger.daemon.streams import Input, StreamExchange
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest, GuestProcess
 from banger.guest.process import PtySize as GuestPtySize
 from banger.image.store import Image
-from banger.store.records import VmRecord
+from banger.store.records import VmRecord, WorkspaceRecord
+from banger.workspace.toolchain import MISE_PROGRAMS, find_around, mise_environment, through_mise
 
 GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Login shells differ between images, and an image without bash is no reason to fail.
 LOGIN_SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l")
+LAST_WORDS_S: Final = 5.0  # what a command gets to end by itself when its time is up
+TIMED_OUT: Final = 124  # the status that timeout(1) gives
 
 
 def plan_environment(image: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
@@ -33,6 +41,23 @@ def default_directory(record: VmRecord, image: Image | None = None) -> str:
     """Where commands run that say nothing else: the workspace, or where their image wants them, or root's home."""
     wanted = image.run.working_dir if image is not None else ""
     return record.workspaces[0].guest_path if record.workspaces else wanted or "/root"
+
+
+def resolve_directory(record: VmRecord, image: Image | None, asked: str | None) -> str:
+    """Where a command runs; what was asked for may be relative to where it would run otherwise."""
+    return posixpath.join(default_directory(record, image), asked or "")
+
+
+def find_workspace(record: VmRecord, directory: str) -> WorkspaceRecord | None:
+    """The workspace that a directory of the guest is in."""
+    place = find_around([workspace.guest_path for workspace in record.workspaces], directory)
+    return next((workspace for workspace in record.workspaces if workspace.guest_path == place), None)
+
+
+def plan_tools(record: VmRecord, directory: str) -> Mapping[str, str] | None:
+    """What mise has to know when it starts a command there; None outside of workspaces, where nothing asks for it."""
+    workspace = find_workspace(record, directory)
+    return mise_environment(workspace.guest_path, network=record.spec.nat) if workspace is not None else None
 
 
 def default_user(record: VmRecord, image: Image) -> str | None:
@@ -56,10 +81,13 @@ async def run_for_client(
     pty: PtySize | None,
     stdin: bool,
     make_cwd: bool,
+    tools: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
 ) -> ExitResult:
     """Run one program and return how it ended. The program is killed when we are cancelled.
 
-    Raises `Invalid` for a command that no guest takes.
+    With `tools` mise starts it, where the guest has mise. Raises `Invalid` for a command that no guest takes,
+    `TimedOut` for one that did not end in time: it gets SIGTERM then, and SIGKILL a little later.
     """
     check_command(argv, environment)
     request = ExecRequest(
@@ -71,13 +99,14 @@ async def run_for_client(
         stdin=stdin,
         make_directory=make_cwd,
     )
-    async with channel.exec(request) as process:
+    async with begin(channel, request, tools) as process:
         exchange.on_control = lambda message: _control(process, message)
         feeding = asyncio.create_task(_feed(exchange.input, process)) if stdin else None
         try:
-            while (chunk := await process.read()) is not None:
-                await exchange.send_output(chunk.data, error=chunk.channel == 1)
-            ended = await process.wait()
+            async with within_time(process, timeout_s):
+                while (chunk := await process.read()) is not None:
+                    await exchange.send_output(chunk.data, error=chunk.channel == 1)
+                ended = await process.wait()
         finally:
             exchange.on_control = lambda _message: None
             if feeding is not None:
@@ -86,6 +115,48 @@ async def run_for_client(
     signal_number = ended.signal
     status = 128 + signal_number if signal_number is not None else ended.code or 0
     return {"status": status & 0xFF, "signal": signal_number, "vm": None}
+
+
+@asynccontextmanager
+async def begin(
+    channel: Channel, request: ExecRequest, tools: Mapping[str, str] | None = None
+) -> AsyncIterator[GuestProcess]:
+    """Start a program, with mise if there are `tools` and the guest has mise."""
+    async with AsyncExitStack() as opened:
+        process: GuestProcess | None = None
+        for program in MISE_PROGRAMS if tools is not None else ():
+            argv = through_mise(program, request.argv)
+            managed = replace(request, argv=argv, environment={**(tools or {}), **request.environment})
+            with suppress(NotFound, Denied):  # no mise, or none that this user may run
+                process = await opened.enter_async_context(channel.exec(managed))
+                break
+        if process is None:
+            process = await opened.enter_async_context(channel.exec(request))
+        yield process
+
+
+@asynccontextmanager
+async def within_time(process: GuestProcess, timeout_s: float | None) -> AsyncIterator[None]:
+    """End a program when its time is up: SIGTERM, and leaving the block a little later. Raises `TimedOut` then."""
+    if timeout_s is None:
+        yield
+        return
+    out_of_time = TimedOut(
+        f"the command did not end within {timeout_s:g} s and was ended",
+        hint="give it more with --timeout, or run it with --detach",
+        status=TIMED_OUT,
+    )
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(timeout_s, process.signal, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(timeout_s + LAST_WORDS_S):
+            yield
+    except TimeoutError:
+        raise out_of_time from None
+    finally:
+        timer.cancel()
+    if loop.time() >= timer.when():
+        raise out_of_time
 
 
 def _control(process: GuestProcess, message: ControlMessage) -> None:

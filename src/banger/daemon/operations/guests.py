@@ -11,11 +11,15 @@ from typing import Final
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshDefaults, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
 from banger.daemon.operations.commands import (
     LOGIN_SHELL,
-    default_directory,
     default_user,
+    find_workspace,
     plan_environment,
+    plan_tools,
+    resolve_directory,
     run_for_client,
 )
 from banger.daemon.operations.joining import feed_guest
@@ -26,7 +30,8 @@ from banger.daemon.views import view_vm
 from banger.guest.readiness import SSH_PORT
 from banger.guest.ssh import ensure_known_hosts, plan_shared_options, plan_ssh_options, read_host_key
 from banger.hypervisor.console import read_console
-from banger.store.records import VmRecord
+from banger.store.records import VmRecord, WorkspaceRecord
+from banger.workspace.staleness import read_moved_head
 
 TELL_AFTER_S: Final = 1.0
 _SSH_USER: Final = "root"
@@ -41,20 +46,30 @@ class Guests:
         self._plan = plan
         self._user_key = user_key
 
-    async def exec(self, record: VmRecord, asked: ExecRequest, exchange: StreamExchange) -> ExitResult:
-        """Run a command in a running VM."""
+    async def exec(
+        self, request: Request, record: VmRecord, asked: ExecRequest, exchange: StreamExchange
+    ) -> ExitResult:
+        """Run a command in a running VM, with a word about a workspace whose repository has moved on."""
+        channel = self._supervisor.channel(record.id, record.name)
         image = self._plan.image(record.spec)
-        return await run_for_client(
-            self._supervisor.channel(record.id, record.name),
-            exchange,
-            argv=LOGIN_SHELL if asked["command"] is None else asked["command"],
-            environment=plan_environment(image.environment, asked["environment"]),
-            cwd=asked["cwd"] or default_directory(record, image),
-            user=asked["user"] or default_user(record, image),
-            make_cwd=asked["cwd"] is None and not record.workspaces,
-            pty=asked["pty"],
-            stdin=asked["stdin"],
-        )
+        cwd = resolve_directory(record, image, asked["cwd"])
+        telling = asyncio.create_task(tell_moved(request, find_workspace(record, cwd)))
+        try:
+            return await run_for_client(
+                channel,
+                exchange,
+                argv=LOGIN_SHELL if asked["command"] is None else asked["command"],
+                environment=plan_environment(image.environment, asked["environment"]),
+                cwd=cwd,
+                user=asked["user"] or default_user(record, image),
+                tools=plan_tools(record, cwd) if asked["command"] is not None else None,
+                timeout_s=asked.get("timeout_s"),
+                make_cwd=asked["cwd"] is None and not record.workspaces,
+                pty=asked["pty"],
+                stdin=asked["stdin"],
+            )
+        finally:
+            await telling  # which takes milliseconds, and two seconds at the most
 
     async def connect(self, record: VmRecord, asked: ConnectRequest, exchange: StreamExchange) -> ExitResult:
         """Join the client to a TCP port of the guest; a refused connection is tried again for `wait_s` seconds."""
@@ -105,3 +120,13 @@ class Guests:
 
     def read_console(self, record: VmRecord) -> bytes:
         return read_console(self._layout.vm(record.id).console)
+
+
+async def tell_moved(request: Request, workspace: WorkspaceRecord | None) -> None:
+    """Say when the repository on the host is at another commit than the one that went in."""
+    if workspace is None:
+        return
+    head = await read_moved_head(Path(workspace.source), workspace.head)
+    if head is not None:
+        then = f"made from {workspace.head[:12]}" if workspace.head else "made before its first commit"
+        request.notice(f"{printable(workspace.source)} is at {head[:12]} now, and its copy in the VM was {then}")

@@ -20,6 +20,7 @@ from banger.daemon.operations.commands import (
     default_directory,
     default_user,
     plan_environment,
+    plan_tools,
     run_for_client,
 )
 from banger.daemon.operations.delete import DeleteVm
@@ -101,6 +102,7 @@ class RunVm:
                         make_cwd=not record.workspaces,
                         pty=asked["pty"],
                         stdin=asked["stdin"],
+                        tools=plan_tools(record, default_directory(record, image)) if asked["command"] else None,
                     )
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)

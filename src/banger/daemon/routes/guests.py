@@ -50,10 +50,10 @@ class GuestRoutes:
             Route("/v1/vms/{ref}/workspace/export", requests.stream(self.export), methods=["POST"]),
         ]
 
-    async def exec(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
+    async def exec(self, request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ExecRequest)
         async with self._guest(path["ref"]) as record:
-            return await self._services.guests.exec(record, asked, exchange)
+            return await self._services.guests.exec(request, record, asked, exchange)
 
     async def connect(self, _request: Request, path: PathParameters, body: bytes, exchange: StreamExchange) -> object:
         asked = decode(body, ConnectRequest)

@@ -1,0 +1,22 @@
+"""Whether a repository on the host has moved on since its copy was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from banger.core.errors import BangerError
+from banger.workspace.git import git
+
+_DEADLINE_S: Final = 2.0
+
+
+async def read_moved_head(source: Path, known: str | None) -> str | None:
+    """The commit that HEAD of `source` is at, when that is another one than `known`. A courtesy: it never fails."""
+    try:
+        arguments = ["rev-parse", "--verify", "--quiet", "HEAD"]
+        found = await git(arguments, cwd=source, accepted=(0, 1, 128), timeout_s=_DEADLINE_S)
+    except (BangerError, OSError):
+        return None
+    head = found.stdout.decode("ascii", "replace").strip()
+    return head if head and head != known and found.returncode == 0 else None
