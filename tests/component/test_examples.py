@@ -55,8 +55,13 @@ STATUS = {
     "banger doctor --json": {0, 1},
 }
 MINE = "{ banger kernel show mine || banger kernel import bzImage --name mine --config .config; } >/dev/null 2>&1"
+JOB = "banger vm exec box --detach -- echo out >/dev/null"
 BEFORE = {  # what has to be so first; a VM that an example names exists and runs
     "banger vm start": "banger vm stop $VMS",
+    "banger vm jobs list": JOB,
+    "banger vm jobs logs": JOB,
+    "banger vm jobs wait": f"{JOB}; {JOB}",
+    "banger vm jobs kill": "banger vm exec box --detach -- sleep 60 >/dev/null",
     "banger vm resume": "banger vm pause $VMS",
     "banger vm prune": "banger vm stop $VMS",
     "banger image import": "{ banger image delete -q tiny app 2>/dev/null || true; }",

@@ -94,3 +94,38 @@ def test_a_repository_that_has_moved_on_is_told_of(world: FakeWorld, repository:
     assert world.banger("vm", "exec", "box", "--", "true").stderr == b""
     repository.rename(repository.with_name("gone"))
     assert world.banger("vm", "exec", "box", "--", "true").stderr == b""
+
+
+def test_auto_prepare_brings_the_workspace_up_to_date_first(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    world.start_daemon()
+    world.succeed("vm", "run", "-q", "-d", "--name", "box", str(repository))
+    (repository / "src" / "main.c").write_text("int main();\n")
+    commit_all(repository)
+    head = git(repository, "rev-parse", "HEAD")
+    done = world.banger(
+        "vm", "exec", "box", "--auto-prepare", "--", "sh", "-c", "cat src/main.c; git rev-parse HEAD; exit 5"
+    )
+    assert (done.returncode, done.stdout) == (5, b"int main();\n" + head), done
+    assert world.banger("vm", "exec", "box", "--", "true").stderr == b""
+    (repository / "new").write_text("new\n")
+    commit_all(repository)
+    assert world.succeed("vm", "exec", "box", "-d", "--auto-prepare", "--", "cat", "new") == b"1\n"
+    world.succeed("vm", "jobs", "wait", "box", "1")
+    assert world.succeed("vm", "jobs", "logs", "box", "1") == b"new\n"
+    nowhere = world.banger("vm", "exec", "box", "--auto-prepare", "--cwd", "/", "--", "true")
+    assert (nowhere.returncode, b"no workspace" in nowhere.stderr) == (2, True)
+
+
+def test_auto_prepare_does_not_take_away_what_was_done_in_the_guest(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    world.start_daemon()
+    world.succeed("vm", "run", "-q", "-d", "--name", "box", str(repository))
+    world.succeed("vm", "exec", "box", "--", "sh", "-c", "echo guest > src/main.c")
+    (repository / "src" / "main.c").write_text("int main();\n")
+    for words in (("--", "echo", "ran"), ("-d", "--", "echo", "ran")):
+        done = world.banger("vm", "exec", "box", "--auto-prepare", *words)
+        assert (done.returncode, done.stdout) == (5, b""), done
+        assert b"src/main.c" in done.stderr
+    assert world.succeed("vm", "exec", "box", "--", "cat", "src/main.c") == b"guest\n"
+    assert world.json("vm", "jobs", "list", "box") == {"jobs": []}

@@ -34,6 +34,10 @@ class Group:
 COMMANDS: Final = (
     Command("vm run", "vm_run", "make a VM, put a repository in, and run a command or a shell"),
     Command("vm exec", "vm_exec", "run a command, or a shell, in a running VM"),
+    Command("vm jobs list", "vm_jobs_list", "list what runs in a VM when nobody waits for it, and what ran"),
+    Command("vm jobs logs", "vm_jobs_logs", "print what a job said, and go on if asked"),
+    Command("vm jobs wait", "vm_jobs_wait", "wait until jobs have ended, and end with their status"),
+    Command("vm jobs kill", "vm_jobs_kill", "send a job a signal"),
     Command("vm ssh", "vm_ssh", "reach a running VM with the system's ssh"),
     Command("vm list", "vm_list", "list all VMs"),
     Command("vm show", "vm_show", "show everything about one VM"),
@@ -113,6 +117,19 @@ GROUPS: Final = (
             ("banger vm exec box -- make test", "in the workspace"),
             ("banger vm workspace export box", "the edits, as a patch for `git apply`"),
             ("banger vm delete box", "when it has served"),
+        ),
+    ),
+    Group(
+        "vm jobs",
+        "commands that go on when nobody waits for them",
+        purpose="A job is a command in a VM that outlives whoever began it. The guest keeps its output and its status.",
+        page=(
+            ("Begin one, and look at it later:", ""),
+            ("banger vm exec box --detach -- make all", "prints its number"),
+            ("banger vm jobs list box", "what runs, and how the others ended"),
+            ("banger vm jobs logs box 1 -f", "what it says, until it ends"),
+            ("banger vm jobs wait box 1", "ends with its status"),
+            ("banger vm jobs kill box 1", ""),
         ),
     ),
     Group(

@@ -32,6 +32,7 @@ from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.image_export import ExportImage
 from banger.daemon.operations.images import ImageVerbs
 from banger.daemon.operations.importing import ImportWorkspace
+from banger.daemon.operations.jobs import Jobs
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.kill import KillVm
 from banger.daemon.operations.known_files import KnownFiles
@@ -53,6 +54,7 @@ from banger.daemon.operations.stored import Users
 from banger.daemon.operations.system import System
 from banger.daemon.operations.teardown import Teardown
 from banger.daemon.operations.throwaway import ThrowawayVms
+from banger.daemon.operations.up_to_date import UpToDate
 from banger.daemon.operations.updating import UpdateWorkspace
 from banger.daemon.operations.workspaces import Workspaces
 from banger.daemon.reconcile import Reconcile
@@ -245,6 +247,15 @@ def compose_services(
         delete=operations.delete,
         import_workspace=operations.import_workspace,
     )
+    prepare = PrepareWorkspace(
+        layout=layout,
+        database=database,
+        supervisor=supervisor,
+        known_files=KnownFiles(layout),
+        import_workspace=operations.import_workspace,
+        update_workspace=operations.update_workspace,
+    )
+    up_to_date = UpToDate(prepare)
     users = Users(database)
     build_image, save_image = compose_makers(layout, parts, database, supervisor, operations=operations, plan=plan)
     return Services(
@@ -254,19 +265,13 @@ def compose_services(
         run=run,
         create=CreateMachine(supervisor=supervisor, make=make, start=operations.start),
         lifecycle=lifecycle,
-        guests=Guests(layout=layout, supervisor=supervisor, plan=plan, user_key=parts.user_key),
+        jobs=Jobs(supervisor=supervisor, plan=plan, up_to_date=up_to_date, clock=parts.clock),
+        guests=Guests(layout=layout, supervisor=supervisor, plan=plan, up_to_date=up_to_date, user_key=parts.user_key),
         observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=operations.await_guest),
         follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),
         forward=ForwardPorts(supervisor=supervisor),
         copy=operations.copy,
-        prepare=PrepareWorkspace(
-            layout=layout,
-            database=database,
-            supervisor=supervisor,
-            known_files=KnownFiles(layout),
-            import_workspace=operations.import_workspace,
-            update_workspace=operations.update_workspace,
-        ),
+        prepare=prepare,
         export=operations.export,
         export_image=ExportImage(images=parts.images),
         workspaces=Workspaces(

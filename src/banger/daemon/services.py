@@ -19,6 +19,7 @@ from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.image_export import ExportImage
 from banger.daemon.operations.images import ImageVerbs
+from banger.daemon.operations.jobs import Jobs
 from banger.daemon.operations.kernels import KernelVerbs
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.locking import Locking
@@ -45,6 +46,7 @@ class Services:
     create: CreateMachine
     lifecycle: Lifecycle
     guests: Guests
+    jobs: Jobs
     observe: Observe
     follow_console: FollowConsole
     forward: ForwardPorts

@@ -33,6 +33,7 @@ from banger.api.messages.guests import (
     SshPlan,
 )
 from banger.api.messages.host import CheckView, DoctorResult, Ping
+from banger.api.messages.jobs import JobLogsRequest, JobRequest, JobSignalRequest, JobsResult, JobView
 from banger.api.messages.observations import (
     GuestStats,
     Observation,
@@ -140,6 +141,11 @@ __all__ = [
     "ImageExportRequest",
     "ImageView",
     "ImportRequest",
+    "JobLogsRequest",
+    "JobRequest",
+    "JobSignalRequest",
+    "JobView",
+    "JobsResult",
     "KernelDetail",
     "KernelImportRequest",
     "KernelPullRequest",

@@ -34,7 +34,7 @@ class ExecRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/exec` (stream). `command` null means a login shell.
 
     `cwd` null means the workspace, or the user's home where there is none; a relative one begins there.
-    `timeout_s`: end it after so long.
+    `timeout_s`: end it after so long. `prepare`: bring the workspace up to date first; an event `ready` tells when.
     """
 
     command: list[str] | None
@@ -44,6 +44,7 @@ class ExecRequest(TypedDict):
     pty: PtySize | None
     stdin: bool
     timeout_s: NotRequired[float | None]
+    prepare: NotRequired[bool]
 
 
 class ControlMessage(TypedDict, total=False):

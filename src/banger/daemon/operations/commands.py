@@ -45,7 +45,8 @@ def default_directory(record: VmRecord, image: Image | None = None) -> str:
 
 def resolve_directory(record: VmRecord, image: Image | None, asked: str | None) -> str:
     """Where a command runs; what was asked for may be relative to where it would run otherwise."""
-    return posixpath.join(default_directory(record, image), asked or "")
+    usual = default_directory(record, image)
+    return posixpath.join(usual, asked) if asked else usual
 
 
 def find_workspace(record: VmRecord, directory: str) -> WorkspaceRecord | None:

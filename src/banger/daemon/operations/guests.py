@@ -11,7 +11,6 @@ from typing import Final
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshDefaults, SshPlan
 from banger.core.errors import Denied
 from banger.core.layout import Layout
-from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.operations.commands import (
     LOGIN_SHELL,
@@ -24,14 +23,14 @@ from banger.daemon.operations.commands import (
 )
 from banger.daemon.operations.joining import feed_guest
 from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.up_to_date import UpToDate
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
 from banger.guest.readiness import SSH_PORT
 from banger.guest.ssh import ensure_known_hosts, plan_shared_options, plan_ssh_options, read_host_key
 from banger.hypervisor.console import read_console
-from banger.store.records import VmRecord, WorkspaceRecord
-from banger.workspace.staleness import read_moved_head
+from banger.store.records import VmRecord
 
 TELL_AFTER_S: Final = 1.0
 _SSH_USER: Final = "root"
@@ -40,20 +39,32 @@ _SSH_USER: Final = "root"
 class Guests:
     """Requests that need the channel to a guest, and none of which changes the VM itself."""
 
-    def __init__(self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm, user_key: Path) -> None:
+    def __init__(
+        self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm, up_to_date: UpToDate, user_key: Path
+    ) -> None:
         self._layout = layout
         self._supervisor = supervisor
         self._plan = plan
+        self._up_to_date = up_to_date
         self._user_key = user_key
 
     async def exec(
         self, request: Request, record: VmRecord, asked: ExecRequest, exchange: StreamExchange
     ) -> ExitResult:
-        """Run a command in a running VM, with a word about a workspace whose repository has moved on."""
+        """Run a command in a running VM, with a word about a workspace whose repository has moved on.
+
+        With `prepare` it is brought up to date first.
+        """
         channel = self._supervisor.channel(record.id, record.name)
         image = self._plan.image(record.spec)
         cwd = resolve_directory(record, image, asked["cwd"])
-        telling = asyncio.create_task(tell_moved(request, find_workspace(record, cwd)))
+        workspace = find_workspace(record, cwd)
+        began_s = time.monotonic()
+        if asked.get("prepare"):
+            await self._up_to_date.bring(request, record, workspace)
+            request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
+            workspace = None
+        telling = asyncio.create_task(self._up_to_date.tell(request, record, workspace))
         try:
             return await run_for_client(
                 channel,
@@ -120,13 +131,3 @@ class Guests:
 
     def read_console(self, record: VmRecord) -> bytes:
         return read_console(self._layout.vm(record.id).console)
-
-
-async def tell_moved(request: Request, workspace: WorkspaceRecord | None) -> None:
-    """Say when the repository on the host is at another commit than the one that went in."""
-    if workspace is None:
-        return
-    head = await read_moved_head(Path(workspace.source), workspace.head)
-    if head is not None:
-        then = f"made from {workspace.head[:12]}" if workspace.head else "made before its first commit"
-        request.notice(f"{printable(workspace.source)} is at {head[:12]} now, and its copy in the VM was {then}")

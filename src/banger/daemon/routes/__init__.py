@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.guests import GuestRoutes
 from banger.daemon.routes.host import HostRoutes
+from banger.daemon.routes.jobs import JobRoutes
 from banger.daemon.routes.observations import ObservationRoutes
 from banger.daemon.routes.stores import StoreRoutes
 from banger.daemon.routes.vms import VmRoutes
@@ -23,6 +24,7 @@ def build_application(services: Services, requests: Requests) -> Starlette:
             *VmRoutes(services).routes(requests),
             *GuestRoutes(services).routes(requests),
             *WorkspaceRoutes(services).routes(requests),
+            *JobRoutes(services).routes(requests),
             *StoreRoutes(services).routes(requests),
         ]
     )

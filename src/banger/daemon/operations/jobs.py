@@ -1,0 +1,230 @@
+"""Commands that go on when their client has gone: begun, listed, followed, waited for and ended in the guest."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from banger.api.messages import ExitResult, JobLogsRequest, JobRequest, JobView
+from banger.core.clock import Clock
+from banger.core.commands import TOTAL_LIMIT_BYTES, check_command
+from banger.core.errors import BangerError, Failed, Invalid, NotFound, TimedOut, Unsupported, WrongState
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.operations.commands import (
+    GUEST_PATH,
+    default_user,
+    find_workspace,
+    plan_environment,
+    plan_tools,
+    resolve_directory,
+)
+from banger.daemon.operations.plan import PlanVm
+from banger.daemon.operations.up_to_date import UpToDate
+from banger.daemon.streams import StreamExchange
+from banger.daemon.supervisor import Supervisor
+from banger.guest.channel import Channel
+from banger.guest.jobs import (
+    JOBS_LIMIT,
+    LIST_LIMIT_BYTES,
+    NUMBER_LIMIT,
+    About,
+    Job,
+    encode_about,
+    parse_jobs,
+    parse_number,
+    script,
+    supervised,
+)
+from banger.guest.process import ExecRequest
+from banger.store.records import VmRecord
+from banger.workspace.toolchain import MISE_PROGRAMS
+
+ANSWER_DEADLINE_S: Final = 60.0
+_SCRIPT_BYTES: Final = 8192  # more than the script that goes with the command
+_SAID_LIMIT: Final = 400
+_NOT_RUNNING: Final = 3  # what `kill` of the script says
+_SIGNALS: Final = ("TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2", "STOP", "CONT")
+
+
+class Jobs:
+    """What `vm exec --detach` and `vm jobs` do. The guest keeps the books: they outlive us, and go with the VM."""
+
+    def __init__(self, *, supervisor: Supervisor, plan: PlanVm, up_to_date: UpToDate, clock: Clock) -> None:
+        self._supervisor = supervisor
+        self._plan = plan
+        self._up_to_date = up_to_date
+        self._clock = clock
+
+    async def begin(self, request: Request, record: VmRecord, asked: JobRequest) -> JobView:
+        """Begin a job. Raises `Invalid` for a directory or a user that the guest has not."""
+        image = self._plan.image(record.spec)
+        cwd = resolve_directory(record, image, asked["cwd"])
+        workspace = find_workspace(record, cwd)
+        if asked.get("prepare"):
+            await self._up_to_date.bring(request, record, workspace)
+        else:
+            await self._up_to_date.tell(request, record, workspace)
+        environment = plan_environment(image.environment, asked["environment"])
+        user = asked["user"] or default_user(record, image)
+        return await self.begin_in(record, asked["command"], cwd=cwd, user=user, environment=environment)
+
+    async def begin_in(
+        self, record: VmRecord, command: Sequence[str], *, cwd: str, user: str | None, environment: Mapping[str, str]
+    ) -> JobView:
+        """Begin a job of which everything is known."""
+        channel = self._supervisor.channel(record.id, record.name)
+        check_command(command, environment)
+        check_room_for_script(command, environment)
+        tools = plan_tools(record, cwd)
+        about = About(command=tuple(command), cwd=cwd, user=user, began_s=self._clock.now_s())
+        made = await _ask(channel, script("make", None, encode_about(about), user or "0"))
+        number = parse_number(made.output)
+        if made.status != 0 or number is None:
+            raise Failed(f"the guest cannot keep a job's files: {made.said}", hint="is its disk full?")
+        argv = supervised(number, command, programs=MISE_PROGRAMS if tools is not None else ())
+        began = ExecRequest(argv=argv, environment={**(tools or {}), **environment}, cwd=cwd, user=user)
+        try:
+            begun = await _ask_in(channel, began)
+            if (await _ask(channel, script("begun", number))).status != 0:
+                raise Failed(f"the guest did not begin the job: {begun.said}")
+        except BaseException as error:
+            await _ask(channel, script("forget", number))
+            if isinstance(error, NotFound):
+                raise Unsupported(
+                    "the guest has no setsid, which a job needs", hint="leave --detach out, or install util-linux"
+                ) from error
+            raise
+        return view_job(Job(number=number, state="running", status=None, ended_s=None, log_bytes=0, about=about))
+
+    async def list(self, record: VmRecord) -> list[JobView]:
+        """The newest jobs, by number."""
+        return [view_job(job) for job in await self._jobs(record)]
+
+    async def is_any_running(self, record: VmRecord) -> bool:
+        """Is the VM used by a job? What cannot be found out is not so."""
+        try:
+            return any(job.state == "running" for job in await self._jobs(record))
+        except BangerError:
+            return False
+
+    async def logs(self, record: VmRecord, number: int, asked: JobLogsRequest, exchange: StreamExchange) -> ExitResult:
+        """Send what a job said, and with `follow` what it says until it ends."""
+        job = await self.find(record, number)
+        arguments = ("yes" if asked["follow"] else "", "" if asked["tail"] is None else str(asked["tail"]))
+        channel = self._supervisor.channel(record.id, record.name)
+        async with channel.exec(_as_owner(job, script("logs", number, *arguments))) as process:
+            while (chunk := await process.read()) is not None:
+                await exchange.send_output(chunk.data, error=chunk.channel == 1)
+            await process.wait()
+        return {"status": 0, "signal": None, "vm": None}
+
+    async def wait(self, record: VmRecord, number: int) -> JobView:
+        """How a job ended. Raises `Failed` for one whose end nobody saw."""
+        await self.find(record, number)
+        channel = self._supervisor.channel(record.id, record.name)
+        async with channel.exec(ExecRequest(argv=script("wait", number), environment=_OURS)) as process:
+            await process.wait()
+        job = await self.find(record, number)
+        if job.state == "lost":
+            raise Failed(f"nobody saw how job {number} of {record.name} ended", hint="was the VM restarted meanwhile?")
+        return view_job(job)
+
+    async def kill(self, record: VmRecord, number: int, signal_name: str) -> JobView:
+        """Send a signal to a job and everything that it started. Raises `WrongState` when it has ended."""
+        name = parse_job_signal(signal_name)
+        job = await self.find(record, number)
+        channel = self._supervisor.channel(record.id, record.name)
+        done = await _ask_in(channel, _as_owner(job, script("kill", number, name)))
+        if done.status == _NOT_RUNNING:
+            raise WrongState(f"job {number} of {record.name} does not run any more")
+        if done.status != 0:
+            raise Failed(f"job {number} of {record.name} cannot be sent {name}: {done.said}")
+        return view_job(await self.find(record, number))
+
+    async def find(self, record: VmRecord, number: int) -> Job:
+        """One job. Raises `NotFound`."""
+        for job in await self._jobs(record):
+            if job.number == number:
+                return job
+        raise NotFound(
+            f"{record.name} has no job {number}", hint=f"`banger vm jobs list {record.name}` shows those it has"
+        )
+
+    async def _jobs(self, record: VmRecord) -> Sequence[Job]:
+        channel = self._supervisor.channel(record.id, record.name)
+        said = await _ask(channel, script("list", None, str(JOBS_LIMIT)))
+        return parse_jobs(said.output)
+
+
+_OURS: Final[Mapping[str, str]] = {"PATH": GUEST_PATH, "LC_ALL": "C"}
+
+
+class _Answer:
+    def __init__(self, output: bytes, errors: bytes, status: int) -> None:
+        self.output = output
+        self.said = printable(errors.strip() or b"no reason given", limit=_SAID_LIMIT)
+        self.status = status
+
+
+async def _ask(channel: Channel, argv: Sequence[str]) -> _Answer:
+    return await _ask_in(channel, ExecRequest(argv=argv, environment=_OURS))
+
+
+async def _ask_in(channel: Channel, request: ExecRequest) -> _Answer:
+    """What a program in the guest says, at most so much. Raises `TimedOut`."""
+    said = (bytearray(), bytearray())
+    try:
+        async with asyncio.timeout(ANSWER_DEADLINE_S), channel.exec(request) as process:
+            while (chunk := await process.read()) is not None:
+                room = LIST_LIMIT_BYTES - len(said[chunk.channel])
+                said[chunk.channel].extend(chunk.data[:room])
+            ended = await process.wait()
+    except TimeoutError as error:
+        raise TimedOut(f"the guest did not answer about its jobs within {ANSWER_DEADLINE_S:g} s") from error
+    return _Answer(bytes(said[0]), bytes(said[1]), 128 + ended.signal if ended.signal else ended.code or 0)
+
+
+def _as_owner(job: Job, argv: Sequence[str]) -> ExecRequest:
+    """What reads or signals a job may do only what its owner may."""
+    return ExecRequest(argv=argv, environment=_OURS, user=job.about.user)
+
+
+def check_room_for_script(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Raise `Invalid` for a command that is too long to be taken care of in the guest."""
+    words = (*command, *(f"{name}={value}" for name, value in environment.items()))
+    if sum(len(word.encode("utf-8", "surrogateescape")) + 5 for word in words) > TOTAL_LIMIT_BYTES - _SCRIPT_BYTES:
+        raise Invalid("the command is too long for a job", hint="put it into a script in the workspace")
+
+
+def parse_job_signal(text: str) -> str:
+    """The name of a signal without SIG, from its name or number. Raises `Invalid`."""
+    word = text.upper().removeprefix("SIG")
+    for name in _SIGNALS:
+        if word in (name, str(int(signal.Signals[f"SIG{name}"]))):
+            return name
+    raise Invalid(f"{ascii(text)} is not a signal for a job", hint="use one of " + ", ".join(_SIGNALS))
+
+
+def parse_job_number(text: str) -> int:
+    """A job's number out of a path. Raises `Invalid`."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 6 or not 0 < int(text) < NUMBER_LIMIT:
+        raise Invalid(f"{ascii(text[:40])} is not the number of a job")
+    return int(text)
+
+
+def view_job(job: Job) -> JobView:
+    """A job as clients see it."""
+    return {
+        "job": job.number,
+        "state": job.state,
+        "status": job.status,
+        "command": list(job.about.command),
+        "cwd": job.about.cwd,
+        "user": job.about.user or "root",
+        "began_at_s": job.about.began_s,
+        "ended_at_s": job.ended_s,
+        "log_bytes": job.log_bytes,
+    }

@@ -1,0 +1,42 @@
+"""A workspace in a guest, and the repository that it was copied from and that may have moved on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from banger.core.errors import Invalid
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.operations.preparing import PrepareWorkspace
+from banger.store.records import VmRecord, WorkspaceRecord
+from banger.workspace.staleness import read_moved_head
+
+
+class UpToDate:
+    """What a command in a workspace wants to know, or wants done, about the repository on the host."""
+
+    def __init__(self, prepare: PrepareWorkspace) -> None:
+        self._prepare = prepare
+
+    async def tell(self, request: Request, record: VmRecord, workspace: WorkspaceRecord | None) -> None:
+        """Say when the repository is at another commit than the one that went in."""
+        if workspace is None:
+            return
+        head = await read_moved_head(Path(workspace.source), workspace.head)
+        if head is not None:
+            then = f"made from {workspace.head[:12]}" if workspace.head else "made before its first commit"
+            request.notice(
+                f"{printable(workspace.source)} is at {head[:12]} now, and its copy in {record.name} was {then}:"
+                " --auto-prepare brings it up to date"
+            )
+
+    async def bring(self, request: Request, record: VmRecord, workspace: WorkspaceRecord | None) -> None:
+        """Bring the workspace up to date. Raises `WrongState` when something done in the guest would be lost."""
+        if workspace is None:
+            raise Invalid(
+                "there is no workspace where the command is to run, so none to bring up to date",
+                hint=f"`banger vm workspace prepare {record.name}` puts a repository in",
+            )
+        await self._prepare(
+            request, record, {"path": workspace.source, "guest_path": workspace.guest_path, "overwrite": False}
+        )

@@ -1,0 +1,96 @@
+"""What the guest says of its jobs, and what it is told to run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from banger.guest.jobs import JOBS_LIMIT, About, encode_about, parse_jobs, parse_number, script, supervised
+
+ABOUT = About(command=("make", "a b\n\x1b[2J"), cwd="/root/w", user=None, began_s=12.5)
+
+
+def line(number: int = 1, state: str = "running", status: str = "-", ended: str = "-") -> str:
+    return f"{number} {state} {status} {ended} 17 {encode_about(ABOUT)}\n"
+
+
+def test_what_was_written_is_read_again() -> None:
+    (job,) = parse_jobs(line(3, "ended", "7", "1000").encode())
+    assert (job.number, job.state, job.status, job.ended_s, job.log_bytes, job.about) == (
+        3,
+        "ended",
+        7,
+        1000.0,
+        17,
+        ABOUT,
+    )
+    assert "\n" not in encode_about(ABOUT)
+    (running,) = parse_jobs(line().encode())
+    assert (running.status, running.ended_s) == (None, None)
+
+
+def test_a_long_command_is_cut() -> None:
+    about = About(command=("x" * 10_000, *["word"] * 4000), cwd="/", user="u", began_s=0)
+    assert len(encode_about(about)) < 2000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "x", "1 running", line(1, "dead"), line(1, "ended", "1234"), line(0).replace("0 ", "-1 ", 1),
+        "1 running - - 17 []\n", "1 running - - 17 " + "[" * 100_000 + "\n", "1 running - - 17 {}\n",
+        line().replace('"began_s": 12.5', '"began_s": NaN'), line().replace('"began_s": 12.5', '"began_s": -1'),
+        line().replace('"cwd": "/root/w"', '"cwd": 3'), line().replace('["make"', '[["make"]'), "1234567" + line(),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_left_out(text: str) -> None:
+    assert parse_jobs(text.encode()) == []
+    assert [job.number for job in parse_jobs((text.rstrip("\n") + "\n" + line(2)).encode())] == [2]
+
+
+@given(st.binary())
+def test_anything_may_be_said(said: bytes) -> None:
+    assert len(parse_jobs(said)) <= JOBS_LIMIT
+    assert parse_number(said) is None or 0 < (parse_number(said) or 0) < 10**6
+
+
+def test_numbers_of_new_jobs() -> None:
+    assert parse_number(b"12\n") == 12
+    for said in (b"", b"0\n", b"-1", b"1\n2\n", b"1234567", "\N{SUPERSCRIPT TWO}".encode()):
+        assert parse_number(said) is None
+
+
+def test_a_job_begins_with_one_program_and_its_words_as_they_are() -> None:
+    argv = supervised(4, ["echo", "a b", "$x"], programs=("mise",))
+    assert argv[0] == "setsid"
+    assert argv[-5:] == ("4", "mise", "echo", "a b", "$x")
+    assert len(script("list", None, "5")[2]) < 8000
+
+
+SHELLS = [words for words in (("dash",), ("bash",), ("busybox", "sh")) if shutil.which(words[0])]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_every_shell_understands_the_script(tmp_path: Path, shell: tuple[str, ...]) -> None:
+    text = script("list", None, "5")[2].replace("/var/log/banger/jobs", str(tmp_path / "banger" / "jobs"))
+
+    def run(*words: str, first: tuple[str, ...] = ()) -> bytes:
+        command = [*first, *shell, "-c", text, "banger", *words]
+        return subprocess.run(command, stdout=subprocess.PIPE, check=not first).stdout
+
+    assert run("list", "", "5") == b""
+    assert run("make", "", json.dumps({"a": "'\\n"}), str(os.getuid())) == b"1\n"
+    run("look-after", "1", "", "sh", "-c", "echo said; exit 6", first=("setsid", "--wait"))
+    run("begun", "1")
+    run("wait", "1")
+    assert run("logs", "1", "yes", "") == b"said\n"
+    assert run("list", "", "5").startswith(b"1 ended 6 ")
+    run("forget", "1")
+    assert run("list", "", "5") == b""
