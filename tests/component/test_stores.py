@@ -327,6 +327,7 @@ def test_a_bill_of_materials(fake_world: FakeWorld, tmp_path: Path) -> None:
             "usr/lib/sysimage/rpm/rpmdb.sqlite": database(tmp_path / "db", [header("bash", "5.2", "3", epoch=1)]),
             "etc/os-release": b"ID=fedora\n",
         },
+        "distroless": {"var/lib/dpkg/status.d/libc6": b"Package: libc6\nVersion: 2.36-9\n"},
         "suse": {"usr/lib/sysimage/rpm/Packages.db": b"RpmP"},
         "empty": {"etc/motd": b""},
     }.items():
@@ -340,6 +341,7 @@ def test_a_bill_of_materials(fake_world: FakeWorld, tmp_path: Path) -> None:
     document = json.loads(world.succeed("image", "show", "fedora", "--sbom"))
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
     assert [one["purl"] for one in document["components"]] == ["pkg:rpm/fedora/bash@5.2-3?epoch=1"]
+    assert world.json("image", "show", "distroless")["packages"] == [{"name": "libc6", "version": "2.36-9"}]
     for name, why in (("suse", b"ndb"), ("empty", b"no package manager")):
         assert world.json("image", "show", name)["packages"] is None
         assert why in world.succeed("image", "show", name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import os
 import stat
 import tempfile
@@ -120,6 +121,15 @@ class RootTree:
         if found is None or not stat.S_ISREG(self.tree.mode(found[1])):
             return None
         return self.tree.body(found[1]).read(size)
+
+    def files_in(self, directory: str, *, limit: int) -> list[str]:
+        """Names of regular files right in a directory, among its first `limit` entries; links to it are followed."""
+        found = resolve(self.tree, os.fsencode(directory))
+        if found is None or not self.tree.is_directory(found[1]):
+            return []
+        entries = self.tree.entries
+        children = itertools.islice(entries.sort(found[1]), limit)
+        return [os.fsdecode(entries.name(one)) for one in children if stat.S_ISREG(self.tree.mode(entries.inode[one]))]
 
     def remove(self, path: str) -> None:
         """Take a file or directory out; nothing happens when it is not there."""

@@ -6,6 +6,7 @@ there are some, it is `? REASON`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+._~-]{0,127}")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._~:^-]{0,127}")
 _DISTRIBUTION: Final = re.compile(r"[a-z0-9._-]{1,40}")
 _DPKG: Final = "/var/lib/dpkg/status"
+_DPKG_PARTS: Final = "/var/lib/dpkg/status.d"  # distroless images have a file for each package, and no dpkg
+_PART_LIMIT_BYTES: Final = 64 << 10
+_PARTS_LIMIT: Final = 10_000
 _APK: Final = ("/usr/lib/apk/db/installed", "/lib/apk/db/installed")
 _RELEASE: Final = ("/etc/os-release", "/usr/lib/os-release")
 
@@ -31,6 +35,9 @@ class Files(Protocol):
 
     def open(self, path: str) -> BinaryIO | None:
         """The content of the regular file at `path`, symbolic links followed within the tree; None if there is none."""
+
+    def files_in(self, directory: str, *, limit: int) -> list[str]:
+        """Names of regular files right in a directory, among its first `limit` entries; none where there is none."""
 
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
@@ -59,8 +66,11 @@ class Packages:
 def find_packages(tree: Files) -> str | None:
     """The packages of dpkg, apk or rpm, or why they cannot be told; None when nobody keeps any."""
     distribution = _find_distribution(tree)
-    if (status := tree.read_start(_DPKG, _LIMIT_BYTES)) is not None:
-        return _render("deb", distribution, _parse_dpkg(status.decode("utf-8", "replace")))
+    status = tree.read_start(_DPKG, _LIMIT_BYTES)
+    parts = tree.files_in(_DPKG_PARTS, limit=_PARTS_LIMIT)
+    if status is not None or parts:
+        of_dpkg = _parse_dpkg((status or b"").decode("utf-8", "replace"))
+        return _render("deb", distribution, itertools.chain(of_dpkg, _read_parts(tree, parts)))
     for path in _APK:
         if (installed := tree.read_start(path, _LIMIT_BYTES)) is not None:
             return _render("apk", distribution, _parse_apk(installed.decode("utf-8", "replace")))
@@ -102,6 +112,16 @@ def _parse_dpkg(status: str) -> Iterator[tuple[str, str]]:
         }
         if fields.get("Status") == "install ok installed":
             yield fields.get("Package", ""), fields.get("Version", "")
+
+
+def _read_parts(tree: Files, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    left = _LIMIT_BYTES
+    for name in names:
+        if left > 0 and not name.endswith(".md5sums"):
+            part = tree.read_start(f"{_DPKG_PARTS}/{name}", _PART_LIMIT_BYTES) or b""
+            left -= len(part)
+            paragraph = part.decode("utf-8", "replace").strip().partition("\n\n")[0]
+            yield from _parse_dpkg(f"{paragraph}\nStatus: install ok installed")
 
 
 def _parse_apk(installed: str) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,9 @@ class RootfsTree(Protocol):
         Closing it leaves the tree usable.
         """
 
+    def files_in(self, directory: str, *, limit: int) -> list[str]:
+        """Names of regular files right in a directory, among its first `limit` entries; none where there is none."""
+
     def read_start(self, path: str, size: int) -> bytes | None:
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
 

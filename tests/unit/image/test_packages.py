@@ -35,6 +35,10 @@ class Root(dict[str, bytes]):
     def open(self, path: str) -> BinaryIO | None:
         return io.BytesIO(self[path]) if path in self else None
 
+    def files_in(self, directory: str, *, limit: int) -> list[str]:
+        names = sorted(path.removeprefix(f"{directory}/") for path in self if path.startswith(f"{directory}/"))
+        return [name for name in names[:limit] if "/" not in name]
+
     def read_start(self, path: str, size: int) -> bytes | None:
         return self[path][:size] if path in self else None
 
@@ -51,6 +55,18 @@ def test_dpkg() -> None:
     assert parse_packages(find_packages(root) or "") == Packages(
         (Package("bash", "5.2-1"), Package("less", "590-2.1")), format="deb", distribution="debian"
     )
+
+
+def test_an_image_without_dpkg_has_a_file_for_each_package() -> None:
+    root = Root(
+        {
+            "/var/lib/dpkg/status.d/base": b"Package: base-files\nVersion: 12.4\nDescription: x\n more\n\nPackage: no\n",
+            "/var/lib/dpkg/status.d/base.md5sums": b"Package: sums\nVersion: 1\n",
+            "/var/lib/dpkg/status.d/libc6": b"Package: libc6\nVersion: 2.36-9\n",
+            "/var/lib/dpkg/status.d/odd": b"\xff",
+        }
+    )
+    assert find_packages(root) == "# deb\nbase-files 12.4\nlibc6 2.36-9\n"
 
 
 def test_apk() -> None:
