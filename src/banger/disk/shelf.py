@@ -1,9 +1,10 @@
 """Unpacked layers that are kept for images which share them.
 
-<root>/sha256-<hex>      an archive, named by its digest; not written durably, and therefore read once more before use
+<root>/sha256-<hex>      an archive, named by its digest; not written durably
 
-The longest unused go when there are too many or the disk is nearly full. Files may be removed at any time: whoever has
-one open is not disturbed.
+An archive is compared with its digest before its first use in a process, and again when its numbers (stat(2)) are not
+those that it had then: nobody changes a file without the kernel's writing down when. The longest unused go when there
+are too many or the disk is nearly full. Files may be removed at any time: whoever has one open is not disturbed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _NO_NAME: Final = (errno.EEXIST, errno.ENOENT, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSPC, errno.EMLINK)
 
 
+_Numbers = tuple[int, int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class KeptLayer:
     """An archive on the disk."""
@@ -46,9 +50,10 @@ class LayerShelf:
         self._root = root
         self._limit_bytes = limit_bytes
         self._read_free = read_free
+        self._compared: dict[Path, _Numbers] = {}
 
     def find(self, diff_id: str) -> BinaryIO | None:
-        """The archive, which was read to its end and is whole; a damaged one is removed."""
+        """The archive, which is whole; a damaged one is removed."""
         path = self._path(diff_id)
         if path is None:
             return None
@@ -58,17 +63,18 @@ class LayerShelf:
             return None
         file = cast("BinaryIO", os.fdopen(descriptor, "rb", 0))
         try:
-            if digest_file(Path(f"/proc/self/fd/{descriptor}")) == diff_id:
+            if self._is_whole(path, descriptor, diff_id):
                 os.utime(descriptor)
+                self._compared[path] = _look_at(descriptor)
                 return file
         except OSError:
             pass
         file.close()
-        path.unlink(missing_ok=True)
+        self._remove(path)
         return None
 
     def keep(self, diff_id: str, archive: BinaryIO) -> None:
-        """Give a nameless file a name here, if the file system can and there is room."""
+        """Give a nameless file, which has that digest, a name here, if the file system can and there is room."""
         path = self._path(diff_id)
         size_bytes = _taken(os.fstat(archive.fileno()))
         if path is None or not self._make_room(size_bytes):
@@ -78,6 +84,7 @@ class LayerShelf:
             # Python follows the link (linkat(2)) only where it is given a directory, of which the path makes no use.
             source = f"/proc/self/fd/{archive.fileno()}"
             os.link(source, path, src_dir_fd=archive.fileno(), follow_symlinks=True)
+            self._compared[path] = _look_at(archive.fileno())
         except OSError as error:
             if error.errno not in _NO_NAME:
                 raise
@@ -94,7 +101,18 @@ class LayerShelf:
 
     def remove(self, layers: Iterable[KeptLayer]) -> None:
         for layer in layers:
-            layer.path.unlink(missing_ok=True)
+            self._remove(layer.path)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._compared.pop(path, None)
+
+    def _is_whole(self, path: Path, descriptor: int, diff_id: str) -> bool:
+        """Has the open file its digest? Only read when it may have changed since that was looked at."""
+        before = _look_at(descriptor)
+        if self._compared.get(path) == before:
+            return True
+        return digest_file(Path(f"/proc/self/fd/{descriptor}")) == diff_id and _look_at(descriptor) == before
 
     def _make_room(self, size_bytes: int) -> bool:
         kept = deque(self.list())
@@ -107,6 +125,11 @@ class LayerShelf:
 
     def _path(self, diff_id: str) -> Path | None:
         return self._root / diff_id.replace(":", "-") if _DIGEST.fullmatch(diff_id) is not None else None
+
+
+def _look_at(descriptor: int) -> _Numbers:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _taken(status: os.stat_result) -> int:

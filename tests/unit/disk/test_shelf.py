@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from tests.fakes.images import make_tar, sha256
 from tests.unit.disk.test_unpacking import make_layer, read_file
 
@@ -57,7 +58,9 @@ def test_a_layer_that_was_kept_is_not_unpacked_again(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["shelf"]
 
 
-def test_a_damaged_one_is_unpacked_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later", [False, True])
+def test_a_damaged_one_is_unpacked_anew(tmp_path: Path, later: bool) -> None:
+    """By this process, which has seen it whole, or another."""
     shelf = open_shelf(tmp_path)
     one, two = make_tar({"one": b"1" * 1000}), make_tar({"two": b"2"})
     layers = [make_layer(one), make_layer(two)]
@@ -67,10 +70,29 @@ def test_a_damaged_one_is_unpacked_anew(tmp_path: Path) -> None:
     changed[600] ^= 1
     path.chmod(0o600)
     path.write_bytes(changed)
+    os.utime(path, (1, 1))
+    shelf = open_shelf(tmp_path) if later else shelf
     assert shelf.find(sha256(one)) is None
     assert not path.exists()
     assert make_tree(layers, tmp_path, shelf) == first
     assert path.read_bytes() == one
+
+
+def test_it_is_read_once_in_a_process_and_again_where_its_numbers_changed(tmp_path: Path) -> None:
+    """What changed without them would be taken; nothing here changes files like that."""
+    digest = keep(open_shelf(tmp_path), tmp_path, b"whole")
+    path = tmp_path / "shelf" / digest.replace(":", "-")
+    path.chmod(0o600)
+    shelf = open_shelf(tmp_path)
+    opened = [shelf.find(digest), shelf.find(digest)]
+    assert [file and file.read() for file in opened] == [b"whole", b"whole"]
+    path.write_bytes(b"wrong")
+    os.utime(path, (1, 1))
+    assert shelf.find(digest) is None
+    assert not path.exists()
+    for file in opened:
+        assert file is not None
+        file.close()
 
 
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
