@@ -196,13 +196,48 @@ def test_import_of_a_file_and_of_standard_input(world: World, daemon: FakeDaemon
 
 @pytest.mark.parametrize(("level", "status"), [("pass", 0), ("warn", 0), ("fail", 1)])
 def test_doctor(world: World, daemon: FakeDaemon, level: str, status: int) -> None:
-    check = {"id": "kvm", "title": "KVM", "level": level, "text": "as it is", "fix": ""}
+    check = {"id": "kvm", "title": "KVM", "level": level, "text": "as it is", "fix": "", "commands": []}
     daemon.reports("/v1/doctor", [{"result": {"checks": [check]}}])
     done = world.run("doctor")
     assert done.returncode == status
     assert done.stdout.decode().startswith(f"{level.upper()}  KVM  as it is\n")
     done = world.run("doctor", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (status, {"checks": [check]})
+
+
+def checks_with(level: str, *commands: list[str]) -> list[dict[str, Any]]:
+    check = {"id": "x", "title": "X", "level": level, "text": "as it is", "fix": "", "commands": list(commands)}
+    return [{"result": {"checks": [check, {**check, "id": "y"}]}}]
+
+
+def test_the_doctor_mends_only_when_told_and_looks_again(world: World, daemon: FakeDaemon) -> None:
+    """Nobody can be asked here; `-f` runs each command once, also after one that fails."""
+    daemon.reports("/v1/doctor", checks_with("fail", ["sh", "-c", "echo mended; exit 3"], ["touch", "mended"]))
+    assert world.run("doctor").returncode == 1
+    asked = world.run("doctor", "--fix")
+    assert (asked.returncode, b"nobody can be asked" in asked.stderr) == (2, True)
+    assert list(world.cwd.iterdir()) == []
+    done = world.run("doctor", "--fix", "-f", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["ran"] == [["sh", "-c", "echo mended; exit 3"], ["touch", "mended"]]
+    assert b"mended\nbanger: sh ended with status 3\n" in done.stderr
+    assert (world.cwd / "mended").exists()
+    assert sum(request.path == "/v1/doctor" for request in daemon.requests) == 4
+
+
+def test_what_passes_is_not_mended(world: World, daemon: FakeDaemon) -> None:
+    daemon.reports("/v1/doctor", checks_with("pass", ["touch", "mended"]))
+    done = world.run("doctor", "--fix")
+    assert (done.returncode, b"nothing that a command could mend" in done.stderr) == (0, True)
+    assert list(world.cwd.iterdir()) == []
+
+
+def test_a_command_that_is_not_there_is_told(world: World, daemon: FakeDaemon) -> None:
+    daemon.reports("/v1/doctor", checks_with("warn", ["no-such-program"], ["banger", "version"]))
+    done = world.run("doctor", "--fix", "-f")
+    assert done.returncode == 0
+    assert b"cannot run no-such-program" in done.stderr
+    assert b"banger " in done.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(world: World, daemon: FakeDaemon) -> None:

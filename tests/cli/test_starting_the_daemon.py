@@ -127,9 +127,9 @@ def test_doctor_tells_why_the_daemon_does_not_start(starting: Starting) -> None:
     assert "RuntimeError: the daemon crashes" in out
     status, out, _ = starting.run("refuse", "doctor", "--json")
     assert status == 1
-    assert json.loads(out)["checks"] == [
-        {"id": "daemon", "title": "daemon", "level": "fail", "text": "this kernel is too old", "fix": "update it"}
-    ]
+    (check,) = json.loads(out)["checks"]
+    assert (check["id"], check["level"]) == ("daemon", "fail")
+    assert (check["text"], check["fix"], check["commands"]) == ("this kernel is too old", "update it", [])
 
 
 def test_directories_that_cannot_be_made(starting: Starting, world: World) -> None:

@@ -32,6 +32,7 @@ NOT_HERE = {
     "ssh box.vm uptime": "the same",
     "rsync -a src box.vm:src": "the same",
     "code --remote ssh-remote+box.vm /root/project": "an editor",
+    "banger doctor --fix": "installs packages on this computer: tests/cli/test_requests_and_answers.py",
     "banger completion fish | source": "the line of another shell: tests/cli/test_completion.py",
     "banger vm forward box 8080": "a port of this computer that somebody else may have: test_forward.py",
     "banger vm forward box 18080:80 15432:5432": "the same",

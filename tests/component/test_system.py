@@ -108,3 +108,10 @@ def test_where_the_space_went(fake_world: FakeWorld) -> None:
     text = fake_world.succeed("system", "df").decode()
     assert "box" in text
     assert "free; below 1 GiB" in text
+
+
+def test_the_doctor_tells_what_each_vmm_can_do(fake_world: FakeWorld) -> None:
+    """One that does not work is no failure as long as another one does."""
+    checks = {check["id"]: check for check in json.loads(fake_world.banger("doctor", "--json").stdout)["checks"]}
+    assert (checks["vmm_fake"]["level"], checks["vmm_fake"]["text"]) == ("pass", "a test guest ran")
+    assert (checks["vmm_fast"]["level"], checks["vmm_fast"]["text"]) == ("warn", "there is none here")

@@ -44,6 +44,7 @@ from banger.disk.rootfs import write_image
 from banger.disk.space import IMAGES, judge_free_space
 from banger.disk.tree import Body, Node, Tree
 from banger.guest.agent import find_agent
+from banger.hypervisor.choosing import Trial
 from banger.hypervisor.contract import CommandLine, Hypervisor, MachineSpec, RunningMachine
 from banger.hypervisor.qemu.machine import QemuMachine
 from banger.image.blob_cache import BlobCache
@@ -288,6 +289,10 @@ class FakeChoice:
 class FakeChooser:
     def check(self, architecture: str) -> None:
         return
+
+    async def try_each(self, kernel: Kernel) -> tuple[Trial, ...]:
+        broken = Trial(name="fast", accelerator="a fast one", works=False, reason="there is none here")
+        return (broken, Trial(name="fake", accelerator="nothing at all", works=True, reason="a test guest ran"))
 
     async def choose(self, kernel: Kernel) -> FakeChoice:
         return FakeChoice(FakeHypervisor())

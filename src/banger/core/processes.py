@@ -10,6 +10,7 @@ import asyncio
 import os
 import shlex
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,6 +141,17 @@ async def run(
     if completed.returncode not in accepted:
         raise CommandFailed(completed, hint=hint)
     return completed
+
+
+def run_here(argv: Sequence[str]) -> int:
+    """Run a program for somebody who watches: with our environment, standard input and errors, where its output goes
+    too. For the command line. Its exit status, negative for a signal. Raises `Unavailable` when it cannot be started.
+    """
+    try:
+        return subprocess.run(argv, stdout=2, check=False).returncode
+    except OSError as error:
+        program = printable(os.path.basename(argv[0]))
+        raise Unavailable(f"cannot run {program}: {error.strerror}", hint="run it yourself, as root") from error
 
 
 async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint: str = "") -> None:

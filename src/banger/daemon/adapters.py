@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from banger.disk.data import copy_data_disk, ensure_data_disk
 from banger.disk.space import IMAGES, check_free_space
 from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
-from banger.hypervisor.choosing import QemuChoosing, check_guests
+from banger.hypervisor.choosing import QemuChoosing, Trial, check_guests
 from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.kernel.store import Kernel
@@ -40,6 +41,12 @@ class QemuChooser:
 
     def check(self, architecture: str) -> None:
         check_guests(architecture, host=self._host)
+
+    async def try_each(self, kernel: Kernel) -> Sequence[Trial]:
+        base = await self._boot_files.ensure_base(kernel)
+        return await self._choosing.try_each(
+            architecture=kernel.architecture, kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base
+        )
 
     async def choose(self, kernel: Kernel) -> HostChoice:
         base = await self._boot_files.ensure_base(kernel)

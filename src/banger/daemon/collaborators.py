@@ -219,6 +219,25 @@ class Chooser(Protocol):
     async def choose(self, kernel: Kernel) -> Chosen:
         """Raises `Unavailable` when no VMM works here."""
 
+    async def try_each(self, kernel: Kernel) -> Sequence[Trial]:
+        """Really run a guest under each VMM, the best one first. Raises `Unavailable` when none is installed."""
+
+
+class Trial(Protocol):
+    """Whether a guest ran under a VMM, and what was seen."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def accelerator(self) -> str: ...
+
+    @property
+    def works(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
+
 
 class Chosen(Protocol):
     """A VMM that works, and why it was chosen."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from banger.api.messages import DoctorResult
 from banger.core.errors import WrongState
 from banger.core.layout import Layout
+from banger.core.progress import Progress
 from banger.core.vm import State
 from banger.daemon.operations.building import BuildImage
 from banger.daemon.operations.console import FollowConsole
@@ -62,7 +63,7 @@ class Services:
     locking: Locking
     prune_cache: PruneCache
     system: System
-    doctor: Callable[[], Awaitable[DoctorResult]]
+    doctor: Callable[[Callable[[Progress], None]], Awaitable[DoctorResult]]
     stop_daemon: Callable[[], None]
     started_at_s: float
     notice: str

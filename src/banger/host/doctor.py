@@ -13,7 +13,8 @@ from banger.core.errors import BangerError
 from banger.core.platforms import ARCHITECTURES
 from banger.core.sizes import GIB, format_size
 from banger.core.untrusted import printable
-from banger.host.facts import Facts, Program
+from banger.host.facts import Facts
+from banger.host.packages import Mend, plan_commands, plan_install
 
 PYTHON: Final = (3, 11)
 QEMU: Final = (7, 2)
@@ -33,13 +34,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One line of the doctor's report. `mend` is a command, or a sentence where no command helps; empty on a pass."""
+    """One line of the doctor's report. `mend` is a command, or a sentence where no command helps; empty on a pass.
+
+    `commands` are the argument vectors that `banger doctor --fix` runs; none where somebody has to decide.
+    """
 
     id: str
     title: str
     outcome: Outcome
     detail: str
     mend: str = ""
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,8 @@ class Question:
     title: str
     ask: Callable[[], Awaitable[str]]
     otherwise: Outcome = Outcome.FAIL
+    commands: tuple[tuple[str, ...], ...] = ()
+    """What mends it, where its hint is no more than these."""
 
 
 def judge(facts: Facts) -> tuple[CheckResult, ...]:
@@ -58,13 +65,15 @@ def judge(facts: Facts) -> tuple[CheckResult, ...]:
         _judge_python(facts),
         _judge_architecture(facts),
         _judge_agent(facts),
-        _judge_version("qemu", "QEMU", facts.programs.get("qemu"), QEMU, QEMU_PACKAGES.get(facts.architecture, "QEMU")),
+        _judge_version(facts, "qemu", "QEMU", QEMU, QEMU_PACKAGES.get(facts.architecture, "QEMU")),
         _judge_foreign(facts),
         _judge_kvm(facts),
-        _judge_version("git", "git", facts.programs.get("git"), GIT, "git"),
+        _judge_version(facts, "git", "git", GIT, "git"),
         _judge_programs(facts, "ssh", "OpenSSH client", ("ssh", "ssh-keygen"), "openssh-client"),
         _judge_programs(facts, "mke2fs", "file system tools", ("mke2fs",), "e2fsprogs"),
-        _judge_programs(facts, "image", "Debian image builder", ("mmdebstrap", "apt-get", "dpkg-deb"), "mmdebstrap"),
+        _judge_programs(
+            facts, "image", "Debian image builder", ("mmdebstrap", "apt-get", "dpkg-deb"), "mmdebstrap", "apt", "dpkg"
+        ),
         _judge_programs(facts, "kernel", "kernel module tools", ("depmod",), "kmod"),
         _judge_namespaces(facts),
         _judge_programs(facts, "passt", "network for --nat", ("passt", "prlimit"), "passt", missing=Outcome.WARN),
@@ -78,14 +87,10 @@ async def examine(facts: Facts, questions: Sequence[Question]) -> tuple[CheckRes
     results = list(judge(facts))
     for question in questions:
         try:
-            detail, outcome, mend = await question.ask(), Outcome.PASS, ""
+            detail, outcome, mend = await question.ask(), Outcome.PASS, Mend("")
         except BangerError as error:
-            detail, outcome, mend = error.summary, question.otherwise, error.hint
-        results.append(
-            CheckResult(
-                id=question.id, title=question.title, outcome=outcome, detail=printable(detail, limit=300), mend=mend
-            )
-        )
+            detail, outcome, mend = error.summary, question.otherwise, Mend(error.hint, question.commands)
+        results.append(_result(question.id, question.title, outcome, printable(detail, limit=300), mend))
     return tuple(results)
 
 
@@ -101,8 +106,12 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, match[0].split("."))) if match and len(match[0]) < 40 else None
 
 
-def _install(*packages: str) -> str:
-    return "apt-get install " + " ".join(packages)
+def _install(facts: Facts, *packages: str) -> Mend:
+    return plan_install(packages, facts.family, root=facts.uid == 0)
+
+
+def _result(check: str, title: str, outcome: Outcome, detail: str, mend: Mend) -> CheckResult:
+    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, mend=mend.text, commands=mend.commands)
 
 
 def _dotted(version: Sequence[int]) -> str:
@@ -142,72 +151,53 @@ def _judge_agent(facts: Facts) -> CheckResult:
     )
 
 
-def _judge_version(
-    check: str, title: str, program: Program | None, wanted: tuple[int, ...], package: str
-) -> CheckResult:
+def _judge_version(facts: Facts, check: str, title: str, wanted: tuple[int, ...], package: str) -> CheckResult:
+    program = facts.programs.get(check)
+    install = _install(facts, package)
     if program is None:
-        return CheckResult(id=check, title=title, outcome=Outcome.FAIL, detail="not installed", mend=_install(package))
+        return _result(check, title, Outcome.FAIL, "not installed", install)
     version = parse_version(program.version)
     if version is None:
-        return CheckResult(
-            id=check,
-            title=title,
-            outcome=Outcome.WARN,
-            detail=f"{program.path} does not say its version",
-            mend=f"run it with --version; {_dotted(wanted)} or newer is needed",
-        )
+        mend = Mend(f"run it with --version; {_dotted(wanted)} or newer is needed")
+        return _result(check, title, Outcome.WARN, f"{program.path} does not say its version", mend)
     good = version[: len(wanted)] >= wanted
-    return CheckResult(
-        id=check,
-        title=title,
-        outcome=Outcome.PASS if good else Outcome.FAIL,
-        detail=f"{_dotted(version)} at {program.path}",
-        mend="" if good else f"{_dotted(wanted)} or newer is needed: {_install(package)}",
-    )
+    mend = Mend("") if good else Mend(f"{_dotted(wanted)} or newer is needed: {install.text}", install.commands)
+    detail = f"{_dotted(version)} at {program.path}"
+    return _result(check, title, Outcome.PASS if good else Outcome.FAIL, detail, mend)
 
 
 def _judge_foreign(facts: Facts) -> CheckResult:
     """Guests of another architecture than this computer's, which few ask for."""
+    title = "guests for other processors"
     foreign = [architecture for architecture in ARCHITECTURES if architecture != facts.architecture]
     missing = [architecture for architecture in foreign if facts.programs.get(f"qemu for {architecture}") is None]
-    return CheckResult(
-        id="foreign",
-        title="guests for other processors",
-        outcome=Outcome.WARN if missing else Outcome.PASS,
-        detail=f"no QEMU for {', '.join(missing)}" if missing else f"emulated: {', '.join(foreign)}",
-        mend=_install(*(QEMU_PACKAGES[architecture] for architecture in missing)) if missing else "",
-    )
+    if not missing:
+        return _result("foreign", title, Outcome.PASS, f"emulated: {', '.join(foreign)}", Mend(""))
+    mend = Mend(_install(facts, *(QEMU_PACKAGES[architecture] for architecture in missing)).text)  # few need it
+    return _result("foreign", title, Outcome.WARN, f"no QEMU for {', '.join(missing)}", mend)
 
 
 def _judge_programs(
-    facts: Facts, check: str, title: str, names: tuple[str, ...], package: str, *, missing: Outcome = Outcome.FAIL
+    facts: Facts, check: str, title: str, names: tuple[str, ...], *packages: str, missing: Outcome = Outcome.FAIL
 ) -> CheckResult:
     absent = [name for name in names if facts.programs.get(name) is None]
-    return CheckResult(
-        id=check,
-        title=title,
-        outcome=missing if absent else Outcome.PASS,
-        detail=f"{', '.join(absent)} not installed" if absent else ", ".join(names),
-        mend=_install(package) if absent else "",
-    )
+    if not absent:
+        return _result(check, title, Outcome.PASS, ", ".join(names), Mend(""))
+    return _result(check, title, missing, f"{', '.join(absent)} not installed", _install(facts, *packages))
 
 
 def _judge_kvm(facts: Facts) -> CheckResult:
     """Never a failure: guests then run under software emulation. Whether KVM really works is another room's answer."""
-    details = {
-        "missing": (
-            "/dev/kvm is not there: guests run under software emulation",
-            "load the module kvm_intel or kvm_amd",
-        ),
-        "denied": ("/dev/kvm may not be opened: guests run under software emulation", _kvm_mend(facts)),
-    }
-    detail, mend = details.get(facts.kvm, ("/dev/kvm can be opened", ""))
-    outcome = Outcome.WARN if facts.kvm in details else Outcome.PASS
-    return CheckResult(id="kvm", title="/dev/kvm", outcome=outcome, detail=detail, mend=mend)
-
-
-def _kvm_mend(facts: Facts) -> str:
-    return f"usermod -aG kvm {printable(facts.user, limit=64)}, then log in again"
+    title = "/dev/kvm"
+    if facts.kvm == "missing":
+        detail, mend = "is not there", Mend("load the module kvm_intel or kvm_amd")
+    elif facts.kvm == "denied":
+        command = ("usermod", "-aG", "kvm", facts.user)
+        detail, mend = "may not be opened", plan_commands(command, root=facts.uid == 0, after=", then log in again")
+    else:
+        return _result("kvm", title, Outcome.PASS, "/dev/kvm can be opened", Mend(""))
+    detail = f"/dev/kvm {detail}: guests run under software emulation"
+    return _result("kvm", title, Outcome.WARN, detail, mend)
 
 
 def _judge_namespaces(facts: Facts) -> CheckResult:
@@ -215,20 +205,18 @@ def _judge_namespaces(facts: Facts) -> CheckResult:
     title = "user namespaces"
     if facts.uid == 0:
         return CheckResult(id="namespaces", title=title, outcome=Outcome.PASS, detail="not needed as root")
-    mend = detail = ""
     if facts.user_namespaces == 0 or not facts.unprivileged_user_namespaces:
         detail = "switched off for ordinary users: the default image cannot be built"
-        mend = "sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
-    elif facts.programs.get("newuidmap") is None:
-        detail, mend = "newuidmap not installed: the default image cannot be built", _install("uidmap")
-    elif facts.subuids < _SUBUIDS:
+        knobs = "sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
+        return _result("namespaces", title, Outcome.FAIL, detail, Mend(knobs))
+    if facts.programs.get("newuidmap") is None:
+        detail = "newuidmap not installed: the default image cannot be built"
+        return _result("namespaces", title, Outcome.FAIL, detail, _install(facts, "uidmap"))
+    if facts.subuids < _SUBUIDS:
         detail = f"{facts.subuids} subordinate user ids, {_SUBUIDS} are needed to build the default image"
-        user = printable(facts.user, limit=64)
-        mend = f"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
-    outcome = Outcome.FAIL if detail else Outcome.PASS
-    return CheckResult(
-        id="namespaces", title=title, outcome=outcome, detail=detail or f"{facts.subuids} subordinate ids", mend=mend
-    )
+        command = ("usermod", "--add-subuids", "100000-165535", "--add-subgids", "100000-165535", facts.user)
+        return _result("namespaces", title, Outcome.FAIL, detail, plan_commands(command, root=False))
+    return _result("namespaces", title, Outcome.PASS, f"{facts.subuids} subordinate ids", Mend(""))
 
 
 def _judge_space(facts: Facts) -> CheckResult:
@@ -251,11 +239,13 @@ def _judge_directories(facts: Facts) -> CheckResult:
             continue
         path = printable(directory.path, limit=200)
         if directory.uid != facts.uid:
-            return _wrong_directory(f"{path} belongs to user {directory.uid}", f"chown -R {facts.uid} {path}")
+            mend = plan_commands(("chown", "-R", str(facts.uid), directory.path), root=facts.uid == 0)
+            return _wrong_directory(f"{path} belongs to user {directory.uid}", mend)
         if directory.mode & 0o077:
-            return _wrong_directory(f"{path} is open to others (mode {directory.mode:04o})", f"chmod 0700 {path}")
+            mend = plan_commands(("chmod", "0700", directory.path), root=True)
+            return _wrong_directory(f"{path} is open to others (mode {directory.mode:04o})", mend)
     return CheckResult(id="directories", title="own directories", outcome=Outcome.PASS, detail="private")
 
 
-def _wrong_directory(detail: str, mend: str) -> CheckResult:
-    return CheckResult(id="directories", title="own directories", outcome=Outcome.FAIL, detail=detail, mend=mend)
+def _wrong_directory(detail: str, mend: Mend) -> CheckResult:
+    return _result("directories", "own directories", Outcome.FAIL, detail, mend)

@@ -16,6 +16,7 @@ from typing import Final
 from banger.core import processes
 from banger.core.errors import BangerError
 from banger.core.platforms import ARCHITECTURES, host_architecture
+from banger.host.packages import Family, find_family
 
 _VERSION_TIMEOUT_S: Final = 5.0
 _VERSIONED: Final = {"qemu": ("--version",), "git": ("--version",)}
@@ -58,6 +59,7 @@ class Facts:
     directories: Sequence[Directory]
     agents: Sequence[str]
     """Architectures that an agent binary is packaged for."""
+    family: Family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class Places:
     proc: Path = Path("/proc")
     kvm: Path = Path("/dev/kvm")
     subuid: Path = Path("/etc/subuid")
+    os_release: Path = Path("/etc/os-release")
 
 
 PROGRAMS: Final = (
@@ -109,6 +112,7 @@ async def read_facts(places: Places) -> Facts:
         free_bytes=_free_bytes(places.data),
         directories=tuple(_directory(path) for path in places.directories),
         agents=agents_in(places.agents),
+        family=find_family(_text(places.os_release)),
     )
 
 

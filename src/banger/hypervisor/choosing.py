@@ -17,6 +17,7 @@ from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, find_program
 from banger.hypervisor.qemu.board import Board, find_board
 from banger.hypervisor.qemu.machine import Qemu
 
+_EMULATION_DEADLINE_S: Final = 60.0  # it takes two seconds, and many times that beside others
 LOCK_DEADLINE_S: Final = 60.0  # another daemon tries one kernel after the other, in seconds each
 
 
@@ -28,6 +29,16 @@ class Choice:
     board: Board
     accelerator: str
     notice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Whether a guest ran under a VMM when it was tried, and what was seen."""
+
+    name: str
+    accelerator: str
+    works: bool
+    reason: str
 
 
 def check_guests(architecture: str, *, host: str) -> None:
@@ -62,6 +73,26 @@ class QemuChoosing:
             board=board,
             accelerator="QEMU with software emulation",
             notice=f"using QEMU with software emulation, which is slow: {result.reason}",
+        )
+
+    async def try_each(
+        self, *, architecture: str, kernel: Path, kernel_digest: str, initramfs: Path
+    ) -> tuple[Trial, ...]:
+        """Each VMM, the best one first; KVM as it was found out, emulation by trying. Raises `Unavailable`."""
+        board = find_board(architecture)
+        program = find_program(board)
+        kvm = await self._probe_kvm(board, program, kernel=kernel, kernel_digest=kernel_digest, initramfs=initramfs)
+        emulated = await probe(
+            program, board, "tcg", kernel=kernel, initramfs=initramfs, deadline_s=_EMULATION_DEADLINE_S
+        )
+        return (
+            Trial(name="qemu_kvm", accelerator="QEMU with KVM", works=kvm.works, reason=kvm.reason),
+            Trial(
+                name="qemu_tcg",
+                accelerator="QEMU with software emulation",
+                works=emulated.works,
+                reason=emulated.reason,
+            ),
         )
 
     async def _probe_kvm(

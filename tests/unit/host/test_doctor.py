@@ -15,6 +15,7 @@ from banger.core.platforms import ARCHITECTURES, host_architecture
 from banger.core.sizes import GIB
 from banger.host.doctor import CheckResult, Outcome, Question, examine, judge, parse_version, worst
 from banger.host.facts import PROGRAMS, Directory, Facts, Places, Program, agents_in, read_facts, subordinate_ids
+from banger.host.packages import Family, find_family
 
 GOOD = Facts(
     python=(3, 11, 2),
@@ -37,6 +38,7 @@ GOOD = Facts(
         Directory(path="/home/dev/.config/banger", uid=None, mode=None),
     ),
     agents=("aarch64", "x86_64"),
+    family=Family.DEBIAN,
 )
 
 
@@ -86,12 +88,12 @@ def test_a_good_host_line_by_line() -> None:
             "use another computer: x86_64 or aarch64",
         ),
         (replace(GOOD, architecture="aarch64"), "architecture", "pass aarch64", ""),
-        (without("qemu for aarch64"), "foreign", "warn no QEMU for aarch64", "apt-get install qemu-system-arm"),
+        (without("qemu for aarch64"), "foreign", "warn no QEMU for aarch64", "sudo apt-get install -y qemu-system-arm"),
         (
             replace(GOOD, architecture="aarch64"),
             "foreign",
             "warn no QEMU for x86_64",
-            "apt-get install qemu-system-x86",
+            "sudo apt-get install -y qemu-system-x86",
         ),
         (
             replace(GOOD, agents=()),
@@ -99,12 +101,12 @@ def test_a_good_host_line_by_line() -> None:
             "fail not built",
             "pip install --force-reinstall . (in a checkout: make run)",
         ),
-        (without("qemu"), "qemu", "fail not installed", "apt-get install qemu-system-x86"),
+        (without("qemu"), "qemu", "fail not installed", "sudo apt-get install -y qemu-system-x86"),
         (
             saying("qemu", "QEMU emulator version 5.2.0"),
             "qemu",
             "fail 5.2.0 at /bin/qemu",
-            "7.2 or newer is needed: apt-get install qemu-system-x86",
+            "7.2 or newer is needed: sudo apt-get install -y qemu-system-x86",
         ),
         (saying("qemu", "QEMU emulator version 10.0.0"), "qemu", "pass 10.0.0 at /bin/qemu", ""),
         (
@@ -117,7 +119,7 @@ def test_a_good_host_line_by_line() -> None:
             replace(GOOD, kvm="denied"),
             "kvm",
             "warn /dev/kvm may not be opened: guests run under software emulation",
-            "usermod -aG kvm dev, then log in again",
+            "sudo usermod -aG kvm dev, then log in again",
         ),
         (
             replace(GOOD, kvm="missing"),
@@ -125,16 +127,16 @@ def test_a_good_host_line_by_line() -> None:
             "warn /dev/kvm is not there: guests run under software emulation",
             "load the module kvm_intel or kvm_amd",
         ),
-        (without("passt"), "passt", "warn passt not installed", "apt-get install passt"),
+        (without("passt"), "passt", "warn passt not installed", "sudo apt-get install -y passt"),
         (
             without("mmdebstrap", "dpkg-deb"),
             "image",
             "fail mmdebstrap, dpkg-deb not installed",
-            "apt-get install mmdebstrap",
+            "sudo apt-get install -y mmdebstrap apt dpkg",
         ),
-        (without("ssh-keygen"), "ssh", "fail ssh-keygen not installed", "apt-get install openssh-client"),
-        (without("depmod"), "kernel", "fail depmod not installed", "apt-get install kmod"),
-        (without("mke2fs"), "mke2fs", "fail mke2fs not installed", "apt-get install e2fsprogs"),
+        (without("ssh-keygen"), "ssh", "fail ssh-keygen not installed", "sudo apt-get install -y openssh-client"),
+        (without("depmod"), "kernel", "fail depmod not installed", "sudo apt-get install -y kmod"),
+        (without("mke2fs"), "mke2fs", "fail mke2fs not installed", "sudo apt-get install -y e2fsprogs"),
         (
             replace(GOOD, user_namespaces=0),
             "namespaces",
@@ -145,13 +147,13 @@ def test_a_good_host_line_by_line() -> None:
             without("newuidmap"),
             "namespaces",
             "fail newuidmap not installed: the default image cannot be built",
-            "apt-get install uidmap",
+            "sudo apt-get install -y uidmap",
         ),
         (
             replace(GOOD, subuids=0),
             "namespaces",
             "fail 0 subordinate user ids, 65536 are needed to build the default image",
-            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 dev",
+            "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 dev",
         ),
         (replace(GOOD, uid=0, subuids=0, directories=()), "namespaces", "pass not needed as root", ""),
         (
@@ -165,7 +167,7 @@ def test_a_good_host_line_by_line() -> None:
             replace(GOOD, directories=(Directory(path="/d", uid=0, mode=0o700),)),
             "directories",
             "fail /d belongs to user 0",
-            "chown -R 1000 /d",
+            "sudo chown -R 1000 /d",
         ),
         (
             replace(GOOD, directories=(Directory(path="/d", uid=1000, mode=0o755),)),
@@ -197,6 +199,54 @@ def test_every_line_that_does_not_pass_says_what_to_do() -> None:
     assert [one.id for one in results] == [one.id for one in judge(GOOD)]
     assert all(one.mend and one.outcome is not Outcome.PASS for one in results)
     assert worst(results) is Outcome.FAIL
+
+
+def test_what_a_command_mends_has_that_command_and_what_is_somebodys_to_decide_has_none() -> None:
+    assert result(without("passt"), "passt").commands == (("sudo", "apt-get", "install", "-y", "passt"),)
+    assert result(replace(without("passt"), uid=0), "passt").commands == (("apt-get", "install", "-y", "passt"),)
+    assert result(without("qemu for aarch64"), "foreign").commands == ()
+    assert result(replace(GOOD, user_namespaces=0), "namespaces").commands == ()
+    assert all(one.commands == () for one in judge(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("family", "commands"),
+    [
+        (Family.FEDORA, {"dnf install -y openssh-clients", "dnf install -y shadow-utils", "dnf install -y qemu-system-x86"}),
+        (Family.ARCH, {"pacman -S --needed --noconfirm openssh", "pacman -S --needed --noconfirm shadow"}),
+        (Family.SUSE, {"zypper --non-interactive install qemu-x86", "zypper --non-interactive install openssh-clients"}),
+        (Family.UNKNOWN, {"install kmod (as Debian calls it) with your package manager"}),
+    ],
+)  # fmt: skip
+def test_each_family_of_distributions_has_its_own_words(family: Family, commands: set[str]) -> None:
+    bare = replace(GOOD, programs={}, family=family)
+    said = {one.mend.removeprefix("sudo ") for one in judge(bare)}
+    assert commands <= said
+    assert not any("apt-get" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    ("os_release", "family"),
+    [
+        ('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n', Family.DEBIAN),
+        ("ID=linuxmint\nID_LIKE='ubuntu debian'\n", Family.DEBIAN),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', Family.FEDORA),
+        ("ID=fedora\n", Family.FEDORA),
+        ("ID=manjaro\nID_LIKE=arch\n", Family.ARCH),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"\n', Family.SUSE),
+        ("ID=alpine\n", Family.UNKNOWN),
+        ("", Family.UNKNOWN),
+        ('ID="debian\n', Family.UNKNOWN),
+        ("#ID=debian\nNAME=debian\n", Family.UNKNOWN),
+    ],
+)
+def test_the_family_is_found_in_os_release(os_release: str, family: Family) -> None:
+    assert find_family(os_release) is family
+
+
+@given(st.text())
+def test_nothing_in_os_release_is_an_error(text: str) -> None:
+    assert find_family(text) in Family
 
 
 async def test_other_rooms_answer_after_the_facts() -> None:

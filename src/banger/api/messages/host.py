@@ -17,13 +17,14 @@ class Ping(TypedDict):
 
 
 class CheckView(TypedDict):
-    """One line of `banger doctor`."""
+    """One line of `banger doctor`. `commands` mend it without anybody deciding anything; `fix` says what does."""
 
     id: str
     title: str
     level: Literal["pass", "warn", "fail"]
     text: str
     fix: str
+    commands: list[list[str]]
 
 
 class DoctorResult(TypedDict):

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
 from banger.cli.progress import Progress
 from banger.cli.render import Style, count, render_json, render_table
-from banger.core.errors import BangerError
+from banger.cli.ssh_client import plan_program
+from banger.core.errors import BangerError, Invalid
 from banger.core.untrusted import printable, printable_lines
 
 if TYPE_CHECKING:
     from banger.api.messages import CheckView, LeaksResult
     from banger.cli.context import Context
 
-USAGE = "[--leaks] [--json]"
+USAGE = "[--fix [-f] | --leaks] [--json]"
 DESCRIPTION = """\
 Look at what banger needs on this computer and say what is missing, each with the command that mends it.
-Changes nothing. The exit status is 1 when something has to be mended first.
+Each VMM is tried by running a small guest under it. The exit status is 1 when something fails.
+Without --fix it changes nothing. With it, the commands that mend what does not pass are shown and, if you
+agree, run; then it looks again.
 
 With --leaks it lists instead what is banger's and not wanted any more: processes, directories, sockets,
 unfinished files. There is nothing, normally; the exit status is 1 when there is something."""
 EXAMPLES = (
     ("banger doctor", ""),
+    ("banger doctor --fix", "mend what commands can mend"),
     ("banger doctor --json", "for programs"),
     ("banger doctor --leaks", "is anything left?"),
 )
@@ -33,16 +40,67 @@ _LABELS: Final = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
 
 
 def declare(parser: Parser) -> None:
+    parser.add_argument("--fix", action="store_true", help="run the commands that mend what does not pass")
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask first")
     parser.add_argument("--leaks", action="store_true", help="list what is left over; nothing is removed")
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
+    if options.leaks and options.fix:
+        raise Invalid("--leaks only looks", hint="`banger daemon restart` brings in order what can be")
     if options.leaks:
         return run_leaks(context, options)
     checks = ask_daemon(context)
-    context.write(render_json({"checks": checks}) if options.json else render_checks(checks, context.style))
+    ran: list[list[str]] = []
+    if options.fix and (commands := plan_fixes(checks)):
+        if not options.force and not confirm(context, commands):
+            context.tell("Nothing was changed.")
+            return exits.FAILED
+        ran = run_fixes(context, commands)
+        checks = ask_daemon(context)
+    elif options.fix:
+        context.tell("There is nothing that a command could mend.")
+    if options.json:
+        context.write(render_json({"checks": checks, "ran": ran} if options.fix else {"checks": checks}))
+    else:
+        context.write(render_checks(checks, context.style))
     return exits.FAILED if any(check["level"] == "fail" for check in checks) else exits.DONE
+
+
+def plan_fixes(checks: Sequence[CheckView]) -> list[list[str]]:
+    """The commands of what does not pass, each once, in the order of the checks."""
+    commands: list[list[str]] = []
+    for check in checks:
+        commands += [command for command in check["commands"] if check["level"] != "pass" and command not in commands]
+    return commands
+
+
+def confirm(context: Context, commands: Sequence[Sequence[str]]) -> bool:
+    """Show what would be run and ask. Raises `Invalid` where nobody can answer."""
+    if not os.isatty(0):
+        raise Invalid("standard input is no terminal, so nobody can be asked", hint="give -f to run without asking")
+    context.tell("\n".join(f"  {printable(shlex.join(command))}" for command in commands))
+    sys.stderr.write(f"Run {count(len(commands), 'command')}? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def run_fixes(context: Context, commands: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Run them one after the other; one that fails does not stop the others. Those that were run."""
+    from banger.core.processes import run_here
+
+    for command in commands:
+        context.tell(context.error_style.bold(f"$ {printable(shlex.join(command))}"))
+        argv = plan_program(command[1:]) if command[0] == "banger" else command
+        try:
+            status = run_here(argv)
+        except BangerError as error:
+            context.tell(f"banger: {printable(error.summary)}")
+        else:
+            if status:
+                context.tell(f"banger: {printable(command[0])} ended with status {status}")
+    return [list(command) for command in commands]
 
 
 def run_leaks(context: Context, options: Namespace) -> int:
@@ -109,6 +167,7 @@ def _unreachable(context: Context, error: BangerError) -> list[CheckView]:
                 "level": "fail",
                 "text": mistake.summary,
                 "fix": mistake.hint,
+                "commands": [],
             },
             {
                 "id": "daemon",
@@ -116,6 +175,7 @@ def _unreachable(context: Context, error: BangerError) -> list[CheckView]:
                 "level": "fail",
                 "text": "it does not start with that, and it makes all the other checks",
                 "fix": "mend the configuration file and run `banger doctor` again",
+                "commands": [],
             },
         ]
     return [_daemon_check(context, error)]
@@ -125,4 +185,4 @@ def _daemon_check(context: Context, error: BangerError) -> CheckView:
     text = error.summary
     if tail := str(error.data.get("log_tail") or ""):
         text += f"\nits log, {context.layout.daemon_log}, ends with:\n{tail}"
-    return {"id": "daemon", "title": "daemon", "level": "fail", "text": text, "fix": error.hint}
+    return {"id": "daemon", "title": "daemon", "level": "fail", "text": text, "fix": error.hint, "commands": []}

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
+from typing import Final
 
 from banger.api.messages import CheckView, DoctorResult
 from banger.core.config.defaults import Defaults
 from banger.core.config.parsing import Configuration
 from banger.core.config.reading import find_home, read_configuration
-from banger.core.errors import Unavailable
+from banger.core.errors import BangerError, Unavailable
 from banger.core.layout import Layout
+from banger.core.progress import Progress
 from banger.daemon.collaborators import Chooser, Images, Kernels
 from banger.guest.agent import agent_directory
-from banger.host.doctor import Outcome, Question, examine
+from banger.host.doctor import CheckResult, Outcome, Question, examine
 from banger.host.facts import Places, read_facts
+from banger.host.packages import Mend
 from banger.store.connection import list_set_aside
+
+_PULL: Final = ("banger", "image", "pull")
 
 
 class Doctor:
@@ -38,8 +44,8 @@ class Doctor:
         self._configuration = configuration
         self._defaults = defaults
 
-    async def __call__(self) -> DoctorResult:
-        """Look, judge, ask."""
+    async def __call__(self, report: Callable[[Progress], None]) -> DoctorResult:
+        """Look, judge, ask, and try."""
         layout = self._layout
         places = Places(
             data=layout.state,
@@ -49,11 +55,19 @@ class Doctor:
         questions = (
             Question(id="configuration", title="configuration file", ask=self._ask_configuration),
             Question(id="database", title="database", ask=self._ask_database, otherwise=Outcome.WARN),
-            Question(id="kernel_store", title="default kernel", ask=self._ask_kernel, otherwise=Outcome.WARN),
-            Question(id="image_store", title="default image", ask=self._ask_image, otherwise=Outcome.WARN),
-            Question(id="vmm", title="a guest really runs", ask=self._ask_vmm, otherwise=Outcome.WARN),
+            Question(
+                id="kernel_store",
+                title="default kernel",
+                ask=self._ask_kernel,
+                otherwise=Outcome.WARN,
+                commands=(_PULL,),
+            ),
+            Question(
+                id="image_store", title="default image", ask=self._ask_image, otherwise=Outcome.WARN, commands=(_PULL,)
+            ),
         )
-        results = await examine(await read_facts(places), questions)
+        facts = await read_facts(places)
+        results = (*await examine(facts, questions), *await self._try_each_vmm(report))
         checks: list[CheckView] = [
             {
                 "id": result.id,
@@ -61,6 +75,7 @@ class Doctor:
                 "level": result.outcome.value,
                 "text": result.detail,
                 "fix": result.mend,
+                "commands": [list(command) for command in result.commands],
             }
             for result in results
         ]
@@ -96,11 +111,28 @@ class Doctor:
             raise Unavailable("not made yet; the first `vm run` makes it", hint="banger image pull")
         return image.name
 
-    async def _ask_vmm(self) -> str:
+    async def _try_each_vmm(self, report: Callable[[Progress], None]) -> tuple[CheckResult, ...]:
+        """What each VMM can do here: not what it says of itself, but whether a guest ran under it just now."""
         kernel = self._kernels.find(self._defaults.kernel)
         if kernel is None:
-            raise Unavailable("not tried: that needs the default kernel", hint="banger image pull")
-        chosen = await self._chooser.choose(kernel)
-        if chosen.notice:
-            raise Unavailable(chosen.notice, hint="commands work as they are, only slower")
-        return chosen.accelerator
+            untried = Mend("banger image pull", (_PULL,))
+            return (
+                _vmm("vmm", "a guest really runs", Outcome.WARN, "not tried: that needs the default kernel", untried),
+            )
+        report(Progress(stage="vmm", text="running a test guest under each VMM"))
+        try:
+            trials = await self._chooser.try_each(kernel)
+        except BangerError as error:
+            return (_vmm("vmm", "a guest really runs", Outcome.FAIL, error.summary, Mend(error.hint)),)
+        none = Outcome.FAIL if not any(trial.works for trial in trials) else Outcome.WARN
+        slower = Mend("see why above" if none is Outcome.FAIL else "commands work as they are, with what runs here")
+        return tuple(
+            _vmm(f"vmm_{trial.name}", trial.accelerator, Outcome.PASS, trial.reason, Mend(""))
+            if trial.works
+            else _vmm(f"vmm_{trial.name}", trial.accelerator, none, trial.reason, slower)
+            for trial in trials
+        )
+
+
+def _vmm(check: str, title: str, outcome: Outcome, detail: str, mend: Mend) -> CheckResult:
+    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, mend=mend.text, commands=mend.commands)

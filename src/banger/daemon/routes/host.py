@@ -10,6 +10,7 @@ from banger import __version__
 from banger.api.messages import API_VERSION, DiskUsage, LeaksResult, Ping
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
+from banger.daemon.progress import reporter
 from banger.daemon.routes.decoding import PathParameters
 from banger.daemon.services import Services
 
@@ -43,8 +44,8 @@ class HostRoutes:
         self._services.stop_daemon()
         return {}
 
-    async def doctor(self, _request: Request, _path: PathParameters, _body: bytes) -> object:
-        return await self._services.doctor()
+    async def doctor(self, request: Request, _path: PathParameters, _body: bytes) -> object:
+        return await self._services.doctor(reporter(request))
 
     async def disk_usage(self, _path: PathParameters, _body: bytes) -> DiskUsage:
         return await self._services.system.usage()
