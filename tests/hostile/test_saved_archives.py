@@ -25,7 +25,12 @@ from banger.image.store import Image, ImageStore
 MIB = 1 << 20
 LIMIT = 8 * MIB
 SAVED = SavedRoot(
-    architecture="x86_64", environment={}, run=RunConfig(), source="saved", provenance=Provenance(kind="vm")
+    architecture="x86_64",
+    environment={},
+    run=RunConfig(),
+    source="saved",
+    provenance=Provenance(kind="vm"),
+    hint="remove it",
 )
 END = bytes(1024)
 

@@ -18,12 +18,14 @@ from banger.image.store import PACKAGES_FILE, ROOTFS_FILE, Image, ImageStore, pl
 from banger.image.writing import write_rootfs
 
 _MACHINE_ID: Final = "etc/machine-id"
-_HINT: Final = "remove it in the VM, stop the VM, and save it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRoot:
-    """What is known of a root besides its files: how it is run, and where it is from. `source` says that in words."""
+    """What is known of a root besides its files: how it is run, and where it is from. `source` says that in words.
+
+    `hint` is what to do about something in it that no image can hold.
+    """
 
     architecture: str
     environment: Mapping[str, str]
@@ -31,6 +33,7 @@ class SavedRoot:
     source: str
     provenance: Provenance
     recipe: str = ""
+    hint: str
 
 
 def make_saved_image(
@@ -56,7 +59,7 @@ def make_saved_image(
         try:
             tree = read_rootfs(archive, scratch=draft, report=tell_read)
         except Invalid as error:
-            raise Invalid(error.summary, hint=_HINT) from error
+            raise Invalid(error.summary, hint=saved.hint) from error
         with closing(tree):
             packages = find_packages(tree)
             init = tree.find_init()

@@ -22,6 +22,7 @@ SAVED = SavedRoot(
     run=RunConfig(entrypoint=("/bin/serve",), user="server"),
     source="saved from the VM box",
     provenance=Provenance(kind="vm", reference="box", base=f"sha256:{'1' * 64}"),
+    hint="remove it in the VM",
 )
 STATUS = """\
 Package: bash

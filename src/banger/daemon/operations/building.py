@@ -88,6 +88,7 @@ class BuildImage:
             run=plan_run(recipe, base.run),
             source=f"built by {printable(file, limit=100)} on {base.name}",
             provenance=Provenance(kind="recipe", reference=file, digest=digest, base=base.digest),
+            hint="have the last command of the recipe remove it",
         )
         async with AsyncExitStack() as stack:
             files = [*files, *await self._download(request, recipe, stack)]

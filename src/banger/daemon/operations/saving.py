@@ -123,6 +123,7 @@ class SaveImage:
                 run=base.run,
                 source=f"saved from the VM {record.name}",
                 provenance=Provenance(kind="vm", reference=record.name, base=base.digest),
+                hint="remove it in the VM, stop the VM, and save it again",
             )
             channel = await guest.boot()
             return view_image(
