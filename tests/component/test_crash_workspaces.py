@@ -14,6 +14,7 @@ from banger.daemon.failpoints import POINTS
 from banger.daemon.journal import nothing
 from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.exporting import ExportWorkspace
+from banger.daemon.operations.fetching import FetchCommits
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.updating import UpdateWorkspace
 
@@ -147,6 +148,40 @@ def test_a_patch_arrives_whole_or_not_at_all(world: FakeWorld, point: str, actio
     assert world.rows("step") == 0
     world.succeed("vm", "workspace", "apply", "box", "--yes")
     assert sorted(tree_of(repository)) == [b"d/other", b"file", b"link"]
+
+
+def fetch_points() -> list[str]:
+    steps = FetchCommits(layout=LAYOUT, journal=NOBODY, supervisor=NOBODY).steps(LAYOUT.applies / "x", nothing, nothing)
+    return [f"fetch.{step.name}.{point}" for step in steps for point in POINTS]
+
+
+@pytest.mark.parametrize("action", ["kill", "enospc"])
+@pytest.mark.parametrize("point", fetch_points())
+def test_commits_arrive_whole_or_not_at_all(world: FakeWorld, point: str, action: str) -> None:
+    repository = world.root / "repo"
+    world.start_daemon()
+    world.succeed(*RUN, cwd=repository)
+    commit = "git -c user.name=x -c user.email=x commit -qam more"
+    world.succeed("vm", "exec", "box", "--", "sh", "-c", f"echo two >>file; {commit}")
+    world.kill_daemon()
+    world.start_daemon(failpoints=f"{point}={action}")
+    failed = world.banger("vm", "workspace", "fetch", "box")
+    assert failed.returncode != 0
+    assert b"Traceback" not in failed.stderr
+    if action == "kill":
+        world.wait_for_death()
+        world.start_daemon()
+    points = fetch_points()
+    found = git(repository, "for-each-ref", "--format=%(refname)", "refs/heads/banger/").split()
+    assert bool(found) == (points.index(point) >= points.index("fetch.branches.after_act"))
+    assert not any((world.state / "applies").glob("*"))
+    world.succeed("vm", "workspace", "fetch", "box")
+    assert b"+two" in git(
+        repository,
+        "show",
+        git(repository, "for-each-ref", "--format=%(objectname)", "refs/heads/banger/").decode().strip(),
+    )
+    git(repository, "fsck", "--strict")
 
 
 def test_nobody_waits_for_the_disk_of_a_vm_that_is_thrown_away(world: FakeWorld) -> None:

@@ -231,5 +231,5 @@ def test_every_kind_of_operation_is_swept(tmp_path: Path) -> None:
     parts = fake_collaborators(layout, Configuration())
     operations = compose_operations(layout, parts, NOBODY, Supervisor())
     swept = {point.partition(".")[0] for point in (*all_points(), *(point for _, point in copy_points()))}
-    elsewhere = {"import", "update", "export", "apply"}  # test_crash_workspaces
+    elsewhere = {"import", "update", "export", "apply", "fetch"}  # test_crash_workspaces
     assert {operation.kind for operation in operations.all()} == swept | elsewhere

@@ -63,6 +63,7 @@ COMMANDS: Final = (
     Command("vm workspace status", "workspace_status", "show what was done in the guest's copy, and here meanwhile"),
     Command("vm workspace diff", "workspace_diff", "show it line by line"),
     Command("vm workspace apply", "workspace_apply", "bring it into the working tree here, reviewed, all or nothing"),
+    Command("vm workspace fetch", "workspace_fetch", "get the guest's commits as branches of the repository here"),
     Command("vm workspace export", "workspace_export", "print a patch of everything done in the guest's copy"),
     Command("image list", "image_list", "list the images that are here, or that can be had"),
     Command("image pull", "image_pull", "make an image, and the kernel for it, ready for use"),

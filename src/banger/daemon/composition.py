@@ -26,6 +26,7 @@ from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.doctor import Doctor
 from banger.daemon.operations.exporting import ExportWorkspace
+from banger.daemon.operations.fetching import FetchCommits
 from banger.daemon.operations.file_sync import SyncFiles
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
@@ -128,6 +129,7 @@ class Operations:
     update_workspace: UpdateWorkspace
     export: ExportWorkspace
     apply: ApplyPatch
+    fetch: FetchCommits
 
     def all(self) -> tuple[Operation, ...]:
         """Every kind that a dead daemon may have left open."""
@@ -145,6 +147,7 @@ class Operations:
             self.update_workspace,
             self.export,
             self.apply,
+            self.fetch,
         )
 
 
@@ -185,6 +188,7 @@ def compose_operations(layout: Layout, parts: Collaborators, database: Database,
         update_workspace=UpdateWorkspace(layout=layout, journal=journal, known_files=KnownFiles(layout)),
         export=ExportWorkspace(scratch=layout.scratch, journal=journal, supervisor=supervisor),
         apply=ApplyPatch(layout=layout, journal=journal),
+        fetch=FetchCommits(layout=layout, journal=journal, supervisor=supervisor),
     )
 
 
@@ -274,6 +278,7 @@ def compose_services(
         prepare=prepare,
         export=operations.export,
         export_image=ExportImage(images=parts.images),
+        fetch=operations.fetch,
         workspaces=Workspaces(
             layout=layout,
             supervisor=supervisor,

@@ -28,6 +28,7 @@ from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.delete import DeleteVm
+from banger.daemon.operations.fetching import FetchCommits
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
@@ -187,7 +188,7 @@ class Reconcile:
             if record is not None and handler is not None:
                 await handler.settle(operation, record)
                 return
-            if isinstance(handler, CopyFiles | ApplyPatch):
+            if isinstance(handler, CopyFiles | ApplyPatch | FetchCommits):
                 await handler.settle(operation, None)  # what is on this computer does not go with the VM
                 return
             note = "nothing is left of it"

@@ -16,6 +16,7 @@ from banger.daemon.operations.console import FollowConsole
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.create_machine import CreateMachine
 from banger.daemon.operations.exporting import ExportWorkspace
+from banger.daemon.operations.fetching import FetchCommits
 from banger.daemon.operations.forward import ForwardPorts
 from banger.daemon.operations.guests import Guests
 from banger.daemon.operations.image_export import ExportImage
@@ -54,6 +55,7 @@ class Services:
     copy: CopyFiles
     prepare: PrepareWorkspace
     export: ExportWorkspace
+    fetch: FetchCommits
     workspaces: Workspaces
     images: ImageVerbs
     build_image: BuildImage

@@ -22,6 +22,18 @@ _SAFE_OPTIONS: Final = (
     *("-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false"),
     *("-c", "core.splitIndex=false"),
+    # Directories that merely look like a repository have no say: a guest may have made them.
+    *("-c", "safe.bareRepository=explicit"),
+    *("-c", "core.protectHFS=true"),
+    *("-c", "core.protectNTFS=true"),
+    *("-c", "core.alternateRefsCommand=true"),
+    *("-c", "core.sshCommand=false"),
+    *("-c", "core.askPass=true"),
+    *("-c", "credential.helper="),
+    *("-c", "submodule.recurse=false"),
+    *("-c", "transfer.fsckObjects=true"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "gpg.program=false"),
 )
 # What git could otherwise start: prompts, pagers, editors, ssh, and the transport that fetches a partial clone's rest.
 _NOTHING_STARTS: Final[Mapping[str, str]] = {
@@ -49,10 +61,15 @@ async def git(
     stdin: bytes | None = None,
     accepted: Sequence[int] = (0,),
     timeout_s: float = 120.0,
+    memory_limit_bytes: int | None = None,
 ) -> Completed:
-    """Run git. Raises `CommandFailed`, `TimedOut`, `Unavailable` as `banger.core.processes.run` does."""
+    """Run git. Raises `CommandFailed`, `TimedOut`, `Unavailable` as `banger.core.processes.run` does.
+
+    With `memory_limit_bytes` its address space is limited, for objects that somebody else has made (prlimit(1)).
+    """
+    bounds = [] if memory_limit_bytes is None else ["prlimit", f"--as={memory_limit_bytes}", "--core=0"]
     return await run(
-        ["git", *_SAFE_OPTIONS, *map(str, arguments)],
+        [*bounds, "git", *_SAFE_OPTIONS, *map(str, arguments)],
         cwd=cwd,
         environment={**_NOTHING_STARTS, **_ONLY_THE_REPOSITORY, **(environment or {})},
         stdin=stdin,

@@ -103,6 +103,10 @@ async def _find_directories(path: Path) -> tuple[Path, Path, Path]:
                 f"{shown} belongs to another user, whose repository could run programs as you",
                 hint="clone it, and use the clone",
             ) from error
+        if b"cannot use bare repository" in error.completed.stderr:
+            if ".git" in path.parts:
+                raise _inside_git(shown) from error
+            raise _bare(shown) from error
         if b"not a git repository" in error.completed.stderr:
             raise Invalid(
                 f"{shown} is not inside a git repository", hint="run `git init` there, or leave the path out"
@@ -110,14 +114,22 @@ async def _find_directories(path: Path) -> tuple[Path, Path, Path]:
         raise
     bare, inside = (line == b"true" for line in found.stdout.splitlines())
     if bare:
-        raise Invalid(f"{shown} is a bare repository, which has no files", hint="clone it, and use the clone")
+        raise _bare(shown)
     if not inside:
-        raise Invalid(f"{shown} is inside a .git directory", hint="give the directory above it")
+        raise _inside_git(shown)
     # One at a time: a path may hold line feeds.
     top, git_directory, common_directory = await asyncio.gather(
         *(_find_path(path, question) for question in ("--show-toplevel", "--absolute-git-dir", "--git-common-dir"))
     )
     return top, git_directory, common_directory
+
+
+def _bare(shown: str) -> Invalid:
+    return Invalid(f"{shown} is a bare repository, which has no files", hint="clone it, and use the clone")
+
+
+def _inside_git(shown: str) -> Invalid:
+    return Invalid(f"{shown} is inside a .git directory", hint="give the directory above it")
 
 
 async def _find_path(path: Path, question: str) -> Path:

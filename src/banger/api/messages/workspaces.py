@@ -161,6 +161,33 @@ class ApplyRequest(TypedDict):
     umask: int
 
 
+class FetchRequest(TypedDict):
+    """Body of `POST /v1/vms/{ref}/workspace/fetch` (progress). `force` replaces branches that were rewritten."""
+
+    guest_path: str | None
+    force: bool
+
+
+class FetchedBranchView(TypedDict):
+    """A branch of the guest: what it is called here, and how many commits the repository did not have.
+
+    `state` is `new`, `updated` or `unchanged`.
+    """
+
+    guest_branch: str
+    branch: str
+    commit: str
+    commits: int
+    state: str
+
+
+class FetchResult(TypedDict):
+    """The branches that were fetched into the repository at `source`."""
+
+    source: str
+    branches: list[FetchedBranchView]
+
+
 class ApplyResult(TypedDict):
     """How many files of the work tree were changed, and how many were so already."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from banger.api.messages import ApplyRequest, ReviewRequest, WorkspaceStatusRequest
+from banger.api.messages import ApplyRequest, FetchRequest, ReviewRequest, WorkspaceStatusRequest
 from banger.daemon.context import Request
 from banger.daemon.exchanges import Requests
 from banger.daemon.routes.decoding import PathParameters, decode
@@ -18,9 +18,10 @@ class WorkspaceRoutes:
         self._services = services
 
     def routes(self, requests: Requests) -> list[Route]:
+        handlers = {"status": self.status, "review": self.review, "apply": self.apply, "fetch": self.fetch}
         return [
             Route(f"/v1/vms/{{ref}}/workspace/{word}", requests.progress(handler, settled=False), methods=["POST"])
-            for word, handler in (("status", self.status), ("review", self.review), ("apply", self.apply))
+            for word, handler in handlers.items()
         ]
 
     async def status(self, request: Request, path: PathParameters, body: bytes) -> object:
@@ -32,6 +33,11 @@ class WorkspaceRoutes:
         asked = decode(body, ReviewRequest)
         async with self._services.using_guest(path["ref"]) as record:
             return await self._services.workspaces.review(request, record, asked)
+
+    async def fetch(self, request: Request, path: PathParameters, body: bytes) -> object:
+        asked = decode(body, FetchRequest)
+        async with self._services.using_guest(path["ref"]) as record:
+            return await self._services.fetch(request, record, asked)
 
     async def apply(self, request: Request, path: PathParameters, body: bytes) -> object:
         """The patch is on this computer: the VM need not run."""

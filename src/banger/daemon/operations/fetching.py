@@ -1,0 +1,106 @@
+"""Commits of a guest as branches of the user's repository."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from banger.api.messages import FetchRequest, FetchResult
+from banger.core.finishing import finish
+from banger.core.layout import Layout
+from banger.core.untrusted import printable
+from banger.daemon.context import Request
+from banger.daemon.journal import Journal, Step, nothing, shielded
+from banger.daemon.operations.exporting import find_workspace
+from banger.daemon.operations.guest_programs import GuestPrograms
+from banger.daemon.supervisor import Supervisor
+from banger.store.records import OpenOperation, VmRecord
+from banger.workspace.fetching import Quarantine, check_have, fetch_quarantined, release
+from banger.workspace.repository import inspect_repository
+
+Act = Callable[[], Awaitable[None]]
+
+
+class FetchCommits:
+    """The operation `fetch`. Rolls back until the branches are set, which happens to all of them at once.
+
+    Objects that were put beside the user's before that are no branch's: the user's git removes them in time.
+    """
+
+    kind: Final = "fetch"
+
+    def __init__(self, *, layout: Layout, journal: Journal, supervisor: Supervisor) -> None:
+        self._layout = layout
+        self._journal = journal
+        self._supervisor = supervisor
+
+    async def __call__(self, request: Request, record: VmRecord, asked: FetchRequest) -> FetchResult:
+        """Fetch all branches that have new commits. Raises as `fetch_quarantined`."""
+        workspace = find_workspace(record, asked["guest_path"])
+        channel = self._supervisor.channel(record.id, record.name)
+        repository = await inspect_repository(Path(workspace.source))
+        operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
+        directory = self._layout.applies / operation_id
+        quarantine: Quarantine | None = None
+
+        async def collect() -> None:
+            nonlocal quarantine
+            request.report({"event": "stage", "stage": "fetch", "text": "collecting the commits", "state": "begin"})
+            quarantine = await fetch_quarantined(
+                GuestPrograms(channel),
+                guest_path=workspace.guest_path,
+                vm=record.name,
+                repository=repository,
+                have=check_have((repository.head, workspace.head)),
+                directory=directory,
+                force=asked["force"],
+            )
+            request.report({"event": "stage", "stage": "fetch", "text": "the commits were checked", "state": "end"})
+
+        async def set_branches() -> None:
+            assert quarantine is not None
+            await shielded(release(repository, quarantine))
+
+        await self._journal.roll_back_on_failure(
+            kind=self.kind,
+            operation_id=operation_id,
+            vm_id=record.id,
+            begin=lambda _connection: None,
+            steps=self.steps(directory, collect, set_branches),
+            finish=lambda _connection: None,
+            undone=lambda _connection: None,
+        )
+        assert quarantine is not None
+        return {
+            "source": workspace.source,
+            "branches": [
+                {
+                    "guest_branch": printable(branch.guest.name),
+                    "branch": branch.name,
+                    "commit": branch.guest.commit,
+                    "commits": branch.commits,
+                    "state": branch.state,
+                }
+                for branch in quarantine.branches
+            ],
+        }
+
+    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+        """Remove what a dead daemon had in quarantine; the VM may be gone."""
+        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
+        await self._journal.undo(operation.id, steps, lambda _connection: None, reason="the daemon died")
+
+    def steps(self, directory: Path, collect: Act, set_branches: Act) -> Sequence[Step]:
+        """The steps; their undo needs the directory alone."""
+
+        async def remove() -> None:
+            await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+        return (
+            Step("collect", collect, remove),
+            Step("branches", set_branches, nothing),
+            Step("tidy", remove, nothing),
+        )
