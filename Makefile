@@ -10,7 +10,7 @@ ARGS ?=
 
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
-.PHONY: help run test check bench fuzz-layers fuzz-agent site man recording clean setup-run setup-test setup-fuzz $(PROOFS)
+.PHONY: help run test check bench fuzz-layers fuzz-agent site man json-schema recording clean setup-run setup-test setup-fuzz $(PROOFS)
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -48,6 +48,9 @@ fuzz-layers: setup-test
 
 fuzz-agent: setup-fuzz
 	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)
+
+json-schema: setup-test
+	$(PYTHON) -m banger.api.outputs >docs/json-schema.json
 
 site: setup-test
 	$(PYTHON) -m sphinx -q -W --keep-going -b html docs build/site

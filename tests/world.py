@@ -13,6 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.json_outputs import check_output
+
 from banger.core.layout import Layout
 from banger.core.leaks import find_leaks, look_around
 
@@ -95,7 +97,10 @@ class World:
         return done.stdout
 
     def json(self, *arguments: str) -> Any:
-        return json.loads(self.succeed(*arguments, "--json"))
+        """The document that a command prints, which is as promised."""
+        document = json.loads(self.succeed(*arguments, "--json"))
+        check_output(arguments, document)
+        return document
 
     def vms(self) -> list[dict[str, Any]]:
         """All machines."""

@@ -19,8 +19,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 # Until Ctrl-C; and nothing has written to the fake machine's console.
 UNTIL_INTERRUPTED = ("vm", "forward")
 # Pages that are sessions in one repository, from the first line to the last.
-SESSIONS = ["first-five-minutes", "agents", "troubleshooting", "command-line"]
+SESSIONS = ["first-five-minutes", "agents", "troubleshooting", "command-line", "json"]
 STATUS = {
+    "banger vm show nobody --json": {3},
     "banger doctor": {0, 1},  # what this computer lacks is no defect of the page
     "banger vm health box": {0, 1},  # the fake machine has no ssh server
 }

@@ -6,6 +6,7 @@ write. What that cannot do is listed here by name, with who does it instead.
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from tests.component.example_world import ExampleWorld, make_project, shell
+from tests.json_outputs import check_output
 
 from banger.cli.help import ROOT_PAGE
 from banger.cli.main import load
@@ -149,6 +151,8 @@ def test_an_example_does_what_it_says(world: ExampleWorld, repository: Path, exa
         status, output = done.returncode, done.stdout + done.stderr
     assert status in STATUS.get(example, {0}), (output, world.log_tail())
     assert b"Traceback" not in output
+    if example.endswith("--json") and example not in ENDLESS and "|" not in example:
+        check_output(example.split()[1:], json.loads(done.stdout))
 
 
 def test_what_is_listed_by_name_is_an_example() -> None:

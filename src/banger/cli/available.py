@@ -16,8 +16,12 @@ from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from banger.api.messages import AvailableResult, NamesResult, ProvenanceView
+    from collections.abc import Iterable
+
+    from banger.api.messages import AvailableResult, AvailableView, ImageView, KernelView, NamesResult, ProvenanceView
     from banger.cli.context import Context
+
+    Named = AvailableView | ImageView | KernelView
 
 
 def add_available(parser: Parser, *, kind: str) -> None:
@@ -25,12 +29,25 @@ def add_available(parser: Parser, *, kind: str) -> None:
     parser.add_argument("--available", action="store_true", help=f"list the {kind}s that catalogues have instead")
 
 
+def add_names_only(parser: Parser) -> None:
+    """`-q`, the same for every list of what has a name."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="print names only, one a line")
+
+
+def write_names(context: Context, views: Iterable[Named]) -> None:
+    """Each name once, in the order given: one may be there for several platforms."""
+    context.write("".join(f"{name}\n" for name in dict.fromkeys(printable(view["name"]) for view in views)))
+
+
 def list_available(context: Context, options: Namespace, *, kind: str) -> int:
     """Print what catalogues have. Those that are not believed are told about, and decide the exit status."""
-    options.quiet = options.json
+    names_only = options.quiet
+    options.quiet = options.json or names_only
     answer: AvailableResult = follow(context, options, path=f"/v1/{kind}s/available", body={})
     if options.json:
         context.write(render_json(answer))
+    elif names_only:
+        write_names(context, answer["entries"])
     elif answer["entries"]:
         rows = [
             (

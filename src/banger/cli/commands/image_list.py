@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.available import add_available, list_available
+from banger.cli.available import add_available, add_names_only, list_available, write_names
 from banger.cli.render import Style, format_age, render_json, render_table, short_digest
 from banger.core.sizes import format_size
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from banger.api.messages import ImageView
     from banger.cli.context import Context
 
-USAGE = "[--available] [--json]"
+USAGE = "[--available] [--json | -q]"
 DESCRIPTION = """\
 List the images that are here, or with --available those that `image pull` gets by name from a catalogue.
 INIT is the program that an image starts itself with; some have none."""
@@ -23,12 +23,14 @@ EXAMPLES = (
     ("banger image list", ""),
     ("banger image list --available", "what can be pulled by name"),
     ("banger image list --json", "for programs"),
+    ("banger image list --available -q", "names only, for scripts"),
 )
 
 
 def declare(parser: Parser) -> None:
     add_available(parser, kind="image")
     add_json(parser)
+    add_names_only(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
@@ -39,6 +41,8 @@ def run(context: Context, options: Namespace) -> int:
     images: list[ImageView] = sorted(answer["images"], key=lambda image: image["name"])
     if options.json:
         context.write(render_json({"images": images}))
+    elif options.quiet:
+        write_names(context, images)
     elif not images:
         context.tell("There is no image. `banger image pull` makes the default one; so does the first `banger vm run`.")
     else:

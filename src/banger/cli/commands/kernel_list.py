@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from banger.cli.arguments import Parser, add_json
-from banger.cli.available import add_available, list_available
+from banger.cli.available import add_available, add_names_only, list_available, write_names
 from banger.cli.render import Style, format_age, render_json, render_table, short_digest
 from banger.core.sizes import format_size
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from banger.api.messages import KernelView
     from banger.cli.context import Context
 
-USAGE = "[--available] [--json]"
+USAGE = "[--available] [--json | -q]"
 DESCRIPTION = """\
 List the kernels that are here, or with --available those that `kernel pull` gets by name from a catalogue.
 The default one comes with `banger image pull` and the first `banger vm run`."""
@@ -29,6 +29,7 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     add_available(parser, kind="kernel")
     add_json(parser)
+    add_names_only(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
@@ -39,6 +40,8 @@ def run(context: Context, options: Namespace) -> int:
     kernels: list[KernelView] = sorted(answer["kernels"], key=lambda kernel: kernel["name"])
     if options.json:
         context.write(render_json({"kernels": kernels}))
+    elif options.quiet:
+        write_names(context, kernels)
     elif not kernels:
         context.tell("There is no kernel. `banger image pull` brings the default one.")
     else:
