@@ -28,7 +28,7 @@ def test_every_other_command_has_it_and_a_schema() -> None:
         load(command).declare(parser)
         if any("--json" in action.option_strings for action in parser.listed):
             having.add(" ".join(command.words))
-    assert having == set(OUTPUTS)
+    assert having == set(OUTPUTS), "list it in banger.api.outputs, then `make json-schema`"
     shown = {" ".join(command.words) for command in COMMANDS if not command.hidden}
     assert shown - having == OUTPUT_OF_OTHERS
 
