@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from banger.api.messages import ApplyRequest, ApplyResult, ReviewRequest, ReviewResult
     from banger.cli.context import Context
 
-USAGE = "VM [--check] [--pick PATH...] [-y] [--allow-dirty] [--json] [-q]"
+USAGE = "VM [--check] [--pick PATH...] [options]"
 DESCRIPTION = """\
 Bring what was done in a workspace into the working tree of the repository that it was copied from. The
 patch is saved, judged and tried first; then you see what is in it and what is worth a look, and are asked.
