@@ -27,7 +27,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "cut in a header": (block()[:300], "a header of the archive is cut short"),
     "cut in a body": (block(size=5000) + bytes(1000), "file is cut short"),
-    "cut in padding": (block(size=100) + bytes(100), "file is cut short"),
+    "cut before padding": (block(size=3) + b"abc", "file is cut short"),
+    "cut in padding": (block(size=100) + bytes(200), "file is cut short"),
     "wrong checksum": (block()[:10] + b"x" + block()[11:] + END, "a header of the archive has a wrong checksum"),
     "unknown magic": (
         block(magic=b"evil\0\0\0\0") + END,

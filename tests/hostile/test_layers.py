@@ -31,6 +31,7 @@ SMALL = LayerLimits(
 OF_LAYERS = {
     "empty": "the image is empty",
     "no end mark": "file=",
+    "cut before padding": "file=abc",
     "symlink then file through it": "etc/ etc/passwd= s>/etc",
     "symlink replaces a full directory": "d>/",
     "attribute of no namespace": "file=",

@@ -266,7 +266,7 @@ class TarReader:
                 self._source.seek(size - 1, 1)
                 self._position += size - 1
                 self._read_exactly(1)
-            self._read_exactly(-size % BLOCK)
+            self._skip_padding(-size % BLOCK)
             return body
         body = Body(self._spool, self._spooled, size)
         left = size
@@ -275,8 +275,18 @@ class TarReader:
             _write(self._spool, data)
             left -= len(data)
         self._spooled += size
-        self._read_exactly(-size % BLOCK)
+        self._skip_padding(-size % BLOCK)
         return body
+
+    def _skip_padding(self, size: int) -> None:
+        """To the end of a content's last block. A layer may end before: `umoci insert` does not close its archives."""
+        if not size:
+            return
+        if self._source.read(1):
+            self._advance(1)
+            self._read_exactly(size - 1)
+        elif not self._of_layer:
+            raise Unusable("is cut short")
 
     def _count_bytes(self, size: int) -> None:
         self.total_bytes += size
