@@ -24,7 +24,7 @@ cmake --version | head -1; ninja --version; gdb --version | head -1
 python3 -m venv venv && venv/bin/pip --version; pipx --version
 node -p '6 * 7'; npm --version
 cargo --version; go version; bundle --version; sqlite3 :memory: 'select 6 * 7'
-bash -lc 'mise --version'
+! command -v mise || bash -lc 'mise --version'
 """
 
 

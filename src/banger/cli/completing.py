@@ -19,6 +19,7 @@ OF_METAVAR: Final = {
     "IMAGE": "image",
     "KERNEL": "kernel",
     "FILE": "file",
+    "RECIPE": "file",
     "PATH": "file",
     "SRC": "vm-path",
     "DEST": "vm-path",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +15,10 @@ from banger.core.errors import Invalid, Unsupported
 from banger.core.progress import Progress
 from banger.disk.paths import find
 from banger.disk.rootfs import ArchiveTree, LayerTree
+from banger.image.debian_dev import DEV_IMAGES
 from banger.image.distribution import edit
 from banger.image.importing import import_archive, parse_architecture
-from banger.image.recipe import IMAGES, ON_DEMAND, masked_units
+from banger.image.recipe import IMAGES, ON_DEMAND, fingerprint, masked_units
 from banger.image.store import Image, ImageStore
 
 X86_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\x3e\0" + bytes(40)
@@ -193,3 +195,17 @@ def test_the_default_image_is_nobodys_in_particular() -> None:
         inode = find(tree.tree, f"etc/systemd/system/{unit}".encode())
         assert inode is not None
         assert tree.tree.target(inode) == b"/dev/null"
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_image_for_developers_with_and_without_its_download(complete: bool) -> None:
+    wanted = DEV_IMAGES["x86_64"]
+    there = wanted if complete else replace(wanted, downloads=())
+    enabled = {f"etc/systemd/system/{unit}": "/lib/systemd/system/x" for unit in wanted.disabled}
+    tree = ArchiveTree(make_archive({"bin/sh": X86_64, "etc/systemd/system/x.service": b"", **enabled}))
+    edit(tree, there)
+    assert ("etc/profile.d/mise.sh" in tree.names()) == complete
+    assert "etc/profile.d/banger.sh" in tree.names()
+    assert [unit for unit in enabled if find(tree.tree, unit.encode()) is not None] == []
+    # What was made without it is not what is asked for the next time.
+    assert (fingerprint(there) == fingerprint(wanted)) == complete
