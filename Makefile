@@ -10,7 +10,7 @@ ARGS ?=
 
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
-.PHONY: help run test check bench fuzz-layers fuzz-agent site man json-schema recording clean setup-run setup-test setup-fuzz $(PROOFS)
+.PHONY: help run test check bench fuzz-layers fuzz-agent site man parity json-schema recording clean setup-run setup-test setup-fuzz $(PROOFS)
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -21,6 +21,7 @@ help:
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
 	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
+	@echo 'make parity  run the tests that prove what the first banger could do, and write docs/parity.md'
 	@echo 'make site    build/site: this documentation for a browser; make man: build/man, manual pages;'
 	@echo '             make recording: docs/session.svg, of a real session'
 	@echo 'make clean   remove what the other commands made in this directory'
@@ -48,6 +49,9 @@ fuzz-layers: setup-test
 
 fuzz-agent: setup-fuzz
 	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)
+
+parity: setup-test
+	@$(PYTHON) -m pytest --parity --numprocesses=$(WORKERS) --dist=loadgroup $$($(PYTHON) -m tests.parity) $(ARGS)
 
 json-schema: setup-test
 	$(PYTHON) -m banger.api.outputs >docs/json-schema.json

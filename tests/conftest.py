@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from hypothesis import settings
+from tests.parity import Plugin
 
 # Who runs the tests in the background may have these ignored, which programs inherit (POSIX, "signals and the shell").
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -15,6 +16,15 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
 # A loaded machine is no defect: how long one example takes is never asserted.
 settings.register_profile("banger", deadline=None)
 settings.load_profile("banger")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--parity", action="store_true", help="bring docs/parity.md up to date with what is run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--parity") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Plugin())
 
 
 @pytest.hookimpl(trylast=True)
