@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
+import pexpect
 import pytest
 from tests.component.fake_world import FakeWorld
+from tests.component.test_life import until
 from tests.world import commit_all, git
 
-# What banger asks of mise: `exec -- COMMAND`.
+# What banger asks of mise. It installs what mise.toml says, as the shell understands it.
 MISE = """#!/bin/sh
-[ "$1" = exec ] && [ "$2" = -- ] || exit 90
-shift 2
-export TOOLS="of $PWD" TRUSTED="$MISE_TRUSTED_CONFIG_PATHS"
-exec "$@"
+verb=$1
+shift
+case $verb in
+    trust) echo "$@" >> /root/trusted ;;
+    install) . ./mise.toml && echo "installed in $PWD" && touch /root/installed ;;
+    exec)
+        [ "$1" = -- ] || exit 90
+        shift
+        export TOOLS="of $PWD" TRUSTED="$MISE_TRUSTED_CONFIG_PATHS"
+        exec "$@"
+        ;;
+    *) exit 91 ;;
+esac
 """
 
 
@@ -129,3 +141,95 @@ def test_auto_prepare_does_not_take_away_what_was_done_in_the_guest(world: FakeW
         assert b"src/main.c" in done.stderr
     assert world.succeed("vm", "exec", "box", "--", "cat", "src/main.c") == b"guest\n"
     assert world.json("vm", "jobs", "list", "box") == {"jobs": []}
+
+
+def ask_for_tools(repository: Path, text: str) -> None:
+    (repository / "mise.toml").write_text(text)
+    commit_all(repository)
+
+
+def test_tools_are_installed_before_a_detached_run_returns(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    put_mise(world)
+    world.start_daemon()
+    ask_for_tools(repository, "printf 'one\\rtwo\\n\\033[2Jthree\\n'")
+    done = world.banger("vm", "run", "-d", "--nat", "--name", "box", str(repository))
+    assert (done.returncode, done.stdout) == (0, b"box\n"), done
+    lines = done.stderr.decode().splitlines()
+    assert [line for line in lines if line in ("one", "two", "\\x1b[2Jthree", "installed in /root/project")] == lines[
+        -5:-1
+    ]
+    assert b"\x1b" not in done.stderr
+    world.succeed("vm", "exec", "box", "--", "test", "-e", "/root/installed")
+    (job,) = world.json("vm", "jobs", "list", "box")["jobs"]
+    assert (job["command"], job["status"]) == (["mise", "install"], 0)
+
+
+def test_tools_are_installed_before_the_command(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    put_mise(world)
+    world.start_daemon()
+    ask_for_tools(repository, "sleep 1")
+    run = ("vm", "run", "--nat", "--rm", str(repository), "--", "sh", "-c", "echo $TOOLS; ls /root/installed")
+    assert world.succeed(*run) == b"of /root/project\n/root/installed\n"
+    ask_for_tools(repository, "echo no such tool; exit 3")
+    done = world.banger(*run)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"no such tool" in done.stderr
+    assert b"status 3" in done.stderr
+    assert world.vms() == []
+    done = world.banger("vm", "run", "-d", "--nat", "--name", "box", str(repository))
+    assert (done.returncode, done.stdout, b"vm jobs logs box 1" in done.stderr) == (1, b"box\n", True), done
+    assert world.succeed("vm", "jobs", "logs", "box", "1") == b"no such tool\n"
+
+
+def test_a_shell_does_not_wait_for_tools(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    put_mise(world)
+    world.start_daemon()
+    ask_for_tools(repository, f"until [ -e {world.root}/go ]; do sleep 0.1; done")
+    command = [*world.command, "vm", "run", "--nat", "--name", "box", str(repository)]
+    shell = pexpect.spawn(command[0], command[1:], env={**world.environment, "TERM": "dumb"}, timeout=120)
+    shell.expect("vm jobs logs box 1 -f")
+    shell.sendline("test -e /root/installed || echo not'-'yet; exit")
+    shell.expect("not-yet")
+    shell.expect(pexpect.EOF)
+    (world.root / "go").touch()
+    world.succeed("vm", "jobs", "wait", "box", "1")
+    world.succeed("vm", "exec", "box", "--", "test", "-e", "/root/installed")
+
+
+def test_tools_need_a_network_and_mise(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    world.start_daemon()
+    ask_for_tools(repository, "exit 3")
+    for words in (("-d",), ("--rm", "--no-nat"), ()):
+        command = () if "-d" in words else ("--", "true")
+        done = world.banger("vm", "run", *words, str(repository), *command)
+        assert done.returncode == 2, done
+        assert b"mise.toml" in done.stderr
+        assert b"--nat" in done.stderr
+        assert b"--no-bootstrap" in done.stderr
+        world.check_nothing_left()
+    assert world.succeed("vm", "run", "-q", "--rm", "--no-bootstrap", str(repository), "--", "echo", "ran") == b"ran\n"
+    done = world.banger("vm", "run", "--rm", "--nat", str(repository), "--", "echo", "ran")
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    assert b"debian-dev" in done.stderr
+    assert b"--no-bootstrap" in done.stderr
+
+
+def test_a_run_that_is_given_up_while_tools_are_installed_leaves_nothing(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    put_mise(world)
+    world.start_daemon()
+    ask_for_tools(repository, f"echo at work; until [ -e {world.root}/go ]; do sleep 0.1; done")
+    process = world.start("vm", "run", "-d", "--nat", "--name", "box", str(repository))
+    assert process.stderr is not None
+    while b"at work" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (world.root / "go").touch()  # a guest's processes live on this host, where no machine takes them along
+    until(lambda: world.vms() == [])
+    world.check_nothing_left()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _TICK_S: Final = 0.25
 _WORTH_KEEPING_S: Final = 1.0
 _STILL_ALIVE_S: Final = 10.0
+_LOG_COLUMNS: Final = 400
 
 
 class Stage:
@@ -100,6 +101,8 @@ class Progress:
             self.notice(str(event.get("text", "")))
         elif event.get("event") == "stage":
             self._stage(event)  # type: ignore[arg-type]  # just looked
+        elif event.get("event") == "log":
+            self.done(printable(str(event.get("text", "")), limit=_LOG_COLUMNS))
 
     def notice(self, text: str) -> None:
         """A line that stays."""

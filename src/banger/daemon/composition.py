@@ -49,6 +49,7 @@ from banger.daemon.operations.readiness import AwaitGuest
 from banger.daemon.operations.room import CheckRoom
 from banger.daemon.operations.run import RunVm
 from banger.daemon.operations.saving import ReadRoot, SaveImage
+from banger.daemon.operations.setting_up import SetUpVm
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.stored import Users
@@ -241,16 +242,6 @@ def compose_services(
         clock=parts.clock,
         ids=parts.ids,
     )
-    run = RunVm(
-        layout=layout,
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        make=make,
-        start=operations.start,
-        delete=operations.delete,
-        import_workspace=operations.import_workspace,
-    )
     prepare = PrepareWorkspace(
         layout=layout,
         database=database,
@@ -260,6 +251,18 @@ def compose_services(
         update_workspace=operations.update_workspace,
     )
     up_to_date = UpToDate(prepare)
+    jobs = Jobs(supervisor=supervisor, plan=plan, up_to_date=up_to_date, clock=parts.clock)
+    run = RunVm(
+        layout=layout,
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        make=make,
+        start=operations.start,
+        delete=operations.delete,
+        import_workspace=operations.import_workspace,
+        set_up=SetUpVm(jobs=jobs),
+    )
     users = Users(database)
     build_image, save_image = compose_makers(layout, parts, database, supervisor, operations=operations, plan=plan)
     return Services(
@@ -269,7 +272,7 @@ def compose_services(
         run=run,
         create=CreateMachine(supervisor=supervisor, make=make, start=operations.start),
         lifecycle=lifecycle,
-        jobs=Jobs(supervisor=supervisor, plan=plan, up_to_date=up_to_date, clock=parts.clock),
+        jobs=jobs,
         guests=Guests(layout=layout, supervisor=supervisor, plan=plan, up_to_date=up_to_date, user_key=parts.user_key),
         observe=Observe(layout=layout, supervisor=supervisor, images=parts.images, await_guest=operations.await_guest),
         follow_console=FollowConsole(layout=layout, database=database, supervisor=supervisor),

@@ -1,16 +1,32 @@
-"""The tools that a repository asks for, which mise installs in the guest and starts commands with. Pure."""
+"""The tools that a repository asks for, which mise installs in the guest and starts commands with."""
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
+
+from banger.workspace.git import git
 
 TOOL_FILES: Final = ("mise.toml", ".mise.toml", ".tool-versions")
 # On the PATH, or where its own installer puts it for root.
 MISE_PROGRAMS: Final = ("mise", "/root/.local/bin/mise")
 # A shell in between ends with 127 or 126 for a program that cannot be started, as it would without mise.
 _THROUGH_MISE: Final = ("exec", "--", "sh", "-c", 'exec "$@"', "sh")
+
+# Exits with 0 where the guest has mise.
+HAS_MISE: Final = ("sh", "-c", "command -v mise || test -x /root/.local/bin/mise")
+_INSTALL: Final = """\
+for program in mise /root/.local/bin/mise; do
+    command -v "$program" >/dev/null || continue
+    "$program" trust --all --yes >/dev/null 2>&1 # which needs no trust where there is nothing to trust
+    exec "$program" install --yes
+done
+echo 'there is no mise in this guest' >&2
+exit 127"""
+INSTALL_TOOLS: Final = ("sh", "-c", _INSTALL)
 
 
 def through_mise(program: str, command: Sequence[str | bytes]) -> tuple[str | bytes, ...]:
@@ -34,6 +50,11 @@ def find_around(workspaces: Sequence[str], directory: str) -> str | None:
     return max(around, key=len, default=None)
 
 
-def find_tool_files(paths: Mapping[bytes, object] | Sequence[bytes]) -> tuple[str, ...]:
-    """Which files at the top of a repository tell of tools."""
-    return tuple(name for name in TOOL_FILES if name.encode() in paths)
+async def list_tool_files(top: Path) -> tuple[str, ...]:
+    """Which tracked files at the top of a repository tell of tools. Raises what `git` does.
+
+    They are not read here: mise does that, in the guest.
+    """
+    listed = await git(["ls-files", "-z", "--cached", "--", *TOOL_FILES], cwd=top)
+    tracked = listed.stdout.split(b"\0")
+    return tuple(name for name in TOOL_FILES if name.encode() in tracked and os.path.lexists(top / name))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from banger.workspace.toolchain import find_around, find_tool_files, mise_environment, through_mise
+import pytest
+from tests.world import git
+
+from banger.workspace.toolchain import find_around, list_tool_files, mise_environment, through_mise
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,13 @@ def test_without_a_network_nothing_is_downloaded_on_the_way() -> None:
     assert mise_environment("/root/w", network=False)["MISE_EXEC_AUTO_INSTALL"] == "0"
 
 
-def test_tool_files_count_at_the_top_only() -> None:
-    assert find_tool_files([b"README", b".tool-versions", b"sub/mise.toml"]) == (".tool-versions",)
-    assert find_tool_files([b"mise.local.toml"]) == ()
+async def test_only_tracked_files_at_the_top_tell_of_tools(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "sub").mkdir()
+    for name in (".tool-versions", "mise.toml", "sub/.mise.toml", "mise.local.toml"):
+        (tmp_path / name).write_text("")
+    assert await list_tool_files(tmp_path) == ()
+    git(tmp_path, "add", "-A")
+    assert await list_tool_files(tmp_path) == ("mise.toml", ".tool-versions")
+    (tmp_path / "mise.toml").unlink()
+    assert await list_tool_files(tmp_path) == (".tool-versions",)

@@ -17,6 +17,7 @@ from banger.api.messages.errors import ErrorView
 from banger.api.messages.events import (
     Event,
     ForwardEvent,
+    LogEvent,
     NoticeEvent,
     ReadyEvent,
     StageEvent,
@@ -162,6 +163,7 @@ __all__ = [
     "LeaksResult",
     "LockRequest",
     "LockView",
+    "LogEvent",
     "LogsRequest",
     "NameOutcome",
     "NamesRequest",

@@ -18,7 +18,7 @@ class RunRequest(SpecRequest):
     """First frame of `POST /v1/vms/run` (stream): make a VM, put the repository in, run or attach.
 
     `path` null means: no workspace. `command` null means: an interactive login shell (needs `pty`), or nothing at all
-    when `detach` is set.
+    when `detach` is set. `bootstrap` false: do nothing that the repository asks for, such as installing its tools.
     """
 
     path: str | None
@@ -28,6 +28,7 @@ class RunRequest(SpecRequest):
     pty: PtySize | None
     stdin: bool
     environment: dict[str, str]
+    bootstrap: NotRequired[bool]
 
 
 class ExecRequest(TypedDict):

@@ -31,6 +31,13 @@ class NoticeEvent(TypedDict):
     text: str
 
 
+class LogEvent(TypedDict):
+    """A line that a program in the guest said which is awaited: the installation of tools."""
+
+    event: Literal["log"]
+    text: str
+
+
 class VmEvent(TypedDict):
     """The VM exists now under this id and name. Sent once by `run`."""
 
@@ -54,4 +61,4 @@ class ForwardEvent(TypedDict):
     guest_port: int
 
 
-Event = StageEvent | NoticeEvent | VmEvent | ReadyEvent | ForwardEvent
+Event = StageEvent | NoticeEvent | LogEvent | VmEvent | ReadyEvent | ForwardEvent

@@ -30,6 +30,9 @@ of an image that has one and no init. The exit status is CMD's. Without PATH it 
 you are in, if you are in one. Only tracked files travel, with your changes to them, and enough history
 for `git log`, `git diff` and `git commit`.
 
+The tools of mise.toml and .tool-versions are installed by the guest's mise, which debian-dev has and which
+needs --nat: before CMD, and behind a shell, as a job that `banger vm jobs` tells of.
+
 The VM goes on running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
 The first run makes the default image, which takes a minute or two."""
 EXAMPLES = (
@@ -39,6 +42,7 @@ EXAMPLES = (
     ("banger vm run -d --name box .", "ready and detached; prints its name"),
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
     ("banger vm run --image alpine:3.20 --platform arm64 --rm -- uname -m", "for another processor, emulated"),
+    ("banger vm run --image debian-dev --nat . -- make test", "with the tools of mise.toml"),
     ("banger vm run --nat --vcpu 4 --memory 8G --disk 50G", "bigger, with a way out"),
 )
 
@@ -52,6 +56,12 @@ def declare(parser: Parser) -> None:
     parser.add_argument("--locked", action="store_true", help="boot exactly what the repository's banger.lock says")
     parser.add_argument("--rm", action="store_true", help="delete the VM when the command or shell ends")
     parser.add_argument("-d", "--detach", action="store_true", help="make it ready, print its name, and return")
+    parser.add_argument(
+        "--no-bootstrap",
+        dest="bootstrap",
+        action="store_false",
+        help="do not install the tools that the repository asks for",
+    )
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
     declare_environment(parser)
     add_wait(parser)
@@ -86,6 +96,8 @@ def run(context: Context, options: Namespace) -> int:
         "stdin": not options.detach,
         "environment": environment,
     }
+    if not options.bootstrap:
+        request["bootstrap"] = False
     if options.wait != "agent":
         request["wait"] = options.wait
     if options.platform is not None:

@@ -122,17 +122,18 @@ async def run_for_client(
 async def begin(
     channel: Channel, request: ExecRequest, tools: Mapping[str, str] | None = None
 ) -> AsyncIterator[GuestProcess]:
-    """Start a program, with mise if there are `tools` and the guest has mise."""
+    """Start a program, with mise if there are `tools` and the guest has mise. A shell has its own way to ask mise."""
+    is_shell = tuple(request.argv) == LOGIN_SHELL
+    managed = replace(request, environment={**(tools or {}), **request.environment})
     async with AsyncExitStack() as opened:
         process: GuestProcess | None = None
-        for program in MISE_PROGRAMS if tools is not None else ():
-            argv = through_mise(program, request.argv)
-            managed = replace(request, argv=argv, environment={**(tools or {}), **request.environment})
+        for program in MISE_PROGRAMS if tools is not None and not is_shell else ():
+            managed = replace(managed, argv=through_mise(program, request.argv))
             with suppress(NotFound, Denied):  # no mise, or none that this user may run
                 process = await opened.enter_async_context(channel.exec(managed))
                 break
         if process is None:
-            process = await opened.enter_async_context(channel.exec(request))
+            process = await opened.enter_async_context(channel.exec(managed if is_shell else request))
         yield process
 
 

@@ -73,7 +73,7 @@ class Guests:
                 environment=plan_environment(image.environment, asked["environment"]),
                 cwd=cwd,
                 user=asked["user"] or default_user(record, image),
-                tools=plan_tools(record, cwd) if asked["command"] is not None else None,
+                tools=plan_tools(record, cwd),
                 timeout_s=asked.get("timeout_s"),
                 make_cwd=asked["cwd"] is None and not record.workspaces,
                 pty=asked["pty"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from banger.api.messages import ExitResult, JobLogsRequest, JobRequest, JobView
@@ -72,14 +72,22 @@ class Jobs:
         return await self.begin_in(record, asked["command"], cwd=cwd, user=user, environment=environment)
 
     async def begin_in(
-        self, record: VmRecord, command: Sequence[str], *, cwd: str, user: str | None, environment: Mapping[str, str]
+        self,
+        record: VmRecord,
+        command: Sequence[str],
+        *,
+        cwd: str,
+        user: str | None,
+        environment: Mapping[str, str],
+        shown: Sequence[str] | None = None,
+        through_mise: bool = True,
     ) -> JobView:
-        """Begin a job of which everything is known."""
+        """Begin a job of which everything is known. `shown` is what people are told that it is."""
         channel = self._supervisor.channel(record.id, record.name)
         check_command(command, environment)
         check_room_for_script(command, environment)
-        tools = plan_tools(record, cwd)
-        about = About(command=tuple(command), cwd=cwd, user=user, began_s=self._clock.now_s())
+        tools = plan_tools(record, cwd) if through_mise else None
+        about = About(command=tuple(shown or command), cwd=cwd, user=user, began_s=self._clock.now_s())
         made = await _ask(channel, script("make", None, encode_about(about), user or "0"))
         number = parse_number(made.output)
         if made.status != 0 or number is None:
@@ -98,6 +106,11 @@ class Jobs:
                 ) from error
             raise
         return view_job(Job(number=number, state="running", status=None, ended_s=None, log_bytes=0, about=about))
+
+    async def ask(self, record: VmRecord, argv: Sequence[str], environment: Mapping[str, str]) -> int:
+        """The status of a short command."""
+        channel = self._supervisor.channel(record.id, record.name)
+        return (await _ask_in(channel, ExecRequest(argv=argv, environment=environment))).status
 
     async def list(self, record: VmRecord) -> list[JobView]:
         """The newest jobs, by number."""
@@ -120,6 +133,15 @@ class Jobs:
                 await exchange.send_output(chunk.data, error=chunk.channel == 1)
             await process.wait()
         return {"status": 0, "signal": None, "vm": None}
+
+    async def follow(self, record: VmRecord, number: int) -> AsyncIterator[bytes]:
+        """What a job says, until it ends."""
+        job = await self.find(record, number)
+        channel = self._supervisor.channel(record.id, record.name)
+        async with channel.exec(_as_owner(job, script("logs", number, "yes", ""))) as process:
+            while (chunk := await process.read()) is not None:
+                yield chunk.data
+            await process.wait()
 
     async def wait(self, record: VmRecord, number: int) -> JobView:
         """How a job ended. Raises `Failed` for one whose end nobody saw."""

@@ -74,7 +74,7 @@ class PlanVm:
         """
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
-        nat = self._defaults.nat if asked["nat"] is None else asked["nat"]
+        nat = self.nat(asked)
         name = asked["image"] or self._defaults.image
         architecture = await self._find_architecture(asked, name)
         of_image = find_image_defaults(self._images.find(name, architecture), asked)
@@ -139,6 +139,10 @@ class PlanVm:
             **of_image.origins(),
         }
         return {**said, "image": "lock", "kernel": "lock"} if asked.get("lock") is not None else said
+
+    def nat(self, asked: SpecRequest) -> bool:
+        """Whether the VM is to have a network."""
+        return self._defaults.nat if asked["nat"] is None else asked["nat"]
 
     def ttl_s(self, asked: SpecRequest) -> float | None:
         """How long the VM may live; None and 0 mean for ever."""

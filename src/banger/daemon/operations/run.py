@@ -9,7 +9,7 @@ from pathlib import Path
 
 from banger.api.messages import ExitResult, RunRequest
 from banger.core.commands import check_command
-from banger.core.errors import Invalid
+from banger.core.errors import Failed, Invalid
 from banger.core.layout import Layout
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
@@ -29,6 +29,7 @@ from banger.daemon.operations.making import MakeVm
 from banger.daemon.operations.packing import Packing
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
+from banger.daemon.operations.setting_up import SetUpVm, read_setup
 from banger.daemon.operations.start import StartVm
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
@@ -53,6 +54,7 @@ class RunVm:
         start: StartVm,
         delete: DeleteVm,
         import_workspace: ImportWorkspace,
+        set_up: SetUpVm,
     ) -> None:
         self._layout = layout
         self._database = database
@@ -62,6 +64,7 @@ class RunVm:
         self._start = start
         self._delete = delete
         self._import_workspace = import_workspace
+        self._set_up = set_up
 
     async def __call__(self, request: Request, asked: RunRequest, exchange: StreamExchange) -> ExitResult:
         """Run to the end of the command. Everything that can be refused is refused before anything exists."""
@@ -69,6 +72,8 @@ class RunVm:
         with refusing():
             check_run(asked)
             repository = await self._inspect(request, asked["path"])
+            bootstrap = asked.get("bootstrap", True)
+            setup = await read_setup(repository, wanted=bootstrap, nat=self._plan.nat(asked))
             # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
             record = await self._make.plan(request, asked, attended=not asked["detach"], ephemeral=True)
             image = self._plan.image(record.spec)
@@ -82,14 +87,23 @@ class RunVm:
                 record = await self._prepare(
                     request, made, repository, wait=asked.get("wait", "agent"), durable=not asked["ephemeral"]
                 )
+                # A shell can be used meanwhile; a command, and whoever waits for `--detach` to return, wants all of it.
+                alone = asked["detach"] or command != LOGIN_SHELL
+                kept_later = not asked["ephemeral"]
+                done = await self._set_up(request, record, setup, environment, wait=alone, kept=kept_later)
                 if not asked["ephemeral"]:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                     record = replace(record, ephemeral=False)
                     kept = True
                     rewrite_manifest(self._layout.vm(record.id), record)
+            if done.failure and not asked["detach"]:
+                raise Failed(done.failure, hint=done.hint)
             request.report({"event": "vm", "vm": view_vm(record, self._supervisor)})
             request.report({"event": "ready", "elapsed_s": time.monotonic() - began_s})
             result: ExitResult = {"status": 0, "signal": None, "vm": None}
+            if done.failure:
+                request.notice(f"{done.failure} ({done.hint})")
+                result["status"] = 1
             if not asked["detach"]:
                 with self._supervisor.using(record.id):
                     result = await run_for_client(
@@ -102,7 +116,7 @@ class RunVm:
                         make_cwd=not record.workspaces,
                         pty=asked["pty"],
                         stdin=asked["stdin"],
-                        tools=plan_tools(record, default_directory(record, image)) if asked["command"] else None,
+                        tools=plan_tools(record, default_directory(record, image)),
                     )
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)
