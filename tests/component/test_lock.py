@@ -81,6 +81,7 @@ def test_a_kernel_of_a_distribution_is_got_again_or_refused(fake_world: FakeWorl
     world = fake_world
     newest = Path(world.environment["XDG_CACHE_HOME"], "banger", "kernels", "newest")
     world.succeed("lock", str(repository), "--kernel", "debian-cloud", "-q")
+    fake = world.json("image", "show", "fake")["digest"]
     text = (repository / "banger.lock").read_text()
     assert 'reference = "kernel 1"' in text
     world.succeed("kernel", "rm", "debian-cloud")
@@ -95,6 +96,12 @@ def test_a_kernel_of_a_distribution_is_got_again_or_refused(fake_world: FakeWorl
     done = world.banger(*LOCKED, str(repository), "--", "true")
     assert (done.returncode, b"no longer has kernel 1" in done.stderr) == (2, True)
     assert world.json("kernel", "list") == before
+    newest.write_text("2")
+    digest = next(part for part in text.split('"') if part.startswith("sha256:") and part != fake)
+    (repository / "banger.lock").write_text(text.replace(digest, "sha256:" + "b" * 64))
+    done = world.banger(*LOCKED, str(repository), "--", "true")
+    assert (done.returncode, digest.encode() in done.stderr) == (2, True)
+    assert world.json("kernel", "list") == before, "what was made for nobody has no name"
 
 
 def test_what_was_made_of_files_is_only_here(fake_world: FakeWorld, repository: Path, tmp_path: Path) -> None:

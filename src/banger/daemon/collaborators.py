@@ -179,10 +179,12 @@ class Kernels(Protocol):
         *,
         architecture: str,
         store_as: str,
+        digest: str,
     ) -> Kernel:
         """What once was got by a name and is kept as `store_as` now: of the very same package or bundle.
 
-        Raises `NotFound` and `Denied` when its source does not have that.
+        One that has another digest than `digest` all the same does not keep that name. Raises `NotFound` and `Denied`
+        when its source does not have that.
         """
 
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:

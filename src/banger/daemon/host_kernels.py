@@ -97,21 +97,24 @@ class HostKernels:
             return await self._make(name, found, report, architecture=architecture)
 
     async def get_again(
-        self, name: str, came: Provenance, report: Report, *, architecture: str, store_as: str
+        self, name: str, came: Provenance, report: Report, *, architecture: str, store_as: str, digest: str
     ) -> Kernel:
         found = await self._catalogues.find("kernel", name, name_platform(architecture), report)
         if found is None:
             raise _missing(name, architecture)
         async with self._store.content.making(store_as, describe_waiting(report, "kernel", store_as)):
             match found.entry.source:
-                case Bundle(digest=digest) if digest != came.digest:
+                case Bundle(digest=bundle) if bundle != came.digest:
                     raise Denied(
-                        f"the kernel {name} of the catalogue {found.catalogue} is made of {digest},"
+                        f"the kernel {name} of the catalogue {found.catalogue} is made of {bundle},"
                         f" not of {came.digest} any more",
                         hint="use the newer one, or a computer that still has this one",
                     )
                 case _:
-                    return await self._make(store_as, found, report, architecture=architecture, came=came)
+                    kernel = await self._make(store_as, found, report, architecture=architecture, came=came)
+            if kernel.digest != digest:  # nobody asked for this one: it goes with the next clearing up
+                self._store.remove(store_as, in_use=frozenset((kernel.digest,)), architecture=architecture)
+            return kernel
 
     async def verify(self, kernel: Kernel) -> None:
         await run_in_thread(lambda _check: self._store.verify(kernel))

@@ -81,6 +81,7 @@ class Locking:
                 reporter(request),
                 architecture=architecture,
                 store_as=_own_name(pin) if taken else pin.name,
+                digest=pin.digest,
             )
         raise _not_here("kernel", pin)
 
