@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 from tests.cli.world import World
 
+from banger.cli import exits
 from banger.cli.arguments import Parser
-from banger.cli.help import ROOT_PAGE
+from banger.cli.help import ROOT_PAGE, STATUSES
 from banger.cli.main import load
 from banger.cli.table import COMMANDS, GROUPS, find_command
+from banger.core.errors import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
 PAGES = {
     "banger": ("--help",),
+    "tree": ("help", "--tree"),
     **{"-".join(group.words): group.words for group in GROUPS},
     **{"-".join(command.words): (*command.words, "--help") for command in COMMANDS if not command.hidden},
 }
@@ -97,6 +100,38 @@ def test_help_can_be_asked_for_in_many_ways(world: World, words: tuple[str, ...]
 def test_help_of_a_command_in_many_ways(world: World, words: tuple[str, ...]) -> None:
     done = world.run(*words)
     assert (done.returncode, same_everywhere(done.stdout.decode())) == (0, (GOLDEN / "vm-run.txt").read_text())
+
+
+def test_a_part_of_the_tree(world: World) -> None:
+    lines = world.run("help", "daemon", "--tree").stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["daemon", "status", "stop", "restart"]
+    done = world.run("help", "deamon", "--tree")
+    assert (done.returncode, b"did you mean `banger daemon`" in done.stderr) == (2, True)
+
+
+def test_the_tree_has_every_command_once() -> None:
+    lines = (GOLDEN / "tree.txt").read_text().splitlines()
+    shown = {entry.words for entry in (*COMMANDS, *GROUPS) if not getattr(entry, "hidden", False)}
+    assert len(lines) == len(shown) + 1
+
+
+def test_the_page_tells_the_exit_status_of_every_kind_of_error(world: World) -> None:
+    """Numbers are promised: one that changes breaks programs."""
+    assert exits.OF_KIND == {
+        "failed": 1, "invalid": 2, "not_found": 3, "already_exists": 4, "wrong_state": 5, "denied": 6,
+        "unsupported": 7, "unavailable": 8, "timed_out": 9, "internal": 70,
+    }  # fmt: skip
+    assert set(exits.OF_KIND) == set(KINDS)
+    told = {
+        int(number)
+        for number in re.findall(r"^\s+(\d+) |   (\d+) ", STATUSES, re.MULTILINE)
+        for number in number
+        if number
+    }
+    table = (GOLDEN.parents[2] / "docs" / "command-line.md").read_text()
+    documented = {int(number): kind for number, kind in re.findall(r"^\| (\d+) \| `(\w+)` \|", table, re.MULTILINE)}
+    assert documented == {number: kind for kind, number in exits.OF_KIND.items()}
+    assert set(documented) <= told
 
 
 def test_version_in_one_line(world: World) -> None:

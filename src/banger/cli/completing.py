@@ -51,6 +51,8 @@ def complete(words: Sequence[str], *, names: Names, load: Callable[[Command], Pa
     """Complete the last of `words`, which follow `banger` and may be empty. Guests' own commands are left alone."""
     before, current = list(words[:-1]), words[-1] if words else ""
     if before[:1] == ["help"]:
+        if current.startswith("-"):
+            return Answer(_matching([Candidate("--tree", "list every command")], current))
         return Answer(_matching(_below(before[1:]), current))
     for count in range(len(before), 0, -1):
         command = find_command(tuple(before[:count]))

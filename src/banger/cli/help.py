@@ -40,7 +40,7 @@ def root_page() -> str:
     """What `banger --help` prints."""
     entries = [(word, _summary_of(word)) for word in TOP]
     entries.insert(1, ("ps", "short for `vm list`"))
-    entries.append(("help", "`banger help vm run` is `banger vm run --help`"))
+    entries.append(("help", "`banger help vm run` is `banger vm run --help`; `banger help --tree` lists all"))
     return "\n".join(
         (
             "banger: disposable Linux machines for developers and their coding agents",
@@ -54,6 +54,26 @@ def root_page() -> str:
             "",
         )
     )
+
+
+def tree_page(below: tuple[str, ...] = ()) -> str:
+    """What `banger help --tree` prints: every command below some words, with what it does in one line."""
+    lines: list[tuple[str, str]] = []
+    _grow(lines, below, depth=0)
+    width = max(len(name) for name, _ in lines) + 2
+    return "".join(f"{name:<{width}}{summary}".rstrip() + "\n" for name, summary in lines)
+
+
+def _grow(lines: list[tuple[str, str]], words: tuple[str, ...], *, depth: int) -> None:
+    """The group or command that `words` name, and what is below it in the order of the table."""
+    summaries = {entry.words: entry.summary for entry in GROUPS}
+    summaries |= {command.words: command.summary for command in COMMANDS if not command.hidden}
+    lines.append(("  " * depth + (words[-1] if words else "banger"), summaries.get(words, "")))
+    below = [entry.words for entry in (*COMMANDS, *GROUPS) if entry.words[:-1] == words and entry.words in summaries]
+    if not words:
+        below.sort(key=lambda entry: TOP.index(entry[0]))
+    for entry in below:
+        _grow(lines, entry, depth=depth + 1)
 
 
 def group_page(group: Group) -> str:

@@ -50,6 +50,8 @@ def load(command: Command) -> CommandModule:
 
 def _dispatch(words: list[str], environment: Mapping[str, str], daemon_argv: Sequence[str] | None) -> int:
     if words[:1] == ["help"]:
+        if "--tree" in words:
+            return _show_tree(tuple(word for word in words[1:] if word != "--tree"))
         words = [*words[1:], "--help"]
     if not words or words[0] in ("-h", "--help"):
         from banger.cli.help import root_page
@@ -66,6 +68,17 @@ def _dispatch(words: list[str], environment: Mapping[str, str], daemon_argv: Seq
         if command is not None:
             return _run(command, words[count:], environment, daemon_argv)
     return _show_group(words)
+
+
+def _show_tree(words: tuple[str, ...]) -> int:
+    if words and find_group(words) is None and find_command(words) is None:
+        from banger.cli.failures import unknown_command
+
+        raise unknown_command(words)
+    from banger.cli.help import tree_page
+
+    sys.stdout.write(tree_page(words))
+    return 0
 
 
 def _show_group(words: list[str]) -> int:
