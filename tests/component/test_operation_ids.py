@@ -32,3 +32,19 @@ def test_an_error_is_found_in_the_log_by_its_id(fake_world: FakeWorld, words: tu
         operation = json.loads(fake_world.banger(*words, "--json").stdout)["error"]["operation"]
         assert operation != found[1]
         assert operation in (fake_world.state / "daemon.log").read_text()
+
+
+def test_a_name_that_nothing_has_gets_the_nearest(fake_world: FakeWorld) -> None:
+    fake_world.succeed("vm", "create", "crate", "--no-start")
+    image = fake_world.json("image", "list")["images"][0]["name"]
+    kernel = fake_world.json("kernel", "list")["kernels"][0]["name"]
+    for words, meant in (
+        (("vm", "show", "crete"), "crate"),
+        (("vm", "start", "crtae"), "crate"),
+        (("image", "show", image[:-1]), image),
+        (("image", "delete", image[:-1]), image),
+        (("kernel", "show", kernel[:-1]), kernel),
+        (("vm", "create", "other", "--kernel", kernel[:-1]), kernel),
+    ):
+        done = fake_world.banger(*words)
+        assert f"did you mean `{meant}`?".encode() in done.stderr, (words, done)

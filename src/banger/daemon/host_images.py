@@ -17,6 +17,7 @@ from banger.core.debian import read_host_sources
 from banger.core.errors import AlreadyExists, BangerError, Invalid, NotFound, Unsupported
 from banger.core.feeding import run_fed
 from banger.core.layout import Layout
+from banger.core.nearest import hint_nearest
 from banger.core.platforms import host_architecture, name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
@@ -324,8 +325,12 @@ class HostImages:
             )
         return NotFound(
             f"there is no image named {shown}",
-            hint="`banger image list` shows the images; `banger image pull REFERENCE` gets one from a registry, "
-            "`banger image import FILE --name NAME` makes one",
+            hint=hint_nearest(
+                name,
+                {image.name for image in self._store.list()},
+                otherwise="`banger image list` shows the images; `banger image pull REFERENCE` gets one from a "
+                "registry, `banger image import FILE --name NAME` makes one",
+            ),
         )
 
     def _is_made_of(self, image: Image, found: Found) -> bool:

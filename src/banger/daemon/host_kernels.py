@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from banger.catalogue.shelf import Found, Opened
 from banger.core.content_store import digest_file
 from banger.core.errors import Denied, NotFound, Unsupported
 from banger.core.layout import Layout
+from banger.core.nearest import hint_nearest
 from banger.core.platforms import name_platform
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
@@ -89,7 +90,7 @@ class HostKernels:
         if found is None:
             if kernel is not None:
                 return kernel
-            raise _missing(name, architecture)
+            raise _missing(name, architecture, {kernel.name for kernel in self._store.list()})
         async with self._store.content.making(name, describe_waiting(report, "kernel", name)):
             kernel = self._store.find(name, architecture)
             if kernel is not None and (not current or _is_made_of(kernel, found)):
@@ -101,7 +102,7 @@ class HostKernels:
     ) -> Kernel:
         found = await self._catalogues.find("kernel", name, name_platform(architecture), report)
         if found is None:
-            raise _missing(name, architecture)
+            raise _missing(name, architecture, {kernel.name for kernel in self._store.list()})
         async with self._store.content.making(store_as, describe_waiting(report, "kernel", store_as)):
             match found.entry.source:
                 case Bundle(digest=bundle) if bundle != came.digest:
@@ -181,10 +182,14 @@ class HostKernels:
             return await run_in_thread(work)
 
 
-def _missing(name: str, architecture: str) -> NotFound:
+def _missing(name: str, architecture: str, known: Iterable[str]) -> NotFound:
     return NotFound(
         f"there is no kernel named {ascii(name)[1:-1]} for {architecture} guests",
-        hint="`banger kernel list` shows those that are here, and with --available those that can be pulled",
+        hint=hint_nearest(
+            name,
+            known,
+            otherwise="`banger kernel list` shows those that are here, and with --available those that can be pulled",
+        ),
     )
 
 

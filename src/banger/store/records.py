@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final, TypeVar
 
 from banger.core.errors import AlreadyExists, NotFound
+from banger.core.nearest import hint_nearest
 from banger.core.strict import parse_object, read_dataclass
 from banger.core.untrusted import printable
 from banger.core.vm import State, VmSpec
@@ -204,7 +205,8 @@ def resolve_vm(records: Sequence[VmRecord], ref: str) -> VmRecord:
     if fitting:
         names = ", ".join(record.name for record in fitting[:5])
         raise NotFound(f"{shown} could mean several VMs: {names}", hint="give a name or more of the id")
-    raise NotFound(f"there is no VM {shown}", hint="`banger vm list` shows the VMs there are")
+    hint = hint_nearest(ref, {record.name for record in records}, otherwise="`banger vm list` shows the VMs there are")
+    raise NotFound(f"there is no VM {shown}", hint=hint)
 
 
 def put_workspace(connection: sqlite3.Connection, vm_id: str, workspace: WorkspaceRecord) -> None:

@@ -104,6 +104,7 @@ class ImageVerbs:
             kind="image",
             platform=asked.get("platform"),
             find_digest=find_digest,
+            known=lambda: {image.name for image in self._images.list()},
             remove=lambda name, in_use: self._images.remove(name, in_use=in_use, architecture=architecture),
             users=self._users,
             request=request,
@@ -170,7 +171,7 @@ class ImageVerbs:
     def _find(self, name: str, platform: str | None) -> Image:
         image = self._images.find(name, read_platform(platform))
         if image is None:
-            raise missing("image", name, platform)
+            raise missing("image", name, platform, {image.name for image in self._images.list()})
         return image
 
 

@@ -54,7 +54,7 @@ class KernelVerbs:
         """Everything about one. Raises `NotFound`."""
         kernel = self._kernels.find(name, read_platform(platform))
         if kernel is None:
-            raise missing("kernel", name, platform)
+            raise missing("kernel", name, platform, {kernel.name for kernel in self._kernels.list()})
         vms = (await self._users.by_digest()).get(kernel.digest, [])
         return {
             **view_kernel(kernel),
@@ -96,6 +96,7 @@ class KernelVerbs:
             kind="kernel",
             platform=asked.get("platform"),
             find_digest=find_digest,
+            known=lambda: {kernel.name for kernel in self._kernels.list()},
             remove=lambda name, in_use: self._kernels.remove(name, in_use=in_use, architecture=architecture),
             users=self._users,
             request=request,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from banger.api.messages import AvailableResult, AvailableView, CatalogueView, NamesResult, ProvenanceView
 from banger.catalogue.document import Bundle, Distribution, Entry, OciSource
 from banger.catalogue.shelf import Found, Opened
 from banger.core.errors import BangerError, NotFound, WrongState
+from banger.core.nearest import hint_nearest
 from banger.core.platforms import parse_platform
 from banger.core.provenance import Provenance
 from banger.daemon.context import Request
@@ -38,6 +39,7 @@ async def remove_each(
     kind: str,
     platform: str | None,
     find_digest: Callable[[str], str | None],
+    known: Callable[[], Iterable[str]],
     remove: Callable[[str, frozenset[str]], bool],
     users: Users,
     request: Request,
@@ -49,7 +51,7 @@ async def remove_each(
             used = await users.by_digest()
             digest = await asyncio.to_thread(find_digest, name)
             if digest is None:
-                raise missing(kind, name, platform)
+                raise missing(kind, name, platform, known())
             if digest in used:
                 vms = used[digest]
                 raise WrongState(
@@ -69,12 +71,12 @@ def read_platform(platform: str | None) -> str | None:
     return parse_platform(platform) if platform else None
 
 
-def missing(kind: str, name: str, platform: str | None) -> NotFound:
-    """The error for what is not in the store."""
+def missing(kind: str, name: str, platform: str | None, known: Iterable[str]) -> NotFound:
+    """The error for what is not in the store, which has `known` names."""
     of_it = f" for {platform}" if platform else ""
     return NotFound(
         f"there is no {kind} named {ascii(name)[1:-1]}{of_it} here",
-        hint=f"`banger {kind} list` shows those that are",
+        hint=hint_nearest(name, known, otherwise=f"`banger {kind} list` shows those that are"),
     )
 
 
