@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from banger.core.errors import Failed, WrongState
+from banger.core.errors import Denied, Failed, WrongState
 from banger.core.files import make_private_directory
 from banger.workspace.bench import Bench, Content
 from banger.workspace.borrowed import BorrowedRepository
+from banger.workspace.embedded import find_git_directory, names_in_tree
 from banger.workspace.patch_lines import show_path
 from banger.workspace.patch_parts import copy_parts
 from banger.workspace.placing import NEW, PlacedFile, Placing, find_obstacle
@@ -174,6 +176,15 @@ def _cut(patch: Path, parts: Sequence[PatchedFile], target: Path) -> Path:
 
 
 def _check_obstacles(top: Path, paths: Sequence[bytes], results: Mapping[bytes, Content]) -> None:
+    there = [path for path in paths if path in results]
+    names = names_in_tree(there)
+    here = os.fsencode(top)
+    repository = find_git_directory(there, lambda name: name in names or os.path.lexists(os.path.join(here, name)))
+    if repository is not None:
+        raise Denied(
+            f"{show_path(repository)} would be a git repository inside of this one, whose settings can run programs",
+            hint="--pick other files, and look at that one before you put it there yourself",
+        )
     gone = frozenset(path for path in paths if path not in results)
     for path in paths:
         obstacle = find_obstacle(top, path, gone) if path in results else None

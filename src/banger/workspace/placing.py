@@ -206,7 +206,10 @@ class Placing:
         return _holds(parent, name, new, target=new.read_bytes() if file.mode == _LINK else None)
 
     def _is_old(self, parent: int, name: bytes, index: int, old: _Old) -> bool:
-        return _holds(parent, name, self._directory / _OLD / str(index), target=old.target)
+        if not _holds(parent, name, self._directory / _OLD / str(index), target=old.target):
+            return False
+        mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
+        return old.target is not None or stat.S_IMODE(mode) & 0o777 == old.mode
 
     def _new(self, file: PlacedFile) -> Path:
         return self._directory / NEW / os.fsdecode(file.path)

@@ -7,6 +7,7 @@ from typing import Final
 
 from banger.core.errors import Denied
 from banger.core.untrusted import printable
+from banger.workspace.embedded import find_git_directory, names_in_tree
 from banger.workspace.patch_lines import show_path
 from banger.workspace.paths import find_path_problem, find_target_problem
 
@@ -25,6 +26,7 @@ def parse_raw_diff(listed: bytes) -> list[tuple[bytes, str]]:
     Raises `Denied` for the first change that a patch may not make.
     """
     links: dict[tuple[bytes, str], None] = {}
+    paths: dict[bytes, None] = {}
     fields = iter(listed.split(b"\0"))
     for field in fields:
         if not field or _COMMIT.fullmatch(field):
@@ -39,11 +41,15 @@ def parse_raw_diff(listed: bytes) -> list[tuple[bytes, str]]:
         problem = find_path_problem(path)
         if problem is not None:
             raise refused_commit(path, problem)
+        paths[path] = None
         if mode == _LINK:
             links[path, match[4].decode("ascii")] = None
         elif mode not in _FILES:
             what = "a git repository of its own (a submodule)" if mode == b"160000" else f"of mode {mode.decode()}"
             raise refused_commit(path, f"it is {what}")
+    repository = find_git_directory(paths, names_in_tree(paths).__contains__)
+    if repository is not None:
+        raise refused_commit(repository, "it would be a git repository inside of this one")
     return list(links)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal
 
+from banger.workspace.embedded import find_git_directory, names_in_tree
 from banger.workspace.patch_file import LINK_MODE, FileParser
 from banger.workspace.patch_lines import PatchLines, refused
 
@@ -93,6 +94,10 @@ def check_together(files: list[PatchedFile]) -> None:
     The exceptions are those that git writes: a change of type is a deletion right before an addition; a directory's
     files go when a file or link takes its place, and the other way round.
     """
+    there = [file.path for file in files if file.change != "deleted"]
+    repository = find_git_directory(there, names_in_tree(there).__contains__)
+    if repository is not None:
+        raise refused(repository, "it would be a git repository inside of this one, whose settings can run programs")
     last: dict[bytes, PatchedFile] = {}
     for before, file in zip((None, *files), files, strict=False):
         if file.path in last and not (before is not None and _is_change_of_type(before, file)):
