@@ -30,7 +30,7 @@ run: setup-run
 	@.venv/bin/banger vm run --rm . -- sh -c 'uname -r; git log -1 --oneline; git status --short --branch'
 
 test: setup-test
-	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+	@$(PYTHON) -m pytest --parity --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
 check: setup-test
 	.venv/bin/ruff check .

@@ -1,6 +1,6 @@
 """docs/parity.md: which features people know from the first banger, and which tests prove them, by the last run of each.
 
-`make parity` runs those tests and writes the page; every run of tests with `--parity` brings it up to date with what it ran.
+`make test` and `make parity` write the page: a run of tests with `--parity` brings it up to date with what it ran.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ PAGE = ROOT / "docs" / "parity.md"
 HEAD = """\
 # Parity
 
-What the first banger could do, by the numbers of its list, and the tests that prove that this one can. Written by `make parity` from
-`tests/parity.toml` and from what the tests said when they ran last; a dash means that they did not run since the row was written.
+What the first banger could do, by the numbers of its list, and the tests that prove that this one can. Written by the tests, from
+`tests/parity.toml` and from what each test said when it ran last; a dash means that it did not run yet.
 
 | # | feature | proved by | result |
 |---|---|---|---|
 """
-_RESULT = re.compile(r"\| (\d+) \|.*\| ([a-z-]+) \|")
+_RESULT = re.compile(r"`([a-z_/]+\.py::[a-z_0-9]+)` (passed|failed|skipped)")
 
 
 @dataclass(frozen=True)
@@ -45,37 +45,39 @@ def read_table() -> list[Row]:
     return sorted(rows, key=lambda row: row.number)
 
 
-def read_results() -> dict[int, str]:
-    """What the page says now."""
-    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
-    return {int(found[1]): found[2] for line in lines if (found := _RESULT.fullmatch(line))}
+def read_results() -> dict[str, str]:
+    """What the page says now of each test."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    return {found[1]: found[2] for found in _RESULT.finditer(text)}
 
 
-def render(rows: list[Row], results: Mapping[int, str]) -> str:
-    """The page."""
-    return HEAD + "".join(_line(row, results.get(row.number, "-")) for row in rows)
+def render(rows: list[Row], results: Mapping[str, str]) -> str:
+    """The page. `results` are by test; a test that is not in it has not run."""
+    return HEAD + "".join(_line(row, results) for row in rows)
 
 
-def _line(row: Row, result: str) -> str:
-    tests = "<br>".join(f"`{test}`" for test in row.tests) or "-"
+def _line(row: Row, results: Mapping[str, str]) -> str:
+    tests = "<br>".join(f"`{test}` {results.get(test, '-')}" for test in row.tests) or "-"
     feature = row.feature + (f"; {row.note}" if row.note else "") + (f". **Missing**: {row.open}" if row.open else "")
-    return f"| {row.number} | {feature} | {tests} | {result} |\n"
+    return f"| {row.number} | {feature} | {tests} | {judge(row, results)} |\n"
 
 
-def judge(rows: list[Row], outcomes: Mapping[str, set[str]], before: Mapping[int, str]) -> dict[int, str]:
-    """Results by row; what was not run keeps its result. `outcomes` are by test, without parameters."""
-    results: dict[int, str] = {}
-    for row in rows:
-        seen = [outcomes.get(test, set()) for test in row.tests]
-        if any("failed" in outcome for outcome in seen):
-            results[row.number] = "failed"
-        elif row.open:
-            results[row.number] = "open"
-        elif all("passed" in outcome for outcome in seen):
-            results[row.number] = "passed"
-        else:
-            results[row.number] = before.get(row.number, "-")
-    return results
+def judge(row: Row, results: Mapping[str, str]) -> str:
+    """Whether the feature is there: only if all of its tests passed when they ran last."""
+    seen = {results.get(test, "-") for test in row.tests}
+    if "failed" in seen:
+        return "failed"
+    if row.open:
+        return "open"
+    return "passed" if seen == {"passed"} else "-"
+
+
+def merge(before: Mapping[str, str], outcomes: Mapping[str, set[str]]) -> dict[str, str]:
+    """Results after a run. A test with many cases failed if one did, and passed if one did and none failed."""
+    after = dict(before)
+    for test, seen in outcomes.items():
+        after[test] = next(outcome for outcome in ("failed", "passed", "skipped") if outcome in seen)
+    return after
 
 
 class Plugin:
@@ -87,12 +89,11 @@ class Plugin:
     def pytest_runtest_logreport(self, report: object) -> None:
         name = str(getattr(report, "nodeid", "")).partition("[")[0].removeprefix("tests/")
         when, outcome = getattr(report, "when", ""), str(getattr(report, "outcome", ""))
-        if when == "call" or outcome == "failed":
+        if when == "call" or outcome != "passed":
             self.outcomes.setdefault(name, set()).add(outcome)
 
     def pytest_sessionfinish(self) -> None:
-        rows = read_table()
-        PAGE.write_text(render(rows, judge(rows, self.outcomes, read_results())))
+        PAGE.write_text(render(read_table(), merge(read_results(), self.outcomes)))
 
 
 if __name__ == "__main__":
