@@ -16,7 +16,7 @@ from banger.core.errors import Invalid
 from banger.core.processes import CommandFailed
 from banger.core.untrusted import printable
 from banger.workspace.git import git
-from banger.workspace.guest_git import Sections, format_sections, render_config
+from banger.workspace.guest_git import Ref, Sections, format_sections, render_config
 from banger.workspace.history import Cut, History, cut_history, parse_history
 from banger.workspace.index import IndexEntry, read_index, write_index
 from banger.workspace.known import Known
@@ -30,8 +30,10 @@ HISTORY_LIMIT: Final = 5_000
 KEPT_COMMITS: Final = 1_000
 INDEX_LIMIT_BYTES: Final = 1 << 30
 SMALL_FILE_LIMIT_BYTES: Final = 1 << 20
+GITLINK: Final = 0o160000
 TRACKED_MODES: Final = (0o100644, 0o100755, 0o120000)
 GIT_DEADLINE_S: Final = 600.0
+_PACK: Final[tuple[str | Path, ...]] = ("pack-objects", "-q", "--revs", "--delta-base-offset")
 _IDENTITY: Final = {
     "GIT_AUTHOR_NAME": "banger",
     "GIT_AUTHOR_EMAIL": "banger@localhost",
@@ -49,6 +51,8 @@ class BorrowedRepository:
         self._packs = scratch / "packs"
         self._index = self._directory / "index"
         self._tree_index = self._directory / "tree-index"
+        self.tree = repository.top if repository.choice.start is None else scratch / "tree"
+        self._gitlinks: tuple[IndexEntry, ...] = ()
         self._lent_shallow: tuple[str, ...] = ()
         self._history: History | None = None
 
@@ -72,20 +76,32 @@ class BorrowedRepository:
         if repository.shallow and shallow is not None:
             self._lent_shallow = tuple(shallow[0].decode("ascii", "replace").split())
         self._write_shallow(())
+        if repository.choice.start is not None:
+            self.tree.mkdir()
+            return
         for index in (repository.git_directory / "index", *repository.git_directory.glob("sharedindex.*")):
             _copy_with_time(index, self._directory / index.name)
 
     async def read_staged(self) -> list[IndexEntry]:
         """The index as it is staged, with what git sees of files whose content is the staged one.
 
-        The copy is then ready for `commit_work_tree`: git looks at every file of it.
+        The copy is then ready for `commit_work_tree`: git looks at every file of it, and at no submodule. Where the
+        files are those of a commit, they are made first.
         """
+        if self._repository.choice.start is not None:
+            await self._check_out()
         arguments = ["update-index", "-q", "--really-refresh", "--index-version", "2"]
         await self._git(arguments, accepted=(0, 1))
         entries = await asyncio.to_thread(self._read_index, self._index)
         if any(entry.intent_to_add for entry in entries):
             await self._git(["hash-object", "-w", "-t", "blob", "--stdin"], stdin=b"")
-        if any(entry.hidden or entry.intent_to_add for entry in entries):
+        heads = {submodule.path: submodule.head for submodule in self._repository.submodules}
+        self._gitlinks = tuple(
+            entry._replace(oid=bytes.fromhex(heads.get(entry.path) or entry.oid.hex()))
+            for entry in entries
+            if entry.mode == GITLINK
+        )
+        if any(entry.hidden or entry.intent_to_add or entry.mode == GITLINK for entry in entries):
             await asyncio.to_thread(self._unhide, entries)
         return entries
 
@@ -97,6 +113,7 @@ class BorrowedRepository:
         if self._index.exists():
             await asyncio.to_thread(_copy_with_time, self._index, self._tree_index)
             await self._stage_work_tree()
+        await self._stage_more()
         (tree, entries), history = await asyncio.gather(self._write_tree(), self._read_history())
         head = self._repository.head
         if head is not None and history is not None and history.tree == tree:
@@ -111,10 +128,29 @@ class BorrowedRepository:
         History gets shorter until it fits the budget, or until no object is missing (a partial clone has no old
         content); the newest commit is always whole. The path has no suffix.
         """
+        if self._repository.choice.mode == "full-copy":
+            tips = [ref.oid for ref in await self.read_refs()]
+            wanted = dict.fromkeys([*self._tips(base), *map(bytes.hex, staged), *tips])
+            stdin = "".join(f"{oid}\n" for oid in wanted).encode()
+            name = await self._git([*_PACK, self._packs / "pack"], stdin=stdin)
+            return self._packs / f"pack-{name.strip()}", self._lent_shallow
         history = await self._read_history()
         path, cut = await self._pack(base, staged, history, budget_bytes=budget_bytes)
         assert path is not None
         return path, self._ends(cut)
+
+    async def read_refs(self) -> tuple[Ref, ...]:
+        """The user's branches and tags, for a full copy; none for other modes."""
+        if self._repository.choice.mode != "full-copy":
+            return ()
+        listing = ["for-each-ref", "--format=%(objectname) %(*objectname) %(refname)", "refs/heads", "refs/tags"]
+        listed = (await git(listing, cwd=self._repository.top, timeout_s=GIT_DEADLINE_S)).stdout
+        rows = (line.split(" ", 2) for line in listed.decode("utf-8", "surrogateescape").split("\n") if line)
+        return tuple(Ref(name, oid, peeled) for oid, peeled, name in rows)
+
+    def _tips(self, base: str) -> list[str]:
+        head = self._repository.head
+        return [*([head] if head else []), base]
 
     async def pack_since(
         self, base: str, *, staged: Iterable[bytes], known: Known, budget_bytes: int
@@ -157,10 +193,8 @@ class BorrowedRepository:
         there: Collection[str] = (),
         shallow: Sequence[str] = (),
     ) -> tuple[Path | None, Cut]:
-        head = self._repository.head
-        wanted = dict.fromkeys([*([head] if head else []), base, *map(bytes.hex, staged)])
-        options = ["--revs", "--delta-base-offset", *(["--non-empty"] if has else [])]
-        arguments: list[str | Path] = ["pack-objects", "-q", *options, self._packs / "pack"]
+        wanted = dict.fromkeys([*self._tips(base), *map(bytes.hex, staged)])
+        arguments = [*_PACK, *(["--non-empty"] if has else []), self._packs / "pack"]
         stdin = "".join(f"{oid}\n" for oid in (*wanted, *(f"^{oid}" for oid in has))).encode()
         for depth in HISTORY_DEPTHS:
             is_last = depth == HISTORY_DEPTHS[-1]
@@ -181,7 +215,7 @@ class BorrowedRepository:
         """A file of the base as it would be checked out. Raises `Failed` when it is not there or too large."""
         done = await git(
             ["cat-file", "--filters", f"{base}:{os.fsdecode(path)}"],
-            cwd=self._repository.top,
+            cwd=self.tree,
             environment=self._environment(self._index),
             timeout_s=GIT_DEADLINE_S,
         )
@@ -226,6 +260,31 @@ class BorrowedRepository:
                 hint="`git status` tells which file is not readable, or has become something else",
             ) from error
 
+    async def _stage_more(self) -> None:
+        """Untracked files that come along, and the submodules as they are here."""
+        index = self._tree_index
+        if self._repository.untracked:
+            paths = b"".join(path + b"\0" for path in self._repository.untracked)
+            try:
+                await self._git(["update-index", "--add", "--remove", "-z", "--stdin"], index=index, stdin=paths)
+            except CommandFailed as error:
+                said = error.completed.stderr.splitlines() or [b""]
+                raise Invalid(
+                    f"git cannot read the untracked files: {printable(said[0].removeprefix(b'error: '), limit=300)}",
+                    hint="mend its permissions, or add it to .gitignore",
+                ) from error
+        if self._gitlinks:
+            lines = b"".join(b"160000 %s\t%s\0" % (link.oid.hex().encode(), link.path) for link in self._gitlinks)
+            await self._git(["update-index", "-z", "--index-info"], index=index, stdin=lines)
+
+    async def _check_out(self) -> None:
+        """The files of the commit, as git makes them with the repository's line ends and without its filters."""
+        head = self._repository.head
+        assert head is not None
+        await self._git(["read-tree", head])
+        await asyncio.to_thread(self._read_index, self._index)  # no name that leaves the tree, and no submodule
+        await self._git(["checkout-index", "--all", "--quiet", "--index"])
+
     async def _write_tree(self) -> tuple[str, list[IndexEntry]]:
         tree = await self._git(["write-tree"], index=self._tree_index)
         return tree.strip(), await asyncio.to_thread(self._read_index, self._tree_index)
@@ -262,7 +321,7 @@ class BorrowedRepository:
         try:
             done = await git(
                 arguments,
-                cwd=self._repository.top,
+                cwd=self.tree,
                 environment={**self._environment(index or self._index), **(environment or {})},
                 stdin=stdin,
                 accepted=accepted,
@@ -276,7 +335,7 @@ class BorrowedRepository:
     def _environment(self, index: Path) -> dict[str, str]:
         return {
             "GIT_DIR": os.fspath(self._directory),
-            "GIT_WORK_TREE": os.fspath(self._repository.top),
+            "GIT_WORK_TREE": os.fspath(self.tree),
             "GIT_INDEX_FILE": os.fspath(index),
         }
 
@@ -284,16 +343,24 @@ class BorrowedRepository:
         found = read_small_file(path, limit_bytes=INDEX_LIMIT_BYTES)
         entries = read_index(found[0], object_format=self._repository.object_format) if found is not None else []
         for entry in entries:
-            if entry.mode not in TRACKED_MODES or entry.stage != 0 or not can_be_tracked(entry.path):
+            if entry.mode not in self._modes or entry.stage != 0 or not can_be_tracked(entry.path):
                 raise Invalid(
                     f"{printable(entry.path, limit=200)} cannot be copied as it is tracked",
                     hint="did the repository change meanwhile? `git status` tells",
                 )
         return entries
 
+    @property
+    def _modes(self) -> tuple[int, ...]:
+        return (*TRACKED_MODES, GITLINK) if self._repository.submodules else TRACKED_MODES
+
     def _unhide(self, entries: Iterable[IndexEntry]) -> None:
-        """Make git look at the files that it was told to pass over, with the index as old as it was."""
+        """Make git look at the files that it was told to pass over, with the index as old as it was.
+
+        Submodules are left out: git would start itself in them, with what they configure.
+        """
         before = self._index.stat()
+        entries = (entry for entry in entries if entry.mode != GITLINK)
         self._index.write_bytes(write_index(entries, object_format=self._repository.object_format))
         os.utime(self._index, ns=(before.st_atime_ns, before.st_mtime_ns))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,6 +97,18 @@ async def read_git_config(cwd: Path, pattern: str) -> dict[str, str]:
         name, has_value, value = record.decode("utf-8", "surrogateescape").partition("\n")
         settings[name] = value if has_value else "true"
     return settings
+
+
+async def read_excludes_file(cwd: Path) -> str | None:
+    """Where the user's own patterns of ignored files are, if that was configured. A home's `~` is understood."""
+    found = await run(
+        ["git", "config", "--type=path", "--get", "core.excludesFile"],
+        cwd=cwd,
+        environment=_NOTHING_STARTS,
+        accepted=(0, 1),
+        timeout_s=20.0,
+    )
+    return os.fsdecode(found.stdout.removesuffix(b"\n")) or None
 
 
 async def check_git_version(cwd: Path) -> None:

@@ -6,7 +6,7 @@ No hooks, no attributes that run anything, and of the host's configuration only 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from banger.workspace.index import IndexEntry, Stat
 from banger.workspace.repository import Repository
@@ -30,16 +30,27 @@ _LOW_32_BITS: Final = 0xFFFFFFFF
 Sections = list[tuple[str, list[tuple[str, str]]]]
 
 
-def plan_texts(repository: Repository, *, base: str, shallow: Sequence[str]) -> dict[bytes, bytes]:
-    """The small files, by their names below `.git`."""
+class Ref(NamedTuple):
+    """A branch or a tag. `peeled` is what an annotated tag means, empty for all others."""
+
+    name: str
+    oid: str
+    peeled: str = ""
+
+
+def plan_texts(
+    repository: Repository, *, base: str, shallow: Sequence[str], refs: Iterable[Ref] = ()
+) -> dict[bytes, bytes]:
+    """The small files, by their names below `.git`. The host's `refs` come along in a full copy."""
     branch = repository.branch or (None if repository.head else DEFAULT_BRANCH)
-    refs = {BASE_REF: base}
+    by_name = {ref.name: ref for ref in refs}
+    by_name[BASE_REF] = Ref(BASE_REF, base)
     if branch is not None and repository.head is not None:
-        refs[f"refs/heads/{branch}"] = repository.head
+        by_name[f"refs/heads/{branch}"] = Ref(f"refs/heads/{branch}", repository.head)
     texts = {
         b"HEAD": f"ref: refs/heads/{branch}\n" if branch is not None else f"{repository.head}\n",
         b"config": render_config(plan_guest_settings(repository)),
-        b"packed-refs": _render_refs(refs),
+        b"packed-refs": _render_refs(by_name.values()),
         b"description": "a banger workspace\n",
     }
     if shallow:
@@ -109,9 +120,10 @@ def plan_guest_index(
     return entries
 
 
-def _render_refs(refs: Mapping[str, str]) -> str:
-    ordered = sorted(refs.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
-    return "# pack-refs with: peeled fully-peeled sorted \n" + "".join(f"{commit} {ref}\n" for ref, commit in ordered)
+def _render_refs(refs: Iterable[Ref]) -> str:
+    ordered = sorted(refs, key=lambda ref: ref.name.encode("utf-8", "surrogateescape"))
+    lines = (f"{ref.oid} {ref.name}\n" + (f"^{ref.peeled}\n" if ref.peeled else "") for ref in ordered)
+    return "# pack-refs with: peeled fully-peeled sorted \n" + "".join(lines)
 
 
 def _escape(value: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from banger.core.errors import BangerError
 from banger.core.strict import parse_object, read_dataclass
+from banger.workspace.choice import Choice, check_choice
 from banger.workspace.index import IndexEntry, Stat, read_index, write_index
 from banger.workspace.work_tree import Stamp
 
@@ -24,13 +25,17 @@ class _Head:
     head: str | None
     object_format: str
     shallow: str
+    mode: str
+    branch: str | None
+    start: str | None
+    include_untracked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """`files` are those of `base`, by path; the times and sizes are those that the guest's files were given, or zero.
 
-    `shallow` are the commits where the guest's history ends.
+    `shallow` are the commits where the guest's history ends, `choice` what was wished.
     """
 
     base: str
@@ -38,6 +43,7 @@ class Known:
     object_format: str
     shallow: tuple[str, ...]
     files: Mapping[bytes, IndexEntry]
+    choice: Choice
 
 
 def as_sent(entry: IndexEntry, stamp: Stamp | None) -> IndexEntry:
@@ -56,6 +62,10 @@ def encode_known(known: Known) -> bytes:
         "head": known.head,
         "object_format": known.object_format,
         "shallow": " ".join(known.shallow),
+        "mode": known.choice.mode,
+        "branch": known.choice.branch,
+        "start": known.choice.start,
+        "include_untracked": known.choice.include_untracked,
     }
     index = write_index(known.files.values(), object_format=known.object_format)
     return json.dumps(head).encode() + b"\n" + index
@@ -68,6 +78,13 @@ def decode_known(data: bytes) -> Known | None:
         head = read_dataclass(_Head, parse_object(line))
         if head.object_format not in _OBJECT_FORMATS:
             return None
+        choice = Choice(
+            mode="full-copy" if head.mode == "full-copy" else "overlay",
+            branch=head.branch,
+            start=head.start,
+            include_untracked=head.include_untracked,
+        )
+        check_choice(choice)
         entries = read_index(index, object_format=head.object_format)
     except (ValueError, BangerError):
         return None
@@ -77,6 +94,7 @@ def decode_known(data: bytes) -> Known | None:
         object_format=head.object_format,
         shallow=tuple(head.shallow.split()),
         files=by_path(entries),
+        choice=choice,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from banger.core.errors import BangerError, Failed, Invalid
 from banger.core.untrusted import printable
-from banger.workspace.borrowed import BorrowedRepository, read_info
+from banger.workspace.borrowed import GITLINK, BorrowedRepository, read_info
 from banger.workspace.guest_git import DIRECTORIES, plan_guest_index, plan_texts
 from banger.workspace.index import IndexEntry, write_index
 from banger.workspace.known import Known, as_sent, by_path
@@ -59,11 +59,15 @@ class Look:
     in_tree: Mapping[bytes, IndexEntry]
     files: Sequence[WorkspaceEntry]
 
+    def submodules(self) -> Iterator[bytes]:
+        """Their paths, which are directories."""
+        return (path for path, entry in self.in_tree.items() if entry.mode == GITLINK)
+
     def staged_objects(self) -> Iterator[bytes]:
         """Contents that are staged and not in the base."""
         for entry in self.staged:
             present = self.in_tree.get(entry.path)
-            if not entry.intent_to_add and (present is None or present.oid != entry.oid):
+            if entry.mode != GITLINK and not entry.intent_to_add and (present is None or present.oid != entry.oid):
                 yield entry.oid
 
 
@@ -97,7 +101,7 @@ async def look_at(repository: Repository, scratch: Path) -> Look:
     await asyncio.to_thread(source.make)
     staged = await source.read_staged()
     base, in_tree = await source.commit_work_tree()
-    files = await asyncio.to_thread(list_files, repository.top, in_tree)
+    files = await asyncio.to_thread(list_files, source.tree, in_tree)
     return Look(
         repository=repository, source=source, staged=staged, base=base, in_tree=by_path(in_tree), files=tuple(files)
     )
@@ -120,17 +124,18 @@ async def pack_whole(look: Look) -> PackedWorkspace:
     index = write_index(
         plan_guest_index(look.staged, in_tree=look.in_tree, sent=sent), object_format=repository.object_format
     )
-    texts = plan_texts(repository, base=base, shallow=shallow) | {b"index": index}
+    refs = await source.read_refs()
+    texts = plan_texts(repository, base=base, shallow=shallow, refs=refs) | {b"index": index}
     texts |= {b"info/" + name: content for name, content in read_infos(repository)}
     entries = (
-        *plan_directories(files, now_ns=now_ns),
+        *plan_directories(files, now_ns=now_ns, also=look.submodules()),
         *files,
         *(WorkspaceEntry(path=path, kind="directory", mode=0o755, mtime_ns=now_ns) for path in DIRECTORIES),
         *pack_entries(pack, b".git/objects/pack/", now_ns=now_ns),
         *(memory_entry(b".git/" + name, content, now_ns=now_ns) for name, content in texts.items()),
     )
     return PackedWorkspace(
-        guest_path=plan_guest_path(repository),
+        guest_path=plan_guest_path(repository.top),
         head=repository.head,
         branch=repository.branch,
         base=base,
@@ -138,13 +143,14 @@ async def pack_whole(look: Look) -> PackedWorkspace:
         total_bytes=sum(entry.size for entry in entries),
         file_count=len(files),
         source=source,
-        top=repository.top,
+        top=source.tree,
         known=Known(
             base=base,
             head=repository.head,
             object_format=repository.object_format,
             shallow=shallow,
             files={path: as_sent(entry, sent.get(path)) for path, entry in look.in_tree.items()},
+            choice=repository.choice,
         ),
     )
 
@@ -161,6 +167,8 @@ def list_files(top: Path, in_tree: Iterable[IndexEntry]) -> list[WorkspaceEntry]
     entries: list[WorkspaceEntry] = []
     with WorkTree(top) as tree:
         for entry in in_tree:
+            if entry.mode == GITLINK:
+                continue
             seen = tree.look(entry.path)
             entries.append(_describe(top, entry, seen if seen is not None and is_what_git_saw(entry, seen) else None))
     return entries
@@ -195,11 +203,16 @@ async def settle_files(
     return settled
 
 
-def plan_directories(files: Iterable[WorkspaceEntry], *, now_ns: int) -> list[WorkspaceEntry]:
-    """The directories above the files, each before what is in it. Raises `Invalid` when one of them is a file."""
+def plan_directories(
+    files: Iterable[WorkspaceEntry], *, now_ns: int, also: Iterable[bytes] = ()
+) -> list[WorkspaceEntry]:
+    """The directories above the files and `also`, each before what is in it.
+
+    Raises `Invalid` when one of them is a file.
+    """
     paths = {file.path for file in files}
-    wanted: dict[bytes, None] = {}
-    for path in paths:
+    wanted = dict.fromkeys(also)
+    for path in (*paths, *wanted):
         above = path.rpartition(b"/")[0]
         while above and above not in wanted:
             wanted[above] = None

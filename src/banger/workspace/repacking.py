@@ -49,7 +49,7 @@ async def pack_update(look: Look, known: Known, plan: UpdatePlan) -> PackedUpdat
     repository, source, base = look.repository, look.source, look.base
     send = set(plan.send)
     files = [file for file in look.files if file.path in send]
-    files = await asyncio.to_thread(find_changes, repository.top, files)
+    files = await asyncio.to_thread(find_changes, source.tree, files)
     files = await settle_files(files, source, base)
     budget_bytes = max(LEAST_BUDGET_BYTES, sum(file.size for file in files))
     pack, shallow = await source.pack_since(base, staged=look.staged_objects(), known=known, budget_bytes=budget_bytes)
@@ -108,6 +108,7 @@ def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tu
         object_format=known.object_format,
         shallow=shallow,
         files=after,
+        choice=look.repository.choice,
     )
 
 

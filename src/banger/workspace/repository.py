@@ -13,7 +13,8 @@ from typing import Final
 from banger.core.errors import BangerError, Denied, Invalid, Unsupported
 from banger.core.processes import CommandFailed
 from banger.core.untrusted import printable
-from banger.workspace.git import check_git_version, git, read_git_config
+from banger.workspace.choice import DEFAULT, Choice, check_choice
+from banger.workspace.git import check_git_version, git, read_excludes_file, read_git_config
 from banger.workspace.origin import strip_credentials
 from banger.workspace.paths import can_be_tracked
 
@@ -23,11 +24,23 @@ _SKIPPED: Final = b"Ss"
 _UNSAFE_IN_NAME: Final = re.compile(rb"[^A-Za-z0-9._+-]")
 _SETTINGS: Final = r"^(user\.(name|email)|remote\.origin\.url|core\.(filemode|autocrlf|eol))$"
 _COUNT_DEADLINE_S: Final = 10.0
+_LIST_DEADLINE_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A repository that is tracked at a path of another one. `head` is None when it is not there, or empty."""
+
+    path: bytes
+    head: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A repository with a work tree. `head` is None before the first commit, `branch` None when HEAD is detached.
+
+    With a `start` in the `choice`, `head` is that commit, and the files are not those of the work tree. `untracked`
+    are paths that come along, `untracked_count` says how many stay behind.
 
     `subdirectory` is the place inside the tree that was asked for, empty for its top. Names and addresses are empty
     when the host has none. `auto_crlf` and `eol` are git's settings of these names, empty when not set.
@@ -42,6 +55,9 @@ class Repository:
     branch: str | None
     shallow: bool
     untracked_count: int
+    choice: Choice = DEFAULT
+    untracked: tuple[bytes, ...] = ()
+    submodules: tuple[Submodule, ...] = ()
     user_name: str
     user_email: str
     origin: str
@@ -50,13 +66,15 @@ class Repository:
     eol: str = ""
 
 
-async def inspect_repository(path: Path) -> Repository:
+async def inspect_repository(path: Path, choice: Choice = DEFAULT) -> Repository:
     """Look at the repository around `path`.
 
     Raises `Invalid` (with a hint) for what cannot be a workspace: no directory, no repository, a bare one, one with
-    submodules, an unfinished merge or a sparse checkout; `Denied` for somebody else's; `Unsupported` for one that
-    this program does not understand; `Unavailable` when git is missing or too old.
+    submodules unless the choice is a full copy, an unfinished merge, a sparse checkout, or a choice that cannot be;
+    `Denied` for somebody else's; `Unsupported` for one that this program does not understand; `Unavailable` when git is
+    missing or too old.
     """
+    check_choice(choice)
     shown = printable(os.fsencode(path))
     if not path.exists():
         raise Invalid(f"{shown} does not exist", hint="give the path of a git repository")
@@ -65,9 +83,26 @@ async def inspect_repository(path: Path) -> Repository:
     path = path.absolute()
     await check_git_version(path)
     top, git_directory, common_directory = await _find_directories(path)
-    _, (head, branch), (shallow, object_format), settings, untracked_count = await asyncio.gather(
-        _check_entries(top), _read_head(top), _read_format(top), read_git_config(top, _SETTINGS), _count_untracked(top)
+    looks_at_files = choice.start is None
+    checked = asyncio.create_task(
+        _check_entries(top, submodules=choice.mode == "full-copy") if looks_at_files else _no_paths()
     )
+    listed = asyncio.create_task(
+        _list_untracked(top, courtesy=not choice.include_untracked) if looks_at_files else _no_paths()
+    )
+    at_head, formatted = asyncio.create_task(_read_head(top)), asyncio.create_task(_read_format(top))
+    configured = asyncio.create_task(read_git_config(top, _SETTINGS))
+    # All of them end before the first failure is told: nothing goes on behind the caller's back.
+    await asyncio.gather(checked, listed, at_head, formatted, configured, return_exceptions=True)
+    (head, branch), (shallow, object_format) = at_head.result(), formatted.result()
+    untracked, settings = listed.result(), configured.result()
+    submodules = [await _look_at_submodule(top, submodule) for submodule in checked.result()]
+    if choice.start is not None:
+        head = await _find_commit(top, choice.start)
+    if choice.branch is not None and head is None:
+        raise Invalid(
+            "a branch begins at a commit, and there is none yet", hint="commit something, or leave --branch out"
+        )
     return Repository(
         top=top,
         subdirectory=_below(path, top),
@@ -75,9 +110,12 @@ async def inspect_repository(path: Path) -> Repository:
         common_directory=common_directory,
         object_format=object_format,
         head=head,
-        branch=branch,
+        branch=choice.branch or branch,
         shallow=shallow,
-        untracked_count=untracked_count,
+        choice=choice,
+        untracked=untracked if choice.include_untracked else (),
+        untracked_count=0 if choice.include_untracked else len(untracked),
+        submodules=tuple(submodules),
         user_name=_one_line(settings, "user.name"),
         user_email=_one_line(settings, "user.email"),
         origin=strip_credentials(_one_line(settings, "remote.origin.url")),
@@ -87,10 +125,16 @@ async def inspect_repository(path: Path) -> Repository:
     )
 
 
-def plan_guest_path(repository: Repository) -> str:
+def plan_guest_path(top: Path) -> str:
     """Where the workspace is in the guest: `/root/` and the repository's own name, made harmless."""
-    name = _UNSAFE_IN_NAME.sub(b"-", os.fsencode(repository.top.name)).decode("ascii").strip("-.")[:100]
+    name = _UNSAFE_IN_NAME.sub(b"-", os.fsencode(top.name)).decode("ascii").strip("-.")[:100]
     return f"/root/{name or 'workspace'}"
+
+
+async def find_top(path: Path) -> Path:
+    """The top of the repository around an existing directory. Raises as `inspect_repository` does."""
+    top, _, _ = await _find_directories(path)
+    return top
 
 
 async def _find_directories(path: Path) -> tuple[Path, Path, Path]:
@@ -142,18 +186,21 @@ def _below(path: Path, top: Path) -> Path:
     return real.relative_to(top) if real.is_relative_to(top) else Path()
 
 
-async def _check_entries(top: Path) -> None:
-    """Raise `Invalid` for tracked things that cannot travel."""
+async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
+    """Raise `Invalid` for tracked things that cannot travel; the submodules."""
+    found: list[bytes] = []
     listed = (await git(["ls-files", "-z", "-v", "--cached", "--stage"], cwd=top)).stdout
     for record in listed.split(b"\0")[:-1]:
         described, _, path = record.partition(b"\t")
         tag, mode, _, stage = described.split(b" ")
         shown = printable(path, limit=200)
-        if mode == _GITLINK:
+        if mode == _GITLINK and not submodules:
             raise Invalid(
-                f"the repository has a submodule at {shown}, and submodules are not copied",
-                hint="use the submodule's own repository as the workspace, or a clone without it",
+                f"the repository has a submodule at {shown}, and submodules only travel in a full copy",
+                hint="use --mode full-copy, or the submodule's own repository as the workspace",
             )
+        if mode == _GITLINK:
+            found.append(path)
         if stage != b"0":
             raise Invalid(f"{shown} has an unfinished merge", hint="finish or abort the merge (`git status` tells)")
         if mode == _DIRECTORY or (tag in _SKIPPED and not os.path.lexists(os.path.join(os.fsencode(top), path))):
@@ -163,6 +210,7 @@ async def _check_entries(top: Path) -> None:
             )
         if not can_be_tracked(path):
             raise Invalid(f"{shown} is no name that git tracks", hint="`git fsck` tells what is wrong")
+    return tuple(found)
 
 
 async def _read_head(top: Path) -> tuple[str | None, str | None]:
@@ -188,14 +236,48 @@ async def _read_format(top: Path) -> tuple[bool, str]:
     return shallow == "true", object_format
 
 
-async def _count_untracked(top: Path) -> int:
-    """How many files stay behind. A courtesy: it never fails."""
+async def _find_commit(top: Path, revision: str) -> str:
+    arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+    found = await git(arguments, cwd=top, accepted=(0, 1, 128))
+    commit = found.stdout.decode("ascii", "replace").strip()
+    if found.returncode != 0 or not commit:
+        raise Invalid(
+            f"{printable(revision, limit=100)} names no commit of the repository", hint="`git log` shows what there is"
+        )
+    return commit
+
+
+async def _list_untracked(top: Path, *, courtesy: bool) -> tuple[bytes, ...]:
+    """The files that git neither tracks nor ignores, in the whole repository; repositories inside it are left out.
+
+    As a `courtesy`, to say how many there are, it never fails and takes no time worth mentioning.
+    """
     try:
+        excludes = await read_excludes_file(top)
         arguments = ["ls-files", "-z", "--others", "--exclude-standard"]
-        listed = await git(arguments, cwd=top, timeout_s=_COUNT_DEADLINE_S)
+        if excludes is not None:
+            arguments = ["-c", f"core.excludesFile={excludes}", *arguments]
+        listed = await git(arguments, cwd=top, timeout_s=_COUNT_DEADLINE_S if courtesy else _LIST_DEADLINE_S)
     except BangerError:
-        return 0
-    return listed.stdout.count(b"\0")
+        if courtesy:
+            return ()
+        raise
+    paths = (path for path in listed.stdout.split(b"\0")[:-1] if not path.endswith(b"/"))
+    return tuple(path for path in paths if can_be_tracked(path))
+
+
+async def _look_at_submodule(top: Path, path: bytes) -> Submodule:
+    """Only a repository of its own at exactly that place is one."""
+    place = top / os.fsdecode(path)
+    if not os.path.lexists(place / ".git") or place.resolve() != top.resolve() / os.fsdecode(path):
+        return Submodule(path, None)
+    found, _, _ = await _find_directories(place)
+    head, _ = await _read_head(place) if found.resolve() == place.resolve() else (None, None)
+    return Submodule(path, head)
+
+
+async def _no_paths() -> tuple[bytes, ...]:
+    return ()
 
 
 def _one_line(settings: Mapping[str, str], name: str) -> str:

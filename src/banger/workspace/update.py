@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from banger.workspace.index import IndexEntry
+
+GITLINK: Final = 0o160000
 
 
 class GuestChange(NamedTuple):
@@ -52,16 +54,20 @@ def plan_update(
     if overwrite:
         wanted |= {path for path in in_guest if path in after}
         gone |= {path for path, change in in_guest.items() if change.mode and path not in after}
+    submodules = {path for path, entry in after.items() if entry.mode == GITLINK}
+    wanted -= submodules
+    gone = {path for path in gone if path not in before or before[path].mode != GITLINK} - submodules
     send = {path for path in wanted if not _is_there(in_guest.get(path), after[path])}
     remove = {path for path in gone if path not in in_guest or in_guest[path].mode}
     conflicts = () if overwrite else _find_conflicts(send, remove, in_guest)
     # Where a file comes that was not there, or where a directory was, what is there is ignored by git, or told to go.
     directories = set(_directories_of(before))
     clear = {path for path in send if path not in before or path in directories}
+    clear |= {path for path in remove if path in in_guest and in_guest[path].mode == GITLINK}
     emptied = set(_directories_of(remove)) - set(_directories_of(after))
     return UpdatePlan(
         send=tuple(sorted(send)),
-        remove=tuple(sorted(remove)),
+        remove=tuple(sorted(remove - clear)),
         clear=tuple(sorted(clear)),
         directories=tuple(sorted(emptied, reverse=True)),
         conflicts=tuple(sorted(conflicts)),

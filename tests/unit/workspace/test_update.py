@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from banger.workspace.choice import Choice
 from banger.workspace.history import History, cut_history
 from banger.workspace.index import IndexEntry, Stat
 from banger.workspace.known import Known, as_sent, decode_known, encode_known
@@ -96,7 +97,14 @@ def test_what_is_known_is_read_as_it_was_written() -> None:
     files = entries(a="A", b__c="B*")
     sent = as_sent(files[b"a"], Stamp(7, 100, 1_600_000_000_123_456_789, 9))
     assert (sent.stat.mtime_s, sent.stat.mtime_ns, sent.stat.size) == (1_600_000_000, 123_456_789, 100)
-    known = Known(base="1" * 40, head=None, object_format="sha1", shallow=("2" * 40,), files={**files, b"a": sent})
+    known = Known(
+        base="1" * 40,
+        head=None,
+        object_format="sha1",
+        shallow=("2" * 40,),
+        choice=Choice(branch="work", include_untracked=True),
+        files={**files, b"a": sent},
+    )
     assert decode_known(encode_known(known)) == known
     assert decode_known(encode_known(known)[:-30]) is None
     assert decode_known(b"") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 from banger.api.messages.vms import SpecRequest, VmView
+from banger.api.messages.workspaces import WorkspaceOptions
 
 
 class PtySize(TypedDict):
@@ -14,7 +15,7 @@ class PtySize(TypedDict):
     columns: int
 
 
-class RunRequest(SpecRequest):
+class RunRequest(SpecRequest, WorkspaceOptions):
     """First frame of `POST /v1/vms/run` (stream): make a VM, put the repository in, run or attach.
 
     `path` null means: no workspace. `command` null means: an interactive login shell (needs `pty`), or nothing at all

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 
-class PrepareRequest(TypedDict):
+class WorkspaceOptions(TypedDict):
+    """What of a repository travels, and where to. Of a workspace that is there already, what is not said is as before.
+
+    `guest_path`: by default where it is already, or a place named after the repository. `branch` is a new one, which
+    only the guest has; it begins at `start`, or at the host's HEAD, and then has the files as they are on the host.
+    """
+
+    guest_path: NotRequired[str | None]
+    branch: NotRequired[str | None]
+    start: NotRequired[str | None]
+    mode: NotRequired[Literal["overlay", "full-copy"] | None]
+    include_untracked: NotRequired[bool | None]
+
+
+class PrepareRequest(WorkspaceOptions):
     """Body of `POST /v1/vms/{ref}/workspace/prepare` (progress). `path` is absolute, in a repository of the host.
 
-    `guest_path` null: where it is already, or a place named after the repository. `overwrite`: what was done in the
-    guest may be lost.
+    `overwrite`: what was done in the guest may be lost.
     """
 
     path: str
-    guest_path: str | None
     overwrite: bool
+
+
+class PlannedFile(TypedDict):
+    """A file that would travel; `mode` as git writes it."""
+
+    path: str
+    mode: str
+    size_bytes: int
+
+
+class PlannedWorkspace(TypedDict):
+    """What `--dry-run` finds out."""
+
+    guest_path: str
+    source: str
+    mode: str
+    commit: str | None
+    branch: str | None
+    untracked_count: int
+    files: list[PlannedFile]
 
 
 class PrepareResult(TypedDict):

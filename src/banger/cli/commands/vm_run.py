@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from banger.cli import exits
 from banger.cli.arguments import Parser
 from banger.cli.guest import declare_environment, exchange, guest_environment, parse_environment, plan_pty
 from banger.cli.machine import declare_machine
@@ -15,6 +16,13 @@ from banger.cli.progress import Progress
 from banger.cli.render import format_duration, render_bar
 from banger.cli.repository import pin_view, read_lock
 from banger.cli.targets import add_quiet, add_verbose, add_wait
+from banger.cli.workspace_options import (
+    add_workspace_options,
+    check_without_workspace,
+    declare_workspace,
+    show_plan,
+    workspace_options,
+)
 from banger.core.errors import Invalid
 from banger.core.names import parse_vm_name
 from banger.core.sizes import MIB, format_size
@@ -40,6 +48,8 @@ EXAMPLES = (
     ("banger vm run . -- make test", "run, print, exit with its status"),
     ("banger vm run --rm . -- sh -c 'exit 42'", "exits with 42 and leaves nothing"),
     ("banger vm run -d --name box .", "ready and detached; prints its name"),
+    ("banger vm run --dry-run", "the files that would go in, and nothing is done"),
+    ("banger vm run -d --name box --branch try --from HEAD~1 .", "a new branch in the guest, from an older commit"),
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
     ("banger vm run --image alpine:3.20 --platform arm64 --rm -- uname -m", "for another processor, emulated"),
     ("banger vm run --image debian-dev --nat . -- make test", "with the tools of mise.toml"),
@@ -63,6 +73,7 @@ def declare(parser: Parser) -> None:
         help="do not install the tools that the repository asks for",
     )
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
+    declare_workspace(parser)
     declare_environment(parser)
     add_wait(parser)
     add_quiet(parser)
@@ -72,6 +83,12 @@ def declare(parser: Parser) -> None:
 
 def run(context: Context, options: Namespace) -> int:
     check_combination(options)
+    path = find_path(options, directory=os.fspath(Path.cwd()))
+    if path is None:
+        check_without_workspace(options)
+    elif options.dry_run:
+        show_plan(context, path, workspace_options(options), as_json=False)
+        return exits.DONE
     example = "banger vm run . -- CMD"
     pty = (
         None
@@ -79,7 +96,6 @@ def run(context: Context, options: Namespace) -> int:
         else plan_pty(options.command, tty=options.tty, example=example, shell=options.image is None)
     )
     environment = guest_environment(options, context.environment, pty=pty is not None)
-    path = find_path(options, directory=os.fspath(Path.cwd()))
     request: RunRequest = {
         "name": options.name,
         "path": path,
@@ -98,6 +114,7 @@ def run(context: Context, options: Namespace) -> int:
     }
     if not options.bootstrap:
         request["bootstrap"] = False
+    add_workspace_options(request, options)
     if options.wait != "agent":
         request["wait"] = options.wait
     if options.platform is not None:

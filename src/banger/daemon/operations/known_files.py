@@ -9,7 +9,8 @@ from pathlib import Path
 
 from banger.core.files import make_private_directory, write_durably
 from banger.core.layout import Layout
-from banger.store.records import WorkspaceRecord
+from banger.daemon.context import Request
+from banger.store.records import VmRecord, WorkspaceRecord
 from banger.workspace.known import KNOWN_LIMIT_BYTES, Known, decode_known, encode_known
 from banger.workspace.work_tree import read_small_file
 
@@ -58,5 +59,13 @@ class KnownFiles:
             return
 
     def _path(self, vm_id: str, guest_path: str, base: str) -> Path:
-        stem = hashlib.sha256(os.fsencode(guest_path)).hexdigest()[:24]
-        return self._layout.vm(vm_id).workspaces / f"{stem}.{base}"
+        return self._layout.vm(vm_id).workspaces / f"{_shorten(guest_path, 24)}.{base}"
+
+
+def name_operation(request: Request, kind: str, record: VmRecord, workspace: WorkspaceRecord) -> str:
+    """The id of an operation on one workspace; a request may have several on one VM."""
+    return f"{request.operation}.{kind}.{record.id[:8]}.{_shorten(workspace.guest_path, 8)}"
+
+
+def _shorten(guest_path: str, digits: int) -> str:
+    return hashlib.sha256(os.fsencode(guest_path)).hexdigest()[:digits]

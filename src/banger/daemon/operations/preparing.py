@@ -19,6 +19,7 @@ from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.known_files import KnownFiles
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.updating import UpdateWorkspace
+from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
 from banger.daemon.supervisor import Supervisor
 from banger.guest.channel import Channel
 from banger.store.connection import Database
@@ -26,7 +27,7 @@ from banger.store.records import VmRecord, WorkspaceRecord, list_vms, resolve_vm
 from banger.workspace.known import Known
 from banger.workspace.packing import Look, look_at, pack_whole, settle
 from banger.workspace.repacking import PackedUpdate, pack_update
-from banger.workspace.repository import Repository, inspect_repository, plan_guest_path
+from banger.workspace.repository import Repository, find_top, inspect_repository, plan_guest_path
 from banger.workspace.survey import Survey, clear, survey
 from banger.workspace.update import UpdatePlan, plan_update
 
@@ -59,54 +60,57 @@ class PrepareWorkspace:
         Raises `WrongState` when something that was done in the guest would be lost, unless that was asked for.
         """
         began_s = time.monotonic()
-        with refusing():
-            repository = await inspect_prepared(request, asked["path"])
         async with self._supervisor.lock(record.id):
-            record = resolve_vm(await self._database.call(list_vms), record.id)
-            channel = self._supervisor.channel(record.id, record.name)
-            old = find_prepared(record, repository, asked["guest_path"])
-            make_private_directory(self._layout.scratch)
-            with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as scratch:
-                look = await look_at(repository, Path(scratch))
-                work = _Work(request, record, channel, asked, look)
-                update = None if old is None else await self._plan(work, old)
-                if old is None or update is None:
-                    result = await self._import(work, old)
-                else:
-                    result = await self._update(work, old, update)
+            record = await self._again(record)
+            with refusing():
+                guest_path = read_guest_path(asked)
+                top = await find_repository(asked["path"])
+                old = find_prepared(record, top, guest_path)
+                known = None if old is None else await self._known_files.read(record.id, old)
+                choice = read_choice(asked) if known is None else read_choice(asked, known.choice)
+                repository = await inspect_wished(request, asked["path"], choice)
+            place = old.guest_path if old is not None else guest_path or plan_guest_path(top)
+            result = await self._prepare(_Work(request, record, repository, place, asked["overwrite"]))
         return {**result, "elapsed_s": time.monotonic() - began_s}
 
-    async def _import(self, work: _Work, old: WorkspaceRecord | None) -> PrepareResult:
-        packed = await settle(await pack_whole(work.look))
-        packed = packed.at(work.asked["guest_path"] or packed.guest_path)
+    async def _prepare(self, work: _Work) -> PrepareResult:
+        """One repository, and then its submodules."""
+        make_private_directory(self._layout.scratch)
+        with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as scratch:
+            look = await look_at(work.repository, Path(scratch))
+            old = next((each for each in work.record.workspaces if each.guest_path == work.guest_path), None)
+            update = None if old is None else await self._plan(work, look, old)
+            if old is None or update is None:
+                result = await self._import(work, look, old)
+            else:
+                result = await self._update(work, old, update)
+        for path, place in submodule_places(work.repository, work.guest_path):
+            submodule = await inspect_repository(path, work.repository.choice)
+            record = await self._again(work.record)
+            below = await self._prepare(_Work(work.request, record, submodule, place, work.overwrite))
+            for member in ("files", "removed", "size_bytes"):
+                result[member] += below[member]
+        return result
+
+    async def _import(self, work: _Work, look: Look, old: WorkspaceRecord | None) -> PrepareResult:
+        packed = (await settle(await pack_whole(look))).at(work.guest_path)
+        channel = self._channel(work.record)
         if old is not None:
-            packed = packed.at(old.guest_path)
-            await clear(GuestPrograms(work.channel), guest_path=old.guest_path)
+            await clear(GuestPrograms(channel), guest_path=old.guest_path)
         workspace = await self._import_workspace(
-            work.request,
-            work.record,
-            work.channel,
-            packed,
-            work.look.repository.top,
-            durable=not work.record.ephemeral,
+            work.request, work.record, channel, packed, work.repository.top, durable=not work.record.ephemeral
         )
         return view_prepared(workspace, created=True, files=packed.file_count, size_bytes=packed.total_bytes)
 
-    async def _plan(self, work: _Work, old: WorkspaceRecord) -> PackedUpdate | None:
+    async def _plan(self, work: _Work, look: Look, old: WorkspaceRecord) -> PackedUpdate | None:
         """What is to be sent; None when the guest has nothing that can be brought up to date and may be replaced."""
-        look, overwrite = work.look, work.asked["overwrite"]
         known = await self._known_files.read(work.record.id, old)
+        guest = GuestPrograms(self._channel(work.record))
         try:
-            if known is None or known.object_format != look.repository.object_format:
-                raise Failed(
-                    f"nobody remembers what {printable(old.guest_path)} in {work.record.name} was copied from",
-                    hint="--overwrite drops what was done there and copies everything again",
-                )
-            found = await survey(
-                GuestPrograms(work.channel), guest_path=old.guest_path, base=known.base, branch=look.repository.branch
-            )
+            known = check_known(work, old, known)
+            found = await survey(guest, guest_path=old.guest_path, base=known.base, branch=work.repository.branch)
         except (Failed, Unsupported, Invalid):
-            if overwrite:
+            if work.overwrite:
                 return None
             raise
         plan = plan_update(
@@ -114,15 +118,15 @@ class PrepareWorkspace:
             after=look.in_tree,
             sizes={file.path: file.size for file in look.files if file.stamp is not None},
             changes=found.changes,
-            overwrite=overwrite,
+            overwrite=work.overwrite,
         )
-        if not overwrite:
-            await work.check_commits(old, known, found)
+        if not work.overwrite:
+            await check_commits(work, look, known, found)
             check_conflicts(work.record.name, plan)
         return await pack_update(look, known, plan)
 
     async def _update(self, work: _Work, old: WorkspaceRecord, packed: PackedUpdate) -> PrepareResult:
-        workspace = await self._update_workspace(work.request, work.record, work.channel, old, packed)
+        workspace = await self._update_workspace(work.request, work.record, self._channel(work.record), old, packed)
         return view_prepared(
             workspace,
             created=False,
@@ -131,48 +135,65 @@ class PrepareWorkspace:
             size_bytes=packed.sent_bytes,
         )
 
+    def _channel(self, record: VmRecord) -> Channel:
+        return self._supervisor.channel(record.id, record.name)
+
+    async def _again(self, record: VmRecord) -> VmRecord:
+        return resolve_vm(await self._database.call(list_vms), record.id)
+
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One request, when its VM's turn has come and the repository was looked at."""
+    """One repository on its way to one place in a VM."""
 
     request: Request
     record: VmRecord
-    channel: Channel
-    asked: PrepareRequest
-    look: Look
-
-    async def check_commits(self, old: WorkspaceRecord, known: Known, found: Survey) -> None:
-        """Raise `WrongState` when commits of the guest would be on no branch any more."""
-        name = self.record.name
-        for commit in {found.head, found.tip} - {known.head}:
-            if commit is not None and not await self.look.source.has_commit(commit):
-                raise WrongState(
-                    f"{printable(old.guest_path)} in {name} has commits that are not in the repository",
-                    hint=f"`banger vm workspace export {name}` brings the changes out; --overwrite drops the commits",
-                )
+    repository: Repository
+    guest_path: str
+    overwrite: bool
 
 
-async def inspect_prepared(request: Request, path: str) -> Repository:
-    """The repository that is to be put in, with a word about what is not."""
+async def find_repository(path: str) -> Path:
+    """The top of the repository around a path of the host. Raises `Invalid`."""
     if not path.startswith("/"):
         raise Invalid("the path of the repository is not absolute")
-    repository = await inspect_repository(Path(path))
-    if count := repository.untracked_count:
-        request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
-    return repository
+    if not Path(path).is_dir():
+        raise Invalid(f"{printable(path)} is not a directory", hint="give the path of a git repository")
+    return await find_top(Path(path))
 
 
-def find_prepared(record: VmRecord, repository: Repository, guest_path: str | None) -> WorkspaceRecord | None:
+def check_known(work: _Work, old: WorkspaceRecord, known: Known | None) -> Known:
+    """What is known of a workspace. Raises `Failed` where that is not enough to bring it up to date."""
+    again = "--overwrite drops what was done there and copies everything again"
+    place = f"{printable(old.guest_path)} in {work.record.name}"
+    if known is None or known.object_format != work.repository.object_format:
+        raise Failed(f"nobody remembers what {place} was copied from", hint=again)
+    if known.choice.mode != work.repository.choice.mode:
+        raise Failed(f"{place} was copied with --mode {known.choice.mode}", hint=again)
+    return known
+
+
+async def check_commits(work: _Work, look: Look, known: Known, found: Survey) -> None:
+    """Raise `WrongState` when commits of the guest would be on no branch any more."""
+    name = work.record.name
+    for commit in {found.head, found.tip} - {known.head}:
+        if commit is not None and not await look.source.has_commit(commit):
+            raise WrongState(
+                f"{printable(work.guest_path)} in {name} has commits that are not in the repository",
+                hint=f"`banger vm workspace export {name}` brings the changes out; --overwrite drops the commits",
+            )
+
+
+def find_prepared(record: VmRecord, top: Path, guest_path: str | None) -> WorkspaceRecord | None:
     """The workspace that a repository already is in a VM. Raises `AlreadyExists` for the place of another one."""
-    source = str(repository.top)
+    source = str(top)
     mine = [workspace for workspace in record.workspaces if workspace.source == source]
     if guest_path is None and len(mine) > 1:
         places = ", ".join(printable(workspace.guest_path) for workspace in mine)
         raise Invalid(f"the repository is in {record.name} several times: {places}", hint="say which with --guest-path")
     if guest_path is None and mine:
         return mine[0]
-    wanted = guest_path or plan_guest_path(repository)
+    wanted = guest_path or plan_guest_path(top)
     for workspace in record.workspaces:
         if workspace.guest_path == wanted:
             if workspace.source == source:

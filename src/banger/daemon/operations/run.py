@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from banger.api.messages import ExitResult, RunRequest
 from banger.core.commands import check_command
@@ -31,12 +30,14 @@ from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.setting_up import SetUpVm, read_setup
 from banger.daemon.operations.start import StartVm
+from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
 from banger.guest.readiness import Wait
 from banger.store.connection import Database
 from banger.store.records import VmRecord, set_ephemeral
+from banger.workspace.packing import settle
 from banger.workspace.repository import Repository, inspect_repository
 
 
@@ -71,7 +72,8 @@ class RunVm:
         began_s = time.monotonic()
         with refusing():
             check_run(asked)
-            repository = await self._inspect(request, asked["path"])
+            choice, guest_path = read_choice(asked), read_guest_path(asked)
+            repository = None if asked["path"] is None else await inspect_wished(request, asked["path"], choice)
             bootstrap = asked.get("bootstrap", True)
             setup = await read_setup(repository, wanted=bootstrap, nat=self._plan.nat(asked))
             # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
@@ -85,7 +87,12 @@ class RunVm:
         try:
             async with self._make.made(request, record) as made:
                 record = await self._prepare(
-                    request, made, repository, wait=asked.get("wait", "agent"), durable=not asked["ephemeral"]
+                    request,
+                    made,
+                    repository,
+                    guest_path,
+                    wait=asked.get("wait", "agent"),
+                    durable=not asked["ephemeral"],
                 )
                 # A shell can be used meanwhile; a command, and whoever waits for `--detach` to return, wants all of it.
                 alone = asked["detach"] or command != LOGIN_SHELL
@@ -125,17 +132,15 @@ class RunVm:
             if not kept:
                 await shielded(self._remove(request, record))
 
-    async def _inspect(self, request: Request, path: str | None) -> Repository | None:
-        """What is to be put in, with a word about what is not."""
-        if path is None:
-            return None
-        repository = await inspect_repository(Path(path))
-        if count := repository.untracked_count:
-            request.notice(f"{count} untracked file{'s' if count > 1 else ''} stay{'' if count > 1 else 's'} behind")
-        return repository
-
     async def _prepare(
-        self, request: Request, record: VmRecord, repository: Repository | None, *, wait: Wait, durable: bool
+        self,
+        request: Request,
+        record: VmRecord,
+        repository: Repository | None,
+        guest_path: str | None,
+        *,
+        wait: Wait,
+        durable: bool,
     ) -> VmRecord:
         """Boot, with the repository being packed meanwhile, and put it in. The caller holds the VM's lock."""
         async with Packing(self._layout.scratch, repository) as packing:
@@ -143,10 +148,25 @@ class RunVm:
             if repository is None:
                 return record
             channel = self._supervisor.channel(record.id, record.name)
-            workspace = await self._import_workspace(
-                request, record, channel, await packing.packed(), repository.top, durable=durable
-            )
-            return replace(record, workspaces=(workspace,))
+            packed = await settle(await packing.packed())
+            packed = packed if guest_path is None else packed.at(guest_path)
+            workspace = await self._import_workspace(request, record, channel, packed, repository.top, durable=durable)
+        record = replace(record, workspaces=(workspace,))
+        return await self._put_submodules(request, record, repository, packed.guest_path, durable=durable)
+
+    async def _put_submodules(
+        self, request: Request, record: VmRecord, repository: Repository, guest_path: str, *, durable: bool
+    ) -> VmRecord:
+        """Put the submodules of a full copy in their places, and theirs."""
+        channel = self._supervisor.channel(record.id, record.name)
+        for path, place in submodule_places(repository, guest_path):
+            submodule = await inspect_repository(path, repository.choice)
+            async with Packing(self._layout.scratch, submodule) as packing:
+                packed = (await settle(await packing.packed())).at(place)
+                workspace = await self._import_workspace(request, record, channel, packed, path, durable=durable)
+            record = replace(record, workspaces=(*record.workspaces, workspace))
+            record = await self._put_submodules(request, record, submodule, place, durable=durable)
+        return record
 
     async def _remove(self, request: Request, record: VmRecord) -> None:
         async with self._supervisor.lock(record.id):

@@ -15,7 +15,7 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, shielded
 from banger.daemon.manifest import write_manifest
 from banger.daemon.operations.guest_programs import GuestPrograms
-from banger.daemon.operations.known_files import KnownFiles
+from banger.daemon.operations.known_files import KnownFiles, name_operation
 from banger.daemon.operations.workspace_transfer import send_entries, write_to_disk
 from banger.guest.channel import Channel, Place
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord, put_workspace
@@ -76,7 +76,7 @@ class UpdateWorkspace:
 
         await self._journal.roll_back_on_failure(
             kind=self.kind,
-            operation_id=f"{request.operation}.{self.kind}.{record.id[:8]}",
+            operation_id=name_operation(request, self.kind, record, old),
             vm_id=record.id,
             begin=lambda _connection: None,
             steps=self.steps(
