@@ -115,6 +115,7 @@ async def _bootstrap(
         output=os.fspath(archive),
         sources=os.fspath(sources),
         apt_conf=os.fspath(apt_conf),
+        foreign=wanted.architecture != host_architecture(),
     )
     log = BuildLog()
 

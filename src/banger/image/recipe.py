@@ -178,7 +178,7 @@ def render_package_table(packages: Mapping[str, tuple[str, ...]]) -> str:
 
 def fingerprint(wanted: DebianImage) -> str:
     """What tells images of this recipe from those of an earlier banger."""
-    argv = plan_mmdebstrap(wanted, mode="root", contained=False, output="", sources="", apt_conf="")
+    argv = plan_mmdebstrap(wanted, mode="root", contained=False, foreign=False, output="", sources="", apt_conf="")
     edits = (
         *(masked_units(wanted), ON_DEMAND, REMOVED, EMPTIED, CLEARED),
         *(PROFILE, SSH_UNIT, sorted(ENVIRONMENT.items()), _EDITION),
@@ -193,12 +193,20 @@ def apt_options(proxies: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], 
 
 
 def plan_mmdebstrap(
-    wanted: DebianImage, *, mode: str, contained: bool, output: str, sources: str, apt_conf: str
+    wanted: DebianImage,
+    *,
+    mode: str,
+    contained: bool,
+    output: str,
+    sources: str,
+    apt_conf: str,
+    foreign: bool,
 ) -> list[str]:
     """The argument vector of mmdebstrap(1): a tar of the suite with our packages and no recommended ones.
 
     `output`, `sources` and `apt_conf` are files. With `contained`, root works in namespaces that die with us: what is
     mounted there goes with the processes, however they end, and cannot be reached when their files are removed.
+    `foreign` is what another processor runs: that it does here too has been seen to, and needs no arch-test(1).
     """
     namespaces = [
         *("setpriv", "--pdeathsig=KILL", "--"),
@@ -214,6 +222,7 @@ def plan_mmdebstrap(
         f"--include={','.join(all_packages(wanted))}",
         f"--aptopt={apt_conf}",
         *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
+        *(("--skip=check/qemu",) if foreign else ()),
         "--format=tar",
         wanted.suite,
         output,

@@ -40,21 +40,22 @@ MMDEBSTRAP = [
 
 
 def test_the_argument_vector_of_an_ordinary_user() -> None:
-    assert plan(X86_64, mode="unshare", contained=False, **FILES) == MMDEBSTRAP
+    assert plan(X86_64, mode="unshare", contained=False, foreign=False, **FILES) == MMDEBSTRAP
 
 
 def test_root_works_in_namespaces_of_its_own() -> None:
-    argv = plan(X86_64, mode="root", contained=True, **FILES)
+    argv = plan(X86_64, mode="root", contained=True, foreign=False, **FILES)
     assert argv[: argv.index("mmdebstrap")] == [
         *("setpriv", "--pdeathsig=KILL", "--"),
         *("unshare", "--mount", "--propagation=private", "--pid", "--mount-proc", "--fork", "--kill-child", "--"),
     ]
     assert argv[argv.index("mmdebstrap") :] == [word.replace("=unshare", "=root") for word in MMDEBSTRAP]
-    assert plan(X86_64, mode="root", contained=False, **FILES)[0] == "mmdebstrap"
+    assert plan(X86_64, mode="root", contained=False, foreign=False, **FILES)[0] == "mmdebstrap"
 
 
 def test_another_architecture() -> None:
-    assert "--architectures=arm64" in plan(AARCH64, mode="root", contained=False, **FILES)
+    argv = plan(AARCH64, mode="root", contained=False, foreign=True, **FILES)
+    assert {"--architectures=arm64", "--skip=check/qemu"} < set(argv)
 
 
 def test_the_fingerprint_tells_recipes_apart() -> None:
