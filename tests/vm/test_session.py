@@ -157,6 +157,9 @@ def check_observations(world: World) -> None:
     assert seen["stats"]["disk_used_bytes"] > 0
     assert len(world.json("vm", "ping", "box")["round_trips_s"]) == 3
     assert world.json("doctor", "--leaks") == {"leaks": []}
+    levels = {check["id"]: check["level"] for check in world.json("doctor")["checks"]}
+    assert "pass" in (levels["vmm_qemu_kvm"], levels["vmm_qemu_tcg"])
+    assert levels["vmm_qemu_tcg"] == "pass", "a guest ran under software emulation, which works everywhere"
     kinds = {one["kind"] for one in world.json("system", "df")["shared"]}
     assert {"image", "kernel", "template"} <= kinds
 

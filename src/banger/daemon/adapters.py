@@ -45,7 +45,11 @@ class QemuChooser:
     async def try_each(self, kernel: Kernel) -> Sequence[Trial]:
         base = await self._boot_files.ensure_base(kernel)
         return await self._choosing.try_each(
-            architecture=kernel.architecture, kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base
+            architecture=kernel.architecture,
+            kernel=kernel.vmlinuz,
+            kernel_digest=kernel.digest,
+            initramfs=base,
+            tsc_khz=await self._ensure_tsc_khz() if kernel.architecture == self._host else None,
         )
 
     async def choose(self, kernel: Kernel) -> HostChoice:
@@ -54,15 +58,19 @@ class QemuChooser:
             architecture=kernel.architecture, kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base
         )
         counts_as_host = choice.hypervisor.name != "qemu-kvm" and kernel.architecture == self._host
-        async with self._measuring:  # a daemon that adopts many VMs at once measures once
-            if counts_as_host and self._tsc_khz is None:
-                self._tsc_khz = await measure_tsc_khz(find_agent(self._host))
+        tsc_khz = await self._ensure_tsc_khz() if counts_as_host else None
         return HostChoice(
             hypervisor=choice.hypervisor,
             accelerator=choice.accelerator,
-            command_line=kernel_command_line(choice.board, tsc_khz=self._tsc_khz if counts_as_host else None),
+            command_line=kernel_command_line(choice.board, tsc_khz=tsc_khz),
             notice=choice.notice,
         )
+
+    async def _ensure_tsc_khz(self) -> int | None:
+        async with self._measuring:  # a daemon that adopts many VMs at once measures once
+            if self._tsc_khz is None:
+                self._tsc_khz = await measure_tsc_khz(find_agent(self._host))
+        return self._tsc_khz
 
 
 class HostSpace:

@@ -76,14 +76,23 @@ class QemuChoosing:
         )
 
     async def try_each(
-        self, *, architecture: str, kernel: Path, kernel_digest: str, initramfs: Path
+        self, *, architecture: str, kernel: Path, kernel_digest: str, initramfs: Path, tsc_khz: int | None
     ) -> tuple[Trial, ...]:
-        """Each VMM, the best one first; KVM as it was found out, emulation by trying. Raises `Unavailable`."""
+        """Each VMM, the best one first; KVM as it was found out, emulation by trying. Raises `Unavailable`.
+
+        `tsc_khz` is what emulated guests are told.
+        """
         board = find_board(architecture)
         program = find_program(board)
         kvm = await self._probe_kvm(board, program, kernel=kernel, kernel_digest=kernel_digest, initramfs=initramfs)
         emulated = await probe(
-            program, board, "tcg", kernel=kernel, initramfs=initramfs, deadline_s=_EMULATION_DEADLINE_S
+            program,
+            board,
+            "tcg",
+            kernel=kernel,
+            initramfs=initramfs,
+            deadline_s=_EMULATION_DEADLINE_S,
+            tsc_khz=tsc_khz,
         )
         return (
             Trial(name="qemu_kvm", accelerator="QEMU with KVM", works=kvm.works, reason=kvm.reason),

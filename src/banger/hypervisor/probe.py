@@ -41,13 +41,14 @@ async def probe(
     kernel: Path,
     initramfs: Path,
     deadline_s: float = DEADLINE_S,
+    tsc_khz: int | None = None,
 ) -> ProbeResult:
-    """Run the tiny guest. Raises `Unavailable` when there is no QEMU."""
+    """Run the tiny guest, told `tsc_khz` as every emulated guest is. Raises `Unavailable` when there is no QEMU."""
     argv = [
         program,
         *plan_machine(board, accelerator, vcpu=1, memory_mib=256),
         *("-kernel", os.fspath(kernel), "-initrd", os.fspath(initramfs)),
-        *("-append", str(kernel_command_line(board, tsc_khz=None)), "-serial", "stdio", "-monitor", "none"),
+        *("-append", str(kernel_command_line(board, tsc_khz=tsc_khz)), "-serial", "stdio", "-monitor", "none"),
     ]
     process = await start(argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     assert process.stdout is not None

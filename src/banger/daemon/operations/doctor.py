@@ -125,7 +125,11 @@ class Doctor:
         except BangerError as error:
             return (_vmm("vmm", "a guest really runs", Outcome.FAIL, error.summary, Mend(error.hint)),)
         none = Outcome.FAIL if not any(trial.works for trial in trials) else Outcome.WARN
-        slower = Mend("see why above" if none is Outcome.FAIL else "commands work as they are, with what runs here")
+        slower = Mend(
+            "no VMM runs a guest here; try again when this computer is less busy"
+            if none is Outcome.FAIL
+            else "commands work as they are, with what runs here"
+        )
         return tuple(
             _vmm(f"vmm_{trial.name}", trial.accelerator, Outcome.PASS, trial.reason, Mend(""))
             if trial.works
