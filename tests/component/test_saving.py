@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
+from tests.component.test_life import until
 
 
 @pytest.fixture
@@ -64,6 +66,29 @@ def test_a_daemon_that_dies_leaves_no_vm(stopped: FakeWorld, failpoint: str) -> 
     stopped.wait_for_death()
     stopped.start_daemon()
     assert [vm["name"] for vm in stopped.vms()] == ["box"]
+    stopped.succeed("vm", "start", "box")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9 of the daemon"])
+def test_what_is_ended_while_the_root_is_read(stopped: FakeWorld, tmp_path: Path, end: signal.Signals) -> None:
+    begun = stopped.run_directory / "archive_begun"
+    begun.touch()
+    saving = stopped.start("image", "save", "box", "tools")
+    until(lambda: begun.stat().st_size)
+    if end == signal.SIGINT:
+        saving.send_signal(end)
+        saving.communicate(timeout=60)
+        assert saving.returncode == 130
+    else:
+        assert stopped.daemon is not None
+        stopped.daemon.send_signal(end)
+        stopped.wait_for_death()
+        saving.communicate(timeout=60)
+        begun.unlink()
+        stopped.start_daemon()
+    drafts = tmp_path / "cache" / "banger" / "images" / "drafts"
+    until(lambda: [vm["name"] for vm in stopped.vms()] == ["box"] and list(drafts.iterdir()) == [])
+    assert "tools" not in {image["name"] for image in stopped.json("image", "list")["images"]}
     stopped.succeed("vm", "start", "box")
 
 
