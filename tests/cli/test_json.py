@@ -18,7 +18,7 @@ from banger.cli.table import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What they print is not theirs: a guest's output, or a patch. Their results are exit statuses.
-OUTPUT_OF_OTHERS = {"vm run", "vm ssh", "vm jobs logs", "vm workspace export", "vm workspace diff"}
+OUTPUT_OF_OTHERS = {"vm ssh", "vm jobs logs", "vm workspace export", "vm workspace diff"}
 
 
 def test_every_other_command_has_it_and_a_schema() -> None:

@@ -243,6 +243,7 @@ OUTPUTS: Final[Mapping[str, Any]] = MappingProxyType(
         "vm forward": ForwardOutput,
         "vm logs": OneOf(LogsOutput, ListOf(LogsOutput, VmFailure)),
         "vm create": VmView,
+        "vm run": OneOf(VmView, PlannedWorkspace),
         "vm exec": JobView,
         "vm jobs list": JobsResult,
         "vm jobs wait": JobsResult,

@@ -19,6 +19,8 @@ def options(**given: Any) -> Namespace:
         "path": None,
         "rm": False,
         "detach": False,
+        "dry_run": False,
+        "json": False,
         "no_workspace": False,
         "tty": False,
         "env": [],
@@ -31,6 +33,7 @@ def options(**given: Any) -> Namespace:
     ("given", "summary"),
     [
         ({"detach": True, "rm": True}, "-d and --rm exclude each other"),
+        ({"json": True, "command": ["ls"]}, "--json is for -d and --dry-run"),
         ({"detach": True, "command": ["ls"]}, "-d and a command exclude each other"),
         ({"detach": True, "tty": True}, "-d and -t exclude each other"),
         ({"detach": True, "env": ["A=1"]}, "-d and -e exclude each other"),

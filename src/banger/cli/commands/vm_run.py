@@ -13,7 +13,7 @@ from banger.cli.arguments import Parser
 from banger.cli.guest import declare_environment, exchange, guest_environment, parse_environment, plan_pty
 from banger.cli.machine import declare_machine
 from banger.cli.progress import Progress
-from banger.cli.render import format_duration, render_bar
+from banger.cli.render import format_duration, render_bar, render_json
 from banger.cli.repository import pin_view, read_lock
 from banger.cli.targets import add_quiet, add_verbose, add_wait
 from banger.cli.workspace_options import (
@@ -48,6 +48,7 @@ EXAMPLES = (
     ("banger vm run . -- make test", "run, print, exit with its status"),
     ("banger vm run --rm . -- sh -c 'exit 42'", "exits with 42 and leaves nothing"),
     ("banger vm run -d --name box .", "ready and detached; prints its name"),
+    ("banger vm run -d . --json", "the same for programs"),
     ("banger vm run --dry-run", "the files that would go in, and nothing is done"),
     ("banger vm run -d --name box --branch try --from HEAD~1 .", "a new branch in the guest, from an older commit"),
     ("banger vm run --no-workspace --rm -- uname -a", "just a machine"),
@@ -76,6 +77,7 @@ def declare(parser: Parser) -> None:
     declare_workspace(parser)
     declare_environment(parser)
     add_wait(parser)
+    parser.add_argument("--json", action="store_true", help="with -d or --dry-run, print one JSON document")
     add_quiet(parser)
     add_verbose(parser)
     parser.take_command()
@@ -87,7 +89,7 @@ def run(context: Context, options: Namespace) -> int:
     if path is None:
         check_without_workspace(options)
     elif options.dry_run:
-        show_plan(context, path, workspace_options(options), as_json=False)
+        show_plan(context, path, workspace_options(options), as_json=options.json)
         return exits.DONE
     example = "banger vm run . -- CMD"
     pty = (
@@ -139,7 +141,7 @@ def run(context: Context, options: Namespace) -> int:
         )
     vm: VmView | None = result["vm"]
     if vm is not None and options.detach:
-        context.write(vm["name"] + "\n")
+        context.write(render_json(vm) if options.json else vm["name"] + "\n")
     elif vm is not None and not options.quiet and (options.command is None or sys.stderr.isatty()):
         context.tell(context.error_style.dim(reminder(vm["name"])))
     status: int = result["status"]
@@ -184,6 +186,8 @@ def check_combination(options: Namespace) -> None:
         )
     if options.detach and options.command is not None:
         raise Invalid("-d and a command exclude each other", hint="run it afterwards: `banger vm exec NAME -- CMD`")
+    if options.json and not (options.detach or options.dry_run):
+        raise Invalid("--json is for -d and --dry-run", hint="the guest's own output is printed as it is")
     if options.detach and options.tty:
         raise Invalid("-d and -t exclude each other", hint="give -t to `banger vm exec` afterwards")
     if options.detach and options.env:
