@@ -172,5 +172,10 @@ def write_sample_repository(path: Path, *, files: int, size_bytes: int) -> None:
         (directory / f"file{number}.txt").write_text("\n".join(parts))
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
     identity = ["-c", "user.name=b", "-c", "user.email=b@example.org"]
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-qm", "all"], ["gc", "-q"]):
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        [*identity, "-c", "gc.auto=0", "commit", "-qm", "all"],
+        ["gc", "-q"],
+    ):
         subprocess.run(["git", *command], cwd=path, env=environment, check=True)
