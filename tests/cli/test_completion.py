@@ -15,6 +15,7 @@ from tests.cli.world import World
 from tests.fakes.daemon import Exchange, FakeDaemon, view_vm
 
 TAB = "\t"
+CLEAR_LINE = "\x15"
 
 
 @pytest.fixture
@@ -115,6 +116,12 @@ def test_tab_in_a_real_shell(world: World, program: Path, answering: FakeDaemon,
         assert open_shell.called_with(f"banger vm exec 'b{TAB}") == ["vm", "exec", "box"]  # the quotation is closed too
         assert open_shell.called_with(f"banger vm exec box -- ech{TAB}") == ["vm", "exec", "box", "--", "ech"]
 
+        stranger = world.cwd / "banger"
+        stranger.write_text("#!/bin/sh\ntouch canary\n")
+        stranger.chmod(0o755)
+        assert open_shell.called_with(f"./banger vm exec b{TAB}{CLEAR_LINE}banger ready") == ["ready"]
+        assert not (world.cwd / "canary").exists()
+
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_installed_it_works_in_the_next_shell(world: World, program: Path, answering: FakeDaemon, shell: str) -> None:
@@ -155,6 +162,13 @@ def test_a_daemon_that_does_not_answer_is_left_alone(world: World, daemon: FakeD
     while not ended:
         time.sleep(0.01)
     assert ended == [b""]
+
+
+def test_names_that_are_none_reach_no_shell(world: World, answering: FakeDaemon) -> None:
+    done = world.run("internal-complete", "fish", "--", "vm", "exec", "")
+    assert done.stdout == b":\nbox\trunning\notter\trunning\n"
+    assert world.run("internal-complete", "fish", "--", "image", "show", "").stdout == b":\ntiny\timage\n"
+    assert b"\x1b" not in world.run("internal-complete", "zsh", "--", "kernel", "show", "").stdout
 
 
 @pytest.mark.parametrize("environment", [{"HOME": "", "BANGER_HOME": ""}, {"BANGER_HOME": "relative"}])
