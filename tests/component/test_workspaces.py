@@ -76,7 +76,7 @@ def guest_tree(world: FakeWorld) -> dict[bytes, tuple[str, bytes]]:
 
 
 def saved(world: FakeWorld) -> list[Path]:
-    return sorted((world.state / EXPORTS).iterdir())
+    return sorted((world.state / EXPORTS).glob("*.patch"))
 
 
 def test_everything_comes_back_and_nothing_is_committed(world: FakeWorld, repository: Path) -> None:
@@ -103,6 +103,29 @@ def test_what_was_applied_before_counts_once(world: FakeWorld, repository: Path)
     assert third["applied"]["changed"] == 3
     assert (repository / "notes.txt").read_text() == "one\ntwo\nthree\nfour\nfive\nsix\n"
     assert tree_of(repository) == guest_tree(world)
+
+
+def test_what_is_undone_in_the_guest_is_undone_here(world: FakeWorld, repository: Path) -> None:
+    before = tree_of(repository)
+    in_guest(world, "echo four >>notes.txt; echo a >a; rm run.sh; chmod -x tool; echo stays >b")
+    succeed(world, repository, "--yes")
+    (repository / "b").write_text("mine\n")
+    in_guest(world, "git checkout -q .; rm a b")
+    checked = succeed(world, repository, "--check", "--allow-dirty")["review"]
+    assert (checked["file_count"], checked["pending"]) == (0, 4)
+    assert sorted(checked["reverted"]) == ["a", "notes.txt", "run.sh", "tool"]
+    told = apply(world, repository, "--yes", "--allow-dirty").stderr
+    assert b"Applied before and undone in the guest" in told
+    assert tree_of(repository) == {**before, b"b": ("file", b"mine\n")}
+
+
+def test_what_was_only_looked_at_is_not_undone(world: FakeWorld, repository: Path) -> None:
+    in_guest(world, "echo a >a")
+    succeed(world, repository, "--check")
+    (repository / "a").write_text("a\n")  # by chance the same
+    in_guest(world, "rm a")
+    assert succeed(world, repository, "--yes", "--allow-dirty")["review"]["pending"] == 0
+    assert (repository / "a").exists()
 
 
 def test_a_file_that_changed_here_too_stops_everything(world: FakeWorld, repository: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,23 +44,29 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How a patch is applied: which changes are made, how many are there already, which earlier ones are part of it.
+    """How a patch is applied: which changes are made, and how many are there already.
 
-    `undone` are parts of earlier patches, by the index of the patch: what they did is done again by this one.
+    `undone` are parts of earlier patches, by the index of the patch: what they did is done again by this one, or, for
+    the paths in `reverted`, is taken back because this one does it no more.
     """
 
     made: tuple[FileChange, ...]
     already: int
+    reverted: tuple[bytes, ...]
     undone: tuple[tuple[int, tuple[PatchedFile, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What will happen to the work tree; `placing` is None when nothing will. `already` changes are there already."""
+    """What will happen to the work tree; `placing` is None when nothing will.
+
+    `changed` files will change, among them those `reverted`; `already` changes are there already.
+    """
 
     placing: Placing | None
     changed: int
     already: int
+    reverted: tuple[bytes, ...]
 
 
 def fold_changes(verdict: PatchVerdict) -> dict[bytes, FileChange]:
@@ -80,25 +86,31 @@ def choose_changes(
     here: Mapping[bytes, Content],
     earlier: Sequence[Mapping[bytes, FileChange]],
 ) -> Choice:
-    """Compare a patch with what is `here`, and with patches that may have been applied before, the newest first.
+    """Compare a patch with what is `here`, and with patches of the same base that were applied, the newest first.
 
-    A workspace that is exported again still has what was exported before: such changes count once.
+    A workspace that is exported again still has what was exported before: such changes count once. One of the newest
+    patch that it has no more is taken back, where the file here is still as that patch had made it.
     """
     made: list[FileChange] = []
+    reverted: list[bytes] = []
     undone: dict[int, tuple[PatchedFile, ...]] = {}
-    for path, change in changes.items():
-        present = here.get(path)
-        if _is(present, change.new, present):
-            continue
-        made.append(change)
-        if _is(present, change.old, present):
-            continue
-        for index, patch in enumerate(earlier):
+    for path in dict.fromkeys((*changes, *(earlier[0] if earlier else ()))):
+        present, change = here.get(path), changes.get(path)
+        if change is not None:
+            if _is(present, change.new, present):
+                continue
+            made.append(change)
+            if _is(present, change.old, present):
+                continue
+        for index, patch in enumerate(earlier if change is not None else earlier[:1]):
             before = patch.get(path)
-            if before is not None and before.old == change.old and _is(present, before.new, present) and before.parts:
+            if before is None or not _is(present, before.new, present):
+                continue
+            if change is None or before.old == change.old:
                 undone[index] = (*undone.get(index, ()), *before.parts)
-                break
-    return Choice(tuple(made), len(changes) - len(made), tuple(undone.items()))
+                reverted += [path] if change is None else []
+            break
+    return Choice(tuple(made), len(changes) - len(made), tuple(reverted), tuple(undone.items()))
 
 
 async def prepare_patch(
@@ -122,24 +134,27 @@ async def prepare_patch(
         await source.read_staged()
         check_clean(await source.list_changes())
     changes = fold_changes(patch.verdict)
-    present = await asyncio.to_thread(_look, repository.top, changes)
+    before = [fold_changes(saved.verdict) for saved in earlier]
+    present = await asyncio.to_thread(_look, repository.top, {path for patch in (changes, *before) for path in patch})
     bench = Bench(source, directory)
     await bench.load(path for path, stamp in present.items() if stamp is not None)
-    choice = choose_changes(changes, await bench.contents(), [fold_changes(saved.verdict) for saved in earlier])
-    if not choice.made:
-        return Prepared(None, 0, choice.already)
+    choice = choose_changes(changes, await bench.contents(), before)
     for index, parts in choice.undone:
         part = await asyncio.to_thread(_cut, earlier[index].path, parts, directory / f"undone-{index}.patch")
         await bench.apply(part, reverse=True)
-    made = [part for change in choice.made for part in change.parts]
-    await bench.apply(await asyncio.to_thread(_cut, patch.path, made, directory / "made.patch"))
+    if choice.made:
+        made = [part for change in choice.made for part in change.parts]
+        await bench.apply(await asyncio.to_thread(_cut, patch.path, made, directory / "made.patch"))
+    paths = [*(change.path for change in choice.made), *choice.reverted]
+    if not paths:
+        return Prepared(None, 0, choice.already, ())
     results = await bench.contents()
-    paths = [change.path for change in choice.made]
     await asyncio.to_thread(_check_obstacles, repository.top, paths, results)
     (directory / NEW).mkdir()
     await bench.write_out((path for path in paths if path in results), directory / NEW)
     files = [PlacedFile(path, results[path].mode if path in results else "", present[path]) for path in paths]
-    return Prepared(Placing(directory, repository.top, files, umask=umask), len(paths), choice.already)
+    placing = Placing(directory, repository.top, files, umask=umask)
+    return Prepared(placing, len(paths), choice.already, choice.reverted)
 
 
 def check_clean(changes: Sequence[bytes]) -> None:
@@ -163,7 +178,7 @@ def _is(present: Content | None, wanted: Content | None, here: Content | None) -
     return (present.mode, present.oid) == (wanted.mode, oid)
 
 
-def _look(top: Path, paths: Mapping[bytes, FileChange]) -> dict[bytes, Stamp | None]:
+def _look(top: Path, paths: Collection[bytes]) -> dict[bytes, Stamp | None]:
     with WorkTree(top) as tree:
         found = {path: tree.look(path) for path in sorted(paths)}
     return {path: seen.stamp if seen is not None else None for path, seen in found.items()}

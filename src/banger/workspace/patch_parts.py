@@ -28,7 +28,13 @@ def pick_files(verdict: PatchVerdict, picked: Sequence[bytes]) -> PatchVerdict:
                 f"the patch does not touch {show_path(path)}",
                 hint="`banger vm workspace status` lists what it touches; paths begin at the top of the repository",
             )
-    chosen = (file for file in verdict.files if any(_is_at_or_below(file.path, path) for path in wanted))
+    return narrow(verdict, picked)
+
+
+def narrow(verdict: PatchVerdict, picked: Sequence[bytes]) -> PatchVerdict:
+    """The same for a patch that need not touch any of the paths."""
+    wanted = [_normal(path) for path in picked]
+    chosen = (file for file in verdict.files if not wanted or any(_is_at_or_below(file.path, path) for path in wanted))
     return PatchVerdict(files=tuple(chosen))
 
 

@@ -161,8 +161,9 @@ class ReviewRequest(TypedDict):
 class ReviewResult(TypedDict):
     """A patch that was saved and tried, and what a reviewer wants to know of it. `saved` is its name for `apply`.
 
-    `files` are the first of `file_count`; `pending` files of the work tree would change, `already` are so; `problem`
-    says why the patch cannot be applied.
+    `files` are the first of `file_count`; `pending` files of the work tree would change, `already` are so. `reverted`,
+    the first of `reverted_count` of those that would change, were applied before and are undone in the guest.
+    `problem` says why the patch cannot be applied.
     """
 
     saved: str
@@ -177,6 +178,8 @@ class ReviewResult(TypedDict):
     findings: list[FindingView]
     pending: int
     already: int
+    reverted: list[str]
+    reverted_count: int
     problem: ProblemView | None
 
 

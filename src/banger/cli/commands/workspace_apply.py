@@ -35,6 +35,7 @@ EXAMPLES = (
     ("banger vm workspace apply box --yes --pick src notes.txt", "only these files and directories"),
 )
 _SHOWN_FILES: Final = 40
+_SHOWN_REVERTED: Final = 5
 
 
 def declare(parser: Parser) -> None:
@@ -72,8 +73,7 @@ def run(context: Context, options: Namespace) -> int:
         raise error_of_kind(
             problem["kind"], problem["summary"], hint=problem["hint"], saved=printable(review["saved_path"])
         )
-    waiting = review["file_count"] and not is_done(review)
-    if options.check or not waiting:
+    if options.check or not review["pending"]:
         return _write(context, review, None, exits.DONE) if options.json else exits.DONE
     if not options.yes and not confirm(review):
         context.tell("Nothing was changed.")
@@ -121,10 +121,14 @@ def confirm(review: ReviewResult) -> bool:
 
 def render_review(review: ReviewResult, style: Style) -> str:
     """What is in a patch, what is worth a look, and whether it fits."""
-    if not review["file_count"]:
+    if not review["file_count"] and not review["reverted"]:
         return "Nothing was changed in the guest: there is nothing to apply."
     lines = render_files(review["files"][:_SHOWN_FILES], total=review["file_count"], style=style)
     lines.append(render_totals(review["file_count"], review["additions"], review["deletions"]))
+    if review["reverted"]:
+        shown = ", ".join(map(printable, review["reverted"][:_SHOWN_REVERTED]))
+        more = review["reverted_count"] - _SHOWN_REVERTED
+        lines.append(f"Applied before and undone in the guest: {shown}" + (f" and {more} more" if more > 0 else ""))
     findings = render_findings(review["findings"], style)
     lines += ["Worth a look:", *findings] if findings else []
     lines.append(f"Saved as {printable(review['saved_path'])}")

@@ -1,0 +1,82 @@
+"""Two hundred random edits in a guest, of every kind and on repositories of every kind, come back as the guest's tree."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.contract.workspace_world import ENVIRONMENT, Travel, travel, tree_of
+from tests.round_trips import KINDS, EditScript, make_repository
+from tests.world import git
+
+from banger.workspace.applying import SavedPatch, prepare_patch
+from banger.workspace.export import export_patch
+from banger.workspace.repository import inspect_repository
+
+EDITS = 200
+SEEDS = int(os.environ.get("BANGER_SEEDS", "2"))
+FIRST_SEED = int(os.environ.get("BANGER_SEED", "1"))
+
+
+def edit(trip: Travel, seed: int, count: int = EDITS) -> None:
+    script = EditScript(trip.copy, seed=seed).write(count)
+    environment = {**ENVIRONMENT, "HOME": str(trip.root)}
+    done = subprocess.run(
+        ["sh"], input=script.encode(), cwd=trip.copy, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, (done.stderr, script)
+
+
+async def bring_back(trip: Travel, place: Path, earlier: list[SavedPatch]) -> SavedPatch:
+    """Export, and apply to the repository."""
+    place.mkdir()
+    exported = await export_patch(
+        trip.guest, guest_path=trip.packed.guest_path, base=trip.packed.base, spool=place / "saved.patch"
+    )
+    saved = SavedPatch(exported.path, exported.verdict)
+    prepared = await prepare_patch(
+        await inspect_repository(trip.repository),
+        saved,
+        earlier=earlier,
+        directory=place / "apply",
+        allow_dirty=True,
+        umask=0o022,
+    )
+    if prepared.placing is not None:
+        await asyncio.to_thread(prepared.placing.record)
+        await asyncio.to_thread(prepared.placing.write)
+    return saved
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+async def test_two_hundred_edits(tmp_path: Path, kind: str, seed: int) -> None:
+    make_repository(tmp_path / "repository", kind, seed=seed)
+    trip = await travel(tmp_path / "repository", tmp_path / "travel")
+    assert tree_of(trip.repository) == tree_of(trip.copy)
+    edit(trip, seed)
+    saved = await bring_back(trip, tmp_path / "first", [])
+    assert tree_of(trip.repository) == tree_of(trip.copy)
+    assert git(trip.repository, "diff", "--cached", "--name-only") == b""
+    assert not (trip.repository / "x.log").exists()
+    # The user's own git takes the same patch for the same tree.
+    git(trip.repository, "clean", "-qfdx")
+    git(trip.repository, "checkout", "-qf", ".")
+    if saved.path.stat().st_size:
+        git(trip.repository, "apply", "--index", "--whitespace=nowarn", str(saved.path))
+    assert tree_of(trip.repository) == tree_of(trip.copy)
+
+
+@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + SEEDS))
+async def test_edits_that_come_back_in_between(tmp_path: Path, seed: int) -> None:
+    """An agent goes on after each apply: what came before counts once."""
+    make_repository(tmp_path / "repository", KINDS[seed % len(KINDS)], seed=seed)
+    trip = await travel(tmp_path / "repository", tmp_path / "travel")
+    earlier: list[SavedPatch] = []
+    for number in range(4):
+        edit(trip, seed * 100 + number, count=30)
+        earlier.insert(0, await bring_back(trip, tmp_path / f"trip-{number}", earlier))
+        assert tree_of(trip.repository) == tree_of(trip.copy), number
