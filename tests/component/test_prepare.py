@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from tests.component.fake_world import FakeWorld
 from tests.contract.workspace_world import commit_all, git, tree_of, write
+from tests.world import until
 
 PREPARE = ("vm", "workspace", "prepare", "box")
 
@@ -244,3 +246,26 @@ def test_unknown_machines_and_places(box: FakeWorld) -> None:
     assert b"no VM" in box.banger("vm", "workspace", "prepare", "nobody", str(box.root / "repo")).stderr
     box.succeed("vm", "stop", "box")
     assert b"not running" in refused(box)
+
+
+def test_giving_up_leaves_everything_as_it_was(box: FakeWorld) -> None:
+    """Ctrl-C while the contents are on their way."""
+    repository, copy = box.root / "repo", guest_root(box) / "repo"
+    before = tree_of(copy)
+    box.kill_daemon()
+    box.start_daemon(failpoints="update.stage.after_act=hang")
+    write(repository / "src/1.txt", "changed\n")
+    write(repository / "new", os.urandom(1 << 20))
+    git(repository, "add", "new")
+    process = box.start(*PREPARE, str(repository))
+    until((copy / ".git/banger-incoming").exists)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    until(lambda: not list((copy / ".git").glob("banger-*")))
+    assert tree_of(copy) == before
+    assert git(copy, "status", "--porcelain") == b""
+    box.kill_daemon()
+    box.start_daemon()
+    assert prepare(box)["files"] == 2
+    same(box)

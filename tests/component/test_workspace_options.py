@@ -51,12 +51,14 @@ def test_untracked_files_stay_behind_and_are_counted_from_the_top(fresh: FakeWor
 def test_untracked_files_come_along_and_ignored_ones_never(fresh: FakeWorld) -> None:
     repository = fresh.root / "repo"
     write(fresh.root / "patterns", "*.secret\n")
-    config = fresh.root / "gitconfig"
-    config.write_text(f"[core]\n\texcludesFile = {fresh.root}/patterns\n")
-    fresh.environment["GIT_CONFIG_GLOBAL"] = str(config)
-    write(repository / ".git/config", (repository / ".git/config").read_text() + config.read_text())
+    (fresh.root / ".gitconfig").write_text("[core]\n\texcludesFile = ~/patterns\n")
+    write(repository / "here", "by-configuration\n")
+    git(repository, "config", "core.excludesFile", str(repository / "here"))
+    write(repository / "by-configuration", "ignored too\n")
+    write(repository / ".git/info/exclude", "here\nprivate\n")
+    write(fresh.root / "config/git/ignore", "*.swp\n")
+    write(repository / "notes/.idea.swp", "ignored everywhere\n")
     write(repository / "token.secret", "ignored by the user\n")
-    write(repository / ".git/info/exclude", "private\n")
     write(repository / "private", "ignored here\n")
     (repository / "inner").mkdir()
     git(repository / "inner", "init", "-q")
@@ -65,7 +67,7 @@ def test_untracked_files_come_along_and_ignored_ones_never(fresh: FakeWorld) -> 
     copy = guest_root(fresh) / "repo"
     assert (copy / "notes/idea").read_bytes() == b"untracked\n"
     assert (copy / "notes/link").readlink() == Path("idea")
-    for name in ("built", "token.secret", "private", "inner"):
+    for name in ("built", "token.secret", "private", "inner", "here", "by-configuration", "notes/.idea.swp"):
         assert not (copy / name).exists(), name
     # In the guest they are untracked too, and no edit.
     assert git(copy, "status", "--porcelain") == b"?? notes/\n"

@@ -10,8 +10,12 @@ import pytest
 from tests.contract.workspace_world import ENVIRONMENT, commit_all, git, materialise, travel, tree_of, write
 
 from banger.core.errors import Denied, Invalid
-from banger.workspace.packing import prepare, settle
+from banger.workspace.choice import Choice
+from banger.workspace.listing import list_workspace
+from banger.workspace.packing import look_at, prepare, settle
+from banger.workspace.repacking import pack_update
 from banger.workspace.repository import inspect_repository, plan_guest_path
+from banger.workspace.update import UpdatePlan
 
 
 @pytest.fixture
@@ -433,6 +437,14 @@ class TestRefusals:
         await self.refused(repository, "no name that git tracks")
 
 
+NOTHING_MOVES = UpdatePlan(send=(), remove=(), clear=(), directories=(), conflicts=())
+
+
+def make(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
 async def test_nothing_a_repository_brings_along_runs(repository: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     sign = tmp_path / "sign.sh"
@@ -462,7 +474,19 @@ async def test_nothing_a_repository_brings_along_runs(repository: Path, tmp_path
     write(repository / "README.md", "changed, so that it must be read\n")
     write(repository / "a.x", "changed too\n")
     os.utime(repository / "run.sh", (1, 1))
+    write(repository / "untracked.x", "untracked\n")
     canary.unlink(missing_ok=True)
+    choices = (
+        Choice(include_untracked=True),
+        Choice(mode="full-copy"),
+        Choice(branch="other", start="HEAD"),
+    )
+    for number, choice in enumerate(choices):
+        (tmp_path / f"work{number}").mkdir()
+        packed = await prepare(await inspect_repository(repository, choice), tmp_path / f"work{number}")
+        look = await look_at(await inspect_repository(repository, choice), make(tmp_path / f"again{number}"))
+        await pack_update(look, packed.known, NOTHING_MOVES)
+        await list_workspace(repository, choice, None)
     trip = await travel(repository, tmp_path / "scratch")
     assert not canary.exists(), canary.read_text()
     assert sorted(status(trip.copy).splitlines()) == [b" M README.md", b" M a.x"]

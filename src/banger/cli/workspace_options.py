@@ -75,7 +75,8 @@ def plan_workspace(path: str, asked: WorkspaceOptions) -> PlannedWorkspace:
     from banger.core.processes import run
 
     argv = [sys.executable, "-m", "banger.workspace", os.path.abspath(path), json.dumps(asked)]
-    done = asyncio.run(run(argv, timeout_s=_DEADLINE_S))
+    patterns = {name: os.environ[name] for name in ("XDG_CONFIG_HOME",) if name in os.environ}
+    done = asyncio.run(run(argv, environment=patterns, timeout_s=_DEADLINE_S))
     try:
         said: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:

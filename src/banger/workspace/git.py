@@ -99,16 +99,18 @@ async def read_git_config(cwd: Path, pattern: str) -> dict[str, str]:
     return settings
 
 
-async def read_excludes_file(cwd: Path) -> str | None:
-    """Where the user's own patterns of ignored files are, if that was configured. A home's `~` is understood."""
+async def find_excludes_files(cwd: Path) -> list[str]:
+    """The user's own files of patterns that are there; a repository cannot say that they do not count."""
     found = await run(
-        ["git", "config", "--type=path", "--get", "core.excludesFile"],
+        ["git", "config", "--global", "--includes", "--type=path", "--get", "core.excludesFile"],
         cwd=cwd,
         environment=_NOTHING_STARTS,
         accepted=(0, 1),
         timeout_s=20.0,
     )
-    return os.fsdecode(found.stdout.removesuffix(b"\n")) or None
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.environ.get("HOME", "/"), ".config")
+    paths = (os.fsdecode(found.stdout.removesuffix(b"\n")), os.path.join(home, "git", "ignore"))
+    return [path for path in paths if path.startswith("/") and Path(path).is_file()]
 
 
 async def check_git_version(cwd: Path) -> None:

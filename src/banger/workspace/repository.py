@@ -14,7 +14,7 @@ from banger.core.errors import BangerError, Denied, Invalid, Unsupported
 from banger.core.processes import CommandFailed
 from banger.core.untrusted import printable
 from banger.workspace.choice import DEFAULT, Choice, check_choice
-from banger.workspace.git import check_git_version, git, read_excludes_file, read_git_config
+from banger.workspace.git import check_git_version, find_excludes_files, git, read_git_config
 from banger.workspace.origin import strip_credentials
 from banger.workspace.paths import can_be_tracked
 
@@ -253,10 +253,8 @@ async def _list_untracked(top: Path, *, courtesy: bool) -> tuple[bytes, ...]:
     As a `courtesy`, to say how many there are, it never fails and takes no time worth mentioning.
     """
     try:
-        excludes = await read_excludes_file(top)
-        arguments = ["ls-files", "-z", "--others", "--exclude-standard"]
-        if excludes is not None:
-            arguments = ["-c", f"core.excludesFile={excludes}", *arguments]
+        excludes = (f"--exclude-from={path}" for path in await find_excludes_files(top))
+        arguments = ["ls-files", "-z", "--others", "--exclude-standard", *excludes]
         listed = await git(arguments, cwd=top, timeout_s=_COUNT_DEADLINE_S if courtesy else _LIST_DEADLINE_S)
     except BangerError:
         if courtesy:
