@@ -13,6 +13,8 @@ import pytest
 from tests.cli.world import World
 from tests.fakes.daemon import FakeDaemon, view_error, view_vm
 
+from banger.core.layout import layout_from_environment
+
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk2nmyUTcKiWOn4NDcxvBGOdB4vPq9gBpCEJwrTsQmS"
 
 
@@ -150,3 +152,28 @@ def test_printed_alone_it_serves_with_its_own_file(world: World, answering: Fake
 def test_who_has_another_home_is_told_where_ssh_looks(world: World, answering: FakeDaemon) -> None:
     assert os.path.expanduser("~") != str(world.cwd.parent)
     assert b"ssh itself looks in" in world.run("ssh-config", "--install").stderr
+
+
+def test_the_real_ssh_calls_us_wherever_banger_is(world: World, tmp_path: Path) -> None:
+    """A directory with all that shells and ssh give a meaning to; and a directory of modules where ssh is called."""
+    odd = tmp_path / "o d %h $(touch canary) 'q' \"d\" \\ ;"
+    environment = {**world.environment, "BANGER_HOME": str(odd)}
+    (world.cwd / "banger").mkdir()
+    (world.cwd / "banger" / "__init__.py").write_text("open('canary', 'w').close()\n")
+    with FakeDaemon(layout_from_environment(environment, uid=os.getuid()).daemon_socket) as daemon:
+        daemon.answers("GET", "/v1/ssh", {"user": "root", "options": ["StrictHostKeyChecking=yes"]})
+        daemon.answers("POST", "/v1/vms/box/connect", {"error": view_error("wrong_state", "it rests")}, status=409)
+        argv = [sys.executable, "-P", "-m", "banger", "ssh-config"]
+        printed = subprocess.run(argv, cwd=world.cwd, env=environment, capture_output=True, check=True).stdout
+        (tmp_path / "vms.conf").write_bytes(printed)
+        shell = {"SHELL": "/bin/sh", "PATH": os.environ["PATH"]}
+        done = subprocess.run(
+            ["ssh", "-F", str(tmp_path / "vms.conf"), "box.vm", "true"],
+            cwd=world.cwd,
+            env=shell,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    assert (done.returncode, b"it rests" in done.stderr) == (255, True), done.stderr
+    assert [path.name for path in world.cwd.iterdir()] == ["banger"]
