@@ -39,7 +39,7 @@ asyncio.run(agent.serve_socket(socket.socket(fileno=int(sys.argv[1]))))
 APART = """
 exec 9<"$2"
 [ -e "$1" ] || [ ! -d "${1%/*}/every" ] || cp -a "${1%/*}/every" "$1" || exit
-for place in root srv var/log; do mkdir -p "$1/$place" && mount --bind "$1/$place" "/$place" || exit; done
+for place in root srv var/log; do (umask 022 && mkdir -p "$1/$place") && mount --bind "$1/$place" "/$place" || exit; done
 exec /proc/self/fd/9 --serve-fd "$3"
 """
 

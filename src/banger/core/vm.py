@@ -64,6 +64,10 @@ class VmSpec:
     """Whether the program that the image is made for starts with the machine; only where no init does."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Who said each value: `flag`, `lock`, `image`, `config`, `host` or `built-in`; of older VMs nobody knows."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of all commands, beside the image's."""
+    user: str = ""
+    """As whom commands run that say nothing else, and whose workspaces are; empty is root, or whom the image wants."""
 
 
 def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:

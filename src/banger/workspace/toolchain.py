@@ -18,15 +18,24 @@ _THROUGH_MISE: Final = ("exec", "--", "sh", "-c", 'exec "$@"', "sh")
 
 # Exits with 0 where the guest has mise.
 HAS_MISE: Final = ("sh", "-c", "command -v mise || test -x /root/.local/bin/mise")
-_INSTALL: Final = """\
+_SET_UP: Final = """\
+tools=$1
+shift
 for program in mise /root/.local/bin/mise; do
     command -v "$program" >/dev/null || continue
-    "$program" trust --all --yes >/dev/null 2>&1 # which needs no trust where there is nothing to trust
-    exec "$program" install --yes
+    "$program" trust --all --yes >/dev/null 2>&1 # which fails where there is nothing to trust
+    [ -z "$tools" ] || "$program" install --yes || exit
+    [ $# -gt 0 ] || exit 0
+    exec "$program" exec -- "$@"
 done
-echo 'there is no mise in this guest' >&2
-exit 127"""
-INSTALL_TOOLS: Final = ("sh", "-c", _INSTALL)
+[ -z "$tools" ] || { echo 'there is no mise in this guest' >&2; exit 127; }
+exec "$@"
+"""
+
+
+def plan_set_up(*, tools: bool, command: Sequence[str]) -> tuple[str, ...]:
+    """What installs a workspace's tools, if that is wanted, and then runs `command` with them, if there is one."""
+    return ("sh", "-c", _SET_UP, "banger", "yes" if tools else "", *command)
 
 
 def through_mise(program: str, command: Sequence[str | bytes]) -> tuple[str | bytes, ...]:

@@ -39,7 +39,8 @@ you are in, if you are in one. Only tracked files travel, with your changes to t
 for `git log`, `git diff` and `git commit`.
 
 The tools of mise.toml and .tool-versions are installed by the guest's mise, which debian-dev has and which
-needs --nat: before CMD, and behind a shell, as a job that `banger vm jobs` tells of.
+needs --nat: before CMD, and behind a shell, as a job that `banger vm jobs` tells of. A devcontainer.json
+decides on image, user, variables and first commands, as far as a VM can be given what it asks for.
 
 The VM goes on running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
 The first run makes the default image, which takes a minute or two."""
@@ -71,7 +72,7 @@ def declare(parser: Parser) -> None:
         "--no-bootstrap",
         dest="bootstrap",
         action="store_false",
-        help="do not install the tools that the repository asks for",
+        help="do nothing that the repository asks for: tools, devcontainer.json",
     )
     parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
     declare_workspace(parser)

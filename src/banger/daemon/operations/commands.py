@@ -13,6 +13,7 @@ from typing import Final
 from banger.api.messages import ControlMessage, ExitResult, PtySize
 from banger.core.commands import check_command
 from banger.core.errors import Denied, NotFound, TimedOut
+from banger.core.vm import VmSpec
 from banger.daemon.streams import Input, StreamExchange
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest, GuestProcess
@@ -26,6 +27,11 @@ GUEST_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 LOGIN_SHELL: Final = ("/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l")
 LAST_WORDS_S: Final = 5.0  # what a command gets to end by itself when its time is up
 TIMED_OUT: Final = 124  # the status that timeout(1) gives
+
+
+def usual_environment(spec: VmSpec, image: Image, asked: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command in a VM."""
+    return plan_environment({**image.environment, **spec.environment}, asked)
 
 
 def plan_environment(image: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
@@ -62,8 +68,8 @@ def plan_tools(record: VmRecord, directory: str) -> Mapping[str, str] | None:
 
 
 def default_user(record: VmRecord, image: Image) -> str | None:
-    """As whom commands run that say nothing else: root, whose the workspace is, or whom the image wants."""
-    return None if record.workspaces else image.run.user or None
+    """As whom commands run that say nothing else: the VM's user, or root, whose the workspace is, or the image's."""
+    return record.spec.user or (None if record.workspaces else image.run.user or None)
 
 
 def default_command(image: Image) -> tuple[str, ...]:

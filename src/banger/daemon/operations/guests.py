@@ -16,10 +16,10 @@ from banger.daemon.operations.commands import (
     LOGIN_SHELL,
     default_user,
     find_workspace,
-    plan_environment,
     plan_tools,
     resolve_directory,
     run_for_client,
+    usual_environment,
 )
 from banger.daemon.operations.joining import feed_guest
 from banger.daemon.operations.plan import PlanVm
@@ -70,7 +70,7 @@ class Guests:
                 channel,
                 exchange,
                 argv=LOGIN_SHELL if asked["command"] is None else asked["command"],
-                environment=plan_environment(image.environment, asked["environment"]),
+                environment=usual_environment(record.spec, image, asked["environment"]),
                 cwd=cwd,
                 user=asked["user"] or default_user(record, image),
                 tools=plan_tools(record, cwd),

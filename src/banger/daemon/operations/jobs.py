@@ -17,9 +17,9 @@ from banger.daemon.operations.commands import (
     GUEST_PATH,
     default_user,
     find_workspace,
-    plan_environment,
     plan_tools,
     resolve_directory,
+    usual_environment,
 )
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.up_to_date import UpToDate
@@ -67,7 +67,7 @@ class Jobs:
             await self._up_to_date.bring(request, record, workspace)
         else:
             await self._up_to_date.tell(request, record, workspace)
-        environment = plan_environment(image.environment, asked["environment"])
+        environment = usual_environment(record.spec, image, asked["environment"])
         user = asked["user"] or default_user(record, image)
         return await self.begin_in(record, asked["command"], cwd=cwd, user=user, environment=environment)
 

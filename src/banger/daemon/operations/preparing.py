@@ -17,6 +17,7 @@ from banger.daemon.context import Request
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.known_files import KnownFiles
+from banger.daemon.operations.ownership import give_to_user
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.updating import UpdateWorkspace
 from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
@@ -100,6 +101,7 @@ class PrepareWorkspace:
         workspace = await self._import_workspace(
             work.request, work.record, channel, packed, work.repository.top, durable=not work.record.ephemeral
         )
+        await give_to_user(channel, work.record, workspace.guest_path)
         return view_prepared(workspace, created=True, files=packed.file_count, size_bytes=packed.total_bytes)
 
     async def _plan(self, work: _Work, look: Look, old: WorkspaceRecord) -> PackedUpdate | None:
@@ -126,7 +128,9 @@ class PrepareWorkspace:
         return await pack_update(look, known, plan)
 
     async def _update(self, work: _Work, old: WorkspaceRecord, packed: PackedUpdate) -> PrepareResult:
-        workspace = await self._update_workspace(work.request, work.record, self._channel(work.record), old, packed)
+        channel = self._channel(work.record)
+        workspace = await self._update_workspace(work.request, work.record, channel, old, packed)
+        await give_to_user(channel, work.record, workspace.guest_path)
         return view_prepared(
             workspace,
             created=False,

@@ -18,13 +18,14 @@ from banger.daemon.operations.commands import (
     default_command,
     default_directory,
     default_user,
-    plan_environment,
     plan_tools,
     run_for_client,
+    usual_environment,
 )
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.making import MakeVm
+from banger.daemon.operations.ownership import give_to_user
 from banger.daemon.operations.packing import Packing
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
@@ -74,29 +75,31 @@ class RunVm:
             check_run(asked)
             choice, guest_path = read_choice(asked), read_guest_path(asked)
             repository = None if asked["path"] is None else await inspect_wished(request, asked["path"], choice)
-            bootstrap = asked.get("bootstrap", True)
-            setup = await read_setup(repository, wanted=bootstrap, nat=self._plan.nat(asked))
+            wanted = asked.get("bootstrap", True)
+            setup = await read_setup(repository, guest_path, wanted=wanted, nat=self._plan.nat(asked))
+            setup.tell(request)
+            asked = {**asked, "image": setup.choose_image(asked)}
             # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
             record = await self._make.plan(request, asked, attended=not asked["detach"], ephemeral=True)
+            record = replace(record, spec=setup.complete(record.spec))
             image = self._plan.image(record.spec)
-            environment = plan_environment(image.environment, asked["environment"])
-            command = default_command(image) if asked["command"] is None else asked["command"]
+            environment = usual_environment(record.spec, image, asked["environment"])
+            command = asked["command"] or setup.choose_command(default_command(image))
             check_terminal(asked, command)
             check_command(command, environment)
-        kept = False
+        kept, kept_later = False, not asked["ephemeral"]
         try:
             async with self._make.made(request, record) as made:
                 record = await self._prepare(
                     request,
                     made,
                     repository,
-                    guest_path,
+                    setup.guest_path,
                     wait=asked.get("wait", "agent"),
-                    durable=not asked["ephemeral"],
+                    durable=kept_later,
                 )
                 # A shell can be used meanwhile; a command, and whoever waits for `--detach` to return, wants all of it.
                 alone = asked["detach"] or command != LOGIN_SHELL
-                kept_later = not asked["ephemeral"]
                 done = await self._set_up(request, record, setup, environment, wait=alone, kept=kept_later)
                 if not asked["ephemeral"]:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
@@ -151,6 +154,7 @@ class RunVm:
             packed = await settle(await packing.packed())
             packed = packed if guest_path is None else packed.at(guest_path)
             workspace = await self._import_workspace(request, record, channel, packed, repository.top, durable=durable)
+        await give_to_user(channel, record, workspace.guest_path)
         record = replace(record, workspaces=(workspace,))
         return await self._put_submodules(request, record, repository, packed.guest_path, durable=durable)
 
@@ -164,6 +168,7 @@ class RunVm:
             async with Packing(self._layout.scratch, submodule) as packing:
                 packed = (await settle(await packing.packed())).at(place)
                 workspace = await self._import_workspace(request, record, channel, packed, path, durable=durable)
+            await give_to_user(channel, record, workspace.guest_path)
             record = replace(record, workspaces=(*record.workspaces, workspace))
             record = await self._put_submodules(request, record, submodule, place, durable=durable)
         return record

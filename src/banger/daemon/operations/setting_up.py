@@ -1,21 +1,25 @@
-"""What a repository asks to be done in a new VM before it is used: its tools are installed by the guest's mise."""
+"""What a repository asks to be done in a new VM before it is used, in its tool files and its devcontainer.json."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+import posixpath
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from banger.api.messages import RunRequest
 from banger.core.errors import Invalid
 from banger.core.untrusted import printable
+from banger.core.vm import VmSpec
 from banger.daemon.context import Request
-from banger.daemon.operations.commands import default_directory
+from banger.daemon.operations.commands import LOGIN_SHELL, default_directory
 from banger.daemon.operations.jobs import Jobs
 from banger.store.records import VmRecord
-from banger.workspace.repository import Repository
-from banger.workspace.toolchain import HAS_MISE, INSTALL_TOOLS, list_tool_files, mise_environment
+from banger.workspace.devcontainer import DevContainer, find_devcontainer, join_commands
+from banger.workspace.repository import Repository, plan_guest_path
+from banger.workspace.toolchain import HAS_MISE, list_tool_files, mise_environment, plan_set_up
 
-SHOWN: Final = ("mise", "install")
+WORKSPACES: Final = "/workspaces"  # where containers of this kind have them, which their commands rely on
 _LINE_LIMIT: Final = 4096
 _LINES_LIMIT: Final = 10_000  # the rest is in the job's log
 
@@ -25,10 +29,36 @@ class Setup:
     """What is asked for; nothing by default."""
 
     tool_files: tuple[str, ...] = ()
+    container: DevContainer | None = None
+    guest_path: str | None = None
+    """Where the workspace is to be; None: where workspaces are otherwise."""
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.tool_files
+    def choose_image(self, asked: RunRequest) -> str | None:
+        """What boots: whom the user names, or else the file."""
+        given = asked["image"] is not None or asked.get("lock") is not None
+        return asked["image"] if given or self.container is None else self.container.image or None
+
+    def complete(self, spec: VmSpec) -> VmSpec:
+        """What the VM remembers of it."""
+        if self.container is None:
+            return spec
+        variables, user = self.container.environment, self.container.user
+        return replace(spec, environment=variables, user=user, runs_entrypoint=False)
+
+    def choose_command(self, usual: Sequence[str]) -> Sequence[str]:
+        """What runs where nothing is asked for: a container of this kind is for working in."""
+        return usual if self.container is None else LOGIN_SHELL
+
+    def tell(self, request: Request) -> None:
+        """Say what the file decides, and what it says in vain."""
+        if (container := self.container) is None:
+            return
+        parts = [f"image {printable(container.image, limit=200)}"] if container.image else []
+        parts += [f"user {container.user}"] if container.user else []
+        parts += [f"variables {', '.join(container.environment)}"] if container.environment else []
+        request.notice(f"{container.file} decides on {' and '.join(parts) or 'nothing'} (--no-bootstrap leaves it out)")
+        if container.ignored:
+            request.notice(f"{container.file}: ignored are {', '.join(container.ignored)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +69,23 @@ class SetUp:
     hint: str = ""
 
 
-async def read_setup(repository: Repository | None, *, wanted: bool, nat: bool) -> Setup:
-    """What a repository asks for. Raises `Invalid` when that needs a network and the VM is to have none."""
+async def read_setup(repository: Repository | None, guest_path: str | None, *, wanted: bool, nat: bool) -> Setup:
+    """What a repository asks for. `guest_path` is where the user wants it to be.
+
+    Raises `Invalid` when it needs a network and the VM is to have none, `Unsupported` for what a VM cannot be given.
+    """
     if repository is None or not wanted:
-        return Setup()
-    setup = Setup(tool_files=await list_tool_files(repository.top))
-    if setup.tool_files and not nat:
+        return Setup(guest_path=guest_path)
+    tool_files = await list_tool_files(repository.top)
+    if tool_files and not nat:
         raise Invalid(
-            f"the tools of {setup.tool_files[0]} cannot be installed in a VM without a network",
+            f"the tools of {tool_files[0]} cannot be installed in a VM without a network",
             hint="--nat gives it one, and --no-bootstrap leaves the tools out",
         )
-    return setup
+    place = f"{WORKSPACES}/{posixpath.basename(plan_guest_path(repository.top))}"
+    container = await find_devcontainer(repository.top, usual=place, chosen=guest_path)
+    guest_path = container.guest_path if container is not None else guest_path
+    return Setup(tool_files=tool_files, container=container, guest_path=guest_path)
 
 
 class SetUpVm:
@@ -69,42 +105,70 @@ class SetUpVm:
         kept: bool,
     ) -> SetUp:
         """Begin it, and with `wait` show what it says until it is done. `kept`: the VM stays in any case."""
-        if setup.is_empty:
-            return SetUp()
-        what = f"the tools of {' and '.join(setup.tool_files)}"
-        status = await self._jobs.ask(record, HAS_MISE, environment)
-        if status != 0:
+        container = setup.container
+        if container is not None and container.ports:
+            ports = " ".join(map(str, container.ports))
             request.notice(
-                f"{what} are not installed: image {printable(record.spec.image, limit=80)} has no mise."
-                " Use --image debian-dev, or --no-bootstrap"
+                f"{container.file}: `banger vm forward {record.name} {ports}` reaches the ports that it names"
             )
+        tools = bool(setup.tool_files) and await self._has_mise(request, record, setup, environment)
+        commands = container.commands if container is not None else ()
+        if not tools and not commands:
             return SetUp()
+        parts = [f"the tools of {' and '.join(setup.tool_files)}"] if tools else []
+        parts += [f"the commands of {container.file}"] if container is not None and commands else []
+        return await self._run(
+            request, record, (tools, commands), " and ".join(parts), environment, wait=wait, kept=kept
+        )
+
+    async def _has_mise(self, request: Request, record: VmRecord, setup: Setup, environment: Mapping[str, str]) -> bool:
+        found = await self._jobs.ask(record, HAS_MISE, environment) == 0
+        if not found:
+            request.notice(
+                f"the tools of {' and '.join(setup.tool_files)} are not installed: image"
+                f" {printable(record.spec.image, limit=80)} has no mise. Use --image debian-dev, or --no-bootstrap"
+            )
+        return found
+
+    async def _run(
+        self,
+        request: Request,
+        record: VmRecord,
+        work: tuple[bool, tuple[tuple[str, ...], ...]],
+        what: str,
+        environment: Mapping[str, str],
+        *,
+        wait: bool,
+        kept: bool,
+    ) -> SetUp:
+        tools, commands = work
         directory = default_directory(record)
+        shown = (["mise", "install"] if tools else []) + [word for command in commands for word in command]
         job = await self._jobs.begin_in(
             record,
-            INSTALL_TOOLS,
+            plan_set_up(tools=tools, command=join_commands(commands) if commands else ()),
             cwd=directory,
-            user=None,
-            environment={**mise_environment(directory, network=True), **environment},
-            shown=SHOWN,
+            user=record.spec.user or None,
+            environment={**mise_environment(directory, network=record.spec.nat), **environment},
+            shown=shown,
             through_mise=False,
         )
         number, name = job["job"], record.name
         if not wait:
-            request.notice(f"{what} are being installed: `banger vm jobs logs {name} {number} -f` shows how")
+            request.notice(f"{what} run in the background: `banger vm jobs logs {name} {number} -f` shows how")
             return SetUp()
-        text = f"installing {what}"
-        request.report({"event": "stage", "stage": "tools", "text": text, "state": "begin"})
+        text = f"running {what}" if commands else f"installing {what}"
+        request.report({"event": "stage", "stage": "setup", "text": text, "state": "begin"})
         await self._show(request, self._jobs.follow(record, number))
         ended = await self._jobs.wait(record, number)
-        request.report({"event": "stage", "stage": "tools", "text": text, "state": "end"})
+        request.report({"event": "stage", "stage": "setup", "text": text, "state": "end"})
         if ended["status"] == 0:
             return SetUp()
         return SetUp(
-            failure=f"{what} could not be installed: mise ended with status {ended['status']}",
-            hint=f"`banger vm jobs logs {name} {number}` shows why, and --no-bootstrap leaves the tools out"
+            failure=f"{what} failed with status {ended['status']}",
+            hint=f"`banger vm jobs logs {name} {number}` shows why, and --no-bootstrap leaves them out"
             if kept
-            else "--no-bootstrap leaves the tools out",
+            else "--no-bootstrap leaves them out",
         )
 
     async def _show(self, request: Request, output: AsyncIterator[bytes]) -> None:

@@ -1,0 +1,35 @@
+"""Whose a workspace is: root's, or the user's as whom commands run in that VM."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from banger.core.errors import Failed
+from banger.core.untrusted import printable
+from banger.daemon.operations.commands import GUEST_PATH
+from banger.guest.channel import Channel
+from banger.guest.process import ExecRequest
+from banger.store.records import VmRecord
+
+_DEADLINE_S: Final = 300.0
+
+
+async def give_to_user(channel: Channel, record: VmRecord, guest_path: str) -> None:
+    """Give all of a workspace to the user that the VM's commands run as, if that is not root. Raises `Failed`."""
+    user = record.spec.user
+    if not user:
+        return
+    request = ExecRequest(
+        argv=("chown", "-Rh", f"{user}:", guest_path), environment={"PATH": GUEST_PATH, "LC_ALL": "C"}
+    )
+    said = bytearray()
+    async with asyncio.timeout(_DEADLINE_S), channel.exec(request) as process:
+        while (chunk := await process.read()) is not None:
+            said += chunk.data[: 4096 - len(said)]
+        ended = await process.wait()
+    if ended.code != 0:
+        raise Failed(
+            f"the workspace cannot be given to the user {user}: {printable(bytes(said).strip(), limit=200)}",
+            hint="has the image that user? --no-bootstrap leaves devcontainer.json out",
+        )
