@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 # Until Ctrl-C; and nothing has written to the fake machine's console.
 UNTIL_INTERRUPTED = ("vm", "forward")
 # Pages that are sessions in one repository, from the first line to the last.
-SESSIONS = ["first-five-minutes", "agents", "troubleshooting", "command-line", "json", "workspaces"]
+SESSIONS = ["first-five-minutes", "agents", "exec", "troubleshooting", "command-line", "json", "workspaces"]
 STATUS = {
     "banger vm show nobody --json": {3},
     "banger doctor": {0, 1},  # what this computer lacks is no defect of the page

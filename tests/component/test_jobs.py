@@ -161,3 +161,16 @@ def test_what_a_guest_says_of_its_jobs_is_not_believed(box: FakeWorld) -> None:
     (place / "5.status").write_text("0 1\n")
     assert set(jobs(box)) == {"1", "5"}
     assert b"\x1b" not in box.succeed("vm", "jobs", "list", "box")
+
+
+def test_a_vm_with_a_job_is_not_stopped_as_one_that_nobody_uses(world: FakeWorld) -> None:
+    world.configure('auto_stop_stale_after = "2s"\n')
+    world.environment["BANGER_TEST_INTERVAL_S"] = "0.2"
+    world.keep_guests_apart()
+    world.start_daemon()
+    for name in ("idle", "box"):
+        world.succeed("vm", "run", "-q", "-d", "--no-workspace", "--name", name)
+    begin(world, f"until [ -e {world.root}/go ]; do sleep 0.1; done")
+    until(lambda: {vm["name"]: vm["state"] for vm in world.vms()} == {"idle": "stopped", "box": "running"})
+    (world.root / "go").touch()
+    until(lambda: {vm["state"] for vm in world.vms()} == {"stopped"})

@@ -29,6 +29,7 @@ from banger.daemon.operations.applying import ApplyPatch
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.fetching import FetchCommits
+from banger.daemon.operations.jobs import is_any_running
 from banger.daemon.operations.lifecycle import Lifecycle
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.stop import StopVm
@@ -146,6 +147,8 @@ class Reconcile:
             log.info("%s %s: its time to live is over", operation, record.name)
             await self._lifecycle.delete_if(request, record, lambda now: self._is_over(now.lifetime))
         elif record.state is State.RUNNING and self._is_stale(record):
+            if await is_any_running(self._supervisor, record):
+                return
             log.info("%s %s: nobody used it for %g s", operation, record.name, self._stale_after_s)
             await self._lifecycle.stop_if(request, record, self._is_stale)
         elif self._is_missing(record):

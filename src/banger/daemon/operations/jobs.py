@@ -116,13 +116,6 @@ class Jobs:
         """The newest jobs, by number."""
         return [view_job(job) for job in await self._jobs(record)]
 
-    async def is_any_running(self, record: VmRecord) -> bool:
-        """Is the VM used by a job? What cannot be found out is not so."""
-        try:
-            return any(job.state == "running" for job in await self._jobs(record))
-        except BangerError:
-            return False
-
     async def logs(self, record: VmRecord, number: int, asked: JobLogsRequest, exchange: StreamExchange) -> ExitResult:
         """Send what a job said, and with `follow` what it says until it ends."""
         job = await self.find(record, number)
@@ -176,9 +169,22 @@ class Jobs:
         )
 
     async def _jobs(self, record: VmRecord) -> Sequence[Job]:
-        channel = self._supervisor.channel(record.id, record.name)
-        said = await _ask(channel, script("list", None, str(JOBS_LIMIT)))
-        return parse_jobs(said.output)
+        return await list_jobs(self._supervisor.channel(record.id, record.name))
+
+
+async def list_jobs(channel: Channel) -> Sequence[Job]:
+    """The newest jobs of a guest, by number."""
+    said = await _ask(channel, script("list", None, str(JOBS_LIMIT)))
+    return parse_jobs(said.output)
+
+
+async def is_any_running(supervisor: Supervisor, record: VmRecord) -> bool:
+    """Is a VM used by a job? What cannot be found out is not so."""
+    try:
+        jobs = await list_jobs(supervisor.channel(record.id, record.name))
+    except BangerError:
+        return False
+    return any(job.state == "running" for job in jobs)
 
 
 _OURS: Final[Mapping[str, str]] = {"PATH": GUEST_PATH, "LC_ALL": "C"}
