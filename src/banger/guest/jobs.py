@@ -19,6 +19,7 @@ LIST_LIMIT_BYTES: Final = 4 << 20
 NUMBER_LIMIT: Final = 10**6
 _SCRIPT: Final = Path(__file__).with_name("jobs.sh")
 _LINE: Final = re.compile(r"([0-9]{1,6}) (running|ended|lost) (-|[0-9]{1,3}) (-|[0-9]{1,12}) +([0-9]{1,18}) (.*)")
+_USER: Final = re.compile(r"[!-~]{1,120}")
 _WORDS_SHOWN: Final = 40
 _WORD_SHOWN: Final = 200
 
@@ -104,7 +105,9 @@ def _parse_about(text: str) -> About | None:
     command, cwd, user, began_s = (value.get(name) for name in ("command", "cwd", "user", "began_s"))
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
         return None
-    if not isinstance(cwd, str) or not isinstance(user, str | None) or not isinstance(began_s, int | float):
+    if not isinstance(cwd, str) or not isinstance(began_s, int | float):
+        return None
+    if user is not None and not (isinstance(user, str) and _USER.fullmatch(user)):
         return None
     if not 0 <= began_s < 1e12:  # neither infinite nor no number at all
         return None

@@ -55,7 +55,7 @@ case $verb in
         done
         set +C
         for kind in pid log status; do
-            : >"$top/$number.$kind" && chown "$owner" "$top/$number.$kind" || { forget; exit 1; }
+            : >"$top/$number.$kind" && chown -- "$owner" "$top/$number.$kind" || { forget; exit 1; }
         done
         cat /proc/sys/kernel/random/boot_id >"$top/$number.boot" || { forget; exit 1; }
         echo "$number"

@@ -47,6 +47,8 @@ def test_a_long_command_is_cut() -> None:
         "", "x", "1 running", line(1, "dead"), line(1, "ended", "1234"), line(0).replace("0 ", "-1 ", 1),
         "1 running - - 17 []\n", "1 running - - 17 " + "[" * 100_000 + "\n", "1 running - - 17 {}\n",
         line().replace('"began_s": 12.5', '"began_s": NaN'), line().replace('"began_s": 12.5', '"began_s": -1'),
+        line().replace('"user": null', '"user": "\\ud800"'),
+        line().replace('"user": null', '"user": ""'),
         line().replace('"cwd": "/root/w"', '"cwd": 3'), line().replace('["make"', '[["make"]'), "1234567" + line(),
     ],
 )  # fmt: skip
