@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from banger.cli.pace import Pace
 from banger.cli.render import Style, format_duration
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
@@ -27,11 +28,14 @@ _LOG_COLUMNS: Final = 400
 class Stage:
     """A stage that has begun and not ended. Elsewhere than on a terminal also what was said about it last, and when."""
 
-    __slots__ = ("began_s", "measure", "said", "said_s", "text")
+    __slots__ = ("began_s", "measure", "pace", "said", "said_s", "text", "total", "unit")
 
     def __init__(self, began_s: float) -> None:
         self.text = ""
         self.measure = ""
+        self.pace = Pace()
+        self.total: int | None = None
+        self.unit: str | None = None
         self.began_s = began_s
         self.said = ""
         self.said_s = began_s
@@ -127,6 +131,9 @@ class Progress:
         stage = stage or Stage(now_s)
         stage.text = printable(event["text"], limit=200)
         stage.measure = describe_measure(event)
+        if stage.measure:
+            stage.total, stage.unit = event.get("total"), event.get("unit")
+            stage.pace.see(now_s, event.get("done", 0))
         self._stages[event["stage"]] = stage  # last, because that is where things move
         if self._live:
             self._draw_from_now_on()
@@ -171,8 +178,10 @@ class Progress:
         if not self._live or not self._stages:
             return
         stage = list(self._stages.values())[-1]
-        elapsed = format_duration(time.monotonic() - stage.began_s)
-        line = "  ".join(filter(None, (stage.text, stage.measure, elapsed)))
+        now_s = time.monotonic()
+        pace = stage.pace.describe(now_s, total=stage.total, unit=stage.unit) if stage.measure else ""
+        elapsed = format_duration(now_s - stage.began_s)
+        line = "  ".join(filter(None, (stage.text, stage.measure, pace, elapsed)))
         try:
             columns = os.get_terminal_size(2).columns or 80
         except OSError:
