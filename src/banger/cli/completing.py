@@ -23,7 +23,9 @@ OF_METAVAR: Final = {
     "PATH": "file",
     "SRC": "vm-path",
     "DEST": "vm-path",
+    "PLATFORM": "platform",
 }
+_FIXED: Final = {"platform": ("linux/amd64", "linux/arm64"), "signal": ("HUP", "INT", "KILL", "QUIT", "TERM")}
 FILES: Final = "files"
 DIRECTORIES: Final = "directories"
 
@@ -116,6 +118,8 @@ def _complete_value(parser: Parser, action: Action, current: str, names: Names) 
             return Answer()  # a path in a guest, which is not asked for each key that is pressed
         vms = (Candidate(f"{word}:", meaning) for word, meaning in names("vm"))
         return Answer(_matching(vms, current), FILES)
+    if kind in _FIXED:
+        return Answer(_matching(map(Candidate, _FIXED[kind]), current))
     if kind in ("file", "directory"):
         return Answer((), FILES if kind == "file" else DIRECTORIES)
     return Answer(_matching(names(kind), current)) if kind else Answer()

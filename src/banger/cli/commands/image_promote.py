@@ -22,7 +22,9 @@ EXAMPLES = (("banger image promote mine", ""),)
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of a registered image")
+    parser.add_argument(
+        "name", metavar="NAME", type=parse_image_name, help="name of a registered image", completes="image"
+    )
     add_which_platform(parser)
     add_json(parser)
     add_quiet(parser)

@@ -28,7 +28,9 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     add_vm(parser)
     add_job(parser)
-    parser.add_argument("--signal", metavar="NAME", default="TERM", help="such as KILL, INT or HUP (default: TERM)")
+    parser.add_argument(
+        "--signal", metavar="NAME", completes="signal", default="TERM", help="such as KILL, INT or HUP (default: TERM)"
+    )
     add_json(parser)
 
 

@@ -24,7 +24,12 @@ _SIGNALS: Final = ("KILL", "TERM", "INT", "HUP", "QUIT")
 def declare(parser: Parser) -> None:
     declare_targets(parser)
     parser.add_argument(
-        "--signal", metavar="NAME", type=parse_name, default="KILL", help="KILL (the default), TERM, INT, HUP or QUIT"
+        "--signal",
+        metavar="NAME",
+        completes="signal",
+        type=parse_name,
+        default="KILL",
+        help="KILL (the default), TERM, INT, HUP or QUIT",
     )
 
 
