@@ -233,3 +233,21 @@ def test_a_run_that_is_given_up_while_tools_are_installed_leaves_nothing(world: 
     (world.root / "go").touch()  # a guest's processes live on this host, where no machine takes them along
     until(lambda: world.vms() == [])
     world.check_nothing_left()
+
+
+def test_a_daemon_that_dies_while_tools_are_installed_leaves_nothing(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    put_mise(world)
+    world.start_daemon()
+    ask_for_tools(repository, f"echo at work; until [ -e {world.root}/go ]; do sleep 0.1; done")
+    process = world.start("vm", "run", "-d", "--nat", "--name", "box", str(repository))
+    assert process.stderr is not None
+    while b"at work" not in process.stderr.readline():
+        assert process.poll() is None
+    world.kill_daemon()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    (world.root / "go").touch()
+    world.start_daemon()
+    until(lambda: world.vms() == [])
+    world.check_nothing_left()

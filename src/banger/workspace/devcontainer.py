@@ -66,12 +66,15 @@ class DevContainer:
     ignored: tuple[str, ...] = ()
 
 
-async def find_devcontainer(top: Path, *, usual: str, chosen: str | None = None) -> DevContainer | None:
-    """Read the one that is tracked, if there is one. The rest is as in `parse_devcontainer`.
+async def find_devcontainer(
+    top: Path, *, usual: str, chosen: str | None = None, include_untracked: bool = False
+) -> DevContainer | None:
+    """Read the one that travels, if there is one. The rest is as in `parse_devcontainer`.
 
     Raises `Invalid` and `Unsupported`, and what `git` does.
     """
-    listed = (await git(["ls-files", "-z", "--cached", "--", *PLACES], cwd=top)).stdout.split(b"\0")
+    untracked = ["--others", "--exclude-standard"] if include_untracked else []
+    listed = (await git(["ls-files", "-z", "--cached", *untracked, "--", *PLACES], cwd=top)).stdout.split(b"\0")
     for place in PLACES:
         path = top / place
         if os.fsencode(place) not in listed or not os.path.lexists(path):

@@ -59,11 +59,12 @@ def find_around(workspaces: Sequence[str], directory: str) -> str | None:
     return max(around, key=len, default=None)
 
 
-async def list_tool_files(top: Path) -> tuple[str, ...]:
-    """Which tracked files at the top of a repository tell of tools. Raises what `git` does.
+async def list_tool_files(top: Path, *, include_untracked: bool = False) -> tuple[str, ...]:
+    """Which files at the top of a repository tell of tools and travel. Raises what `git` does.
 
     They are not read here: mise does that, in the guest.
     """
-    listed = await git(["ls-files", "-z", "--cached", "--", *TOOL_FILES], cwd=top)
+    untracked = ["--others", "--exclude-standard"] if include_untracked else []
+    listed = await git(["ls-files", "-z", "--cached", *untracked, "--", *TOOL_FILES], cwd=top)
     tracked = listed.stdout.split(b"\0")
     return tuple(name for name in TOOL_FILES if name.encode() in tracked and os.path.lexists(top / name))

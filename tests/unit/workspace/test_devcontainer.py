@@ -183,6 +183,9 @@ async def test_only_a_tracked_regular_file_is_read(tmp_path: Path) -> None:
     file.write_text('{"image": "one"}')
     other.write_text('{"image": "two"}')
     assert await find_devcontainer(top, usual=PLACE) is None
+    untracked = await find_devcontainer(top, usual=PLACE, include_untracked=True)
+    assert untracked is not None
+    assert untracked.image == "one"
     git(top, "add", ".devcontainer.json")
     assert (await find_devcontainer(top, usual=PLACE) or parse({})).image == "two"
     git(top, "add", "-A")

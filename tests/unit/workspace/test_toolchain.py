@@ -44,6 +44,10 @@ async def test_only_tracked_files_at_the_top_tell_of_tools(tmp_path: Path) -> No
     for name in (".tool-versions", "mise.toml", "sub/.mise.toml", "mise.local.toml"):
         (tmp_path / name).write_text("")
     assert await list_tool_files(tmp_path) == ()
+    assert await list_tool_files(tmp_path, include_untracked=True) == ("mise.toml", ".tool-versions")
+    (tmp_path / ".gitignore").write_text("mise.toml\n")
+    assert await list_tool_files(tmp_path, include_untracked=True) == (".tool-versions",)
+    (tmp_path / ".gitignore").unlink()
     git(tmp_path, "add", "-A")
     assert await list_tool_files(tmp_path) == ("mise.toml", ".tool-versions")
     (tmp_path / "mise.toml").unlink()

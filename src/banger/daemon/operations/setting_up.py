@@ -76,14 +76,17 @@ async def read_setup(repository: Repository | None, guest_path: str | None, *, w
     """
     if repository is None or not wanted:
         return Setup(guest_path=guest_path)
-    tool_files = await list_tool_files(repository.top)
+    include_untracked = repository.choice.include_untracked
+    tool_files = await list_tool_files(repository.top, include_untracked=include_untracked)
     if tool_files and not nat:
         raise Invalid(
             f"the tools of {tool_files[0]} cannot be installed in a VM without a network",
             hint="--nat gives it one, and --no-bootstrap leaves the tools out",
         )
     place = f"{WORKSPACES}/{posixpath.basename(plan_guest_path(repository.top))}"
-    container = await find_devcontainer(repository.top, usual=place, chosen=guest_path)
+    container = await find_devcontainer(
+        repository.top, usual=place, chosen=guest_path, include_untracked=include_untracked
+    )
     guest_path = container.guest_path if container is not None else guest_path
     return Setup(tool_files=tool_files, container=container, guest_path=guest_path)
 
