@@ -115,18 +115,7 @@ def run(context: Context, options: Namespace) -> int:
         "stdin": not options.detach,
         "environment": environment,
     }
-    if not options.bootstrap:
-        request["bootstrap"] = False
-    add_workspace_options(request, options)
-    if options.wait != "agent":
-        request["wait"] = options.wait
-    if options.platform is not None:
-        request["platform"] = options.platform
-    if options.kernel is not None:
-        request["kernel"] = options.kernel
-    if options.locked:
-        lock = read_lock(path or os.curdir)
-        request["lock"] = {"image": pin_view(lock.image), "kernel": pin_view(lock.kernel)}
+    add_choices(request, options)
     with Progress.for_terminal(context.environment, quiet=options.quiet, verbose=options.verbose) as progress:
         if path is None and not options.no_workspace:
             progress.notice("you are not in a git repository: the VM gets no workspace")
@@ -147,6 +136,22 @@ def run(context: Context, options: Namespace) -> int:
         context.tell(context.error_style.dim(reminder(vm["name"])))
     status: int = result["status"]
     return status
+
+
+def add_choices(request: RunRequest, options: Namespace) -> None:
+    """Add what a request only has where it was asked for."""
+    if not options.bootstrap:
+        request["bootstrap"] = False
+    add_workspace_options(request, options)
+    if options.wait != "agent":
+        request["wait"] = options.wait
+    if options.platform is not None:
+        request["platform"] = options.platform
+    if options.kernel is not None:
+        request["kernel"] = options.kernel
+    if options.locked:
+        lock = read_lock(request["path"] or os.curdir)
+        request["lock"] = {"image": pin_view(lock.image), "kernel": pin_view(lock.kernel)}
 
 
 class Ready:

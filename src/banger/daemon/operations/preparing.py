@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from banger.api.messages import PrepareRequest, PrepareResult
+from banger.api.messages import PrepareRequest, PrepareResult, StageEvent
 from banger.core.errors import AlreadyExists, Failed, Invalid, Unsupported, WrongState
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout
@@ -78,7 +80,8 @@ class PrepareWorkspace:
         """One repository, and then its submodules."""
         make_private_directory(self._layout.scratch)
         with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as scratch:
-            look = await look_at(work.repository, Path(scratch))
+            async with telling(work.request, f"looking at {printable(str(work.repository.top), limit=200)}"):
+                look = await look_at(work.repository, Path(scratch))
             old = next((each for each in work.record.workspaces if each.guest_path == work.guest_path), None)
             update = None if old is None else await self._plan(work, look, old)
             if old is None or update is None:
@@ -110,7 +113,8 @@ class PrepareWorkspace:
         guest = GuestPrograms(self._channel(work.record))
         try:
             known = check_known(work, old, known)
-            found = await survey(guest, guest_path=old.guest_path, base=known.base, branch=work.repository.branch)
+            async with telling(work.request, f"asking {work.record.name} what was changed there"):
+                found = await survey(guest, guest_path=old.guest_path, base=known.base, branch=work.repository.branch)
         except (Failed, Unsupported, Invalid):
             if work.overwrite:
                 return None
@@ -155,6 +159,16 @@ class _Work:
     repository: Repository
     guest_path: str
     overwrite: bool
+
+
+@asynccontextmanager
+async def telling(request: Request, text: str) -> AsyncIterator[None]:
+    """A stage of a request."""
+    began_s = time.monotonic()
+    event: StageEvent = {"event": "stage", "stage": "repository", "text": text, "state": "begin"}
+    request.report(event)
+    yield
+    request.report({**event, "state": "end", "elapsed_s": time.monotonic() - began_s})
 
 
 async def find_repository(path: str) -> Path:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from banger.core.errors import BangerError
+from banger.api.messages import StageEvent
+from banger.core.errors import BangerError, TimedOut
 from banger.core.layout import Layout
+from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, shielded
 from banger.daemon.manifest import write_manifest
@@ -25,6 +28,7 @@ from banger.workspace.survey import INCOMING, INCOMING_PARTIAL, apply, discard
 log = logging.getLogger(__name__)
 
 APPLY_DEADLINE_S: Final = 60.0
+APPLY_FILE_S: Final = 0.02  # for each file that is put in place or goes: many times what an emulated guest takes
 
 Act = Callable[[], Awaitable[None]]
 
@@ -49,27 +53,15 @@ class UpdateWorkspace:
         """Send what changed, put it in place, remember it. The caller holds the VM's lock."""
         workspace = replace(old, head=packed.head, branch=packed.branch, base=packed.base)
         others = tuple(other for other in record.workspaces if other.guest_path != old.guest_path)
-        guest = GuestPrograms(channel)
-        git_directory = f"{old.guest_path}/.git"
-
-        async def stage() -> None:
-            place = Place(partial=INCOMING_PARTIAL, final=INCOMING, replace=True)
-            await send_entries(
-                request, channel, git_directory, packed.staged, total_bytes=packed.sent_bytes, place=place
-            )
-
-        async def unstage() -> None:
-            with suppress(BangerError):  # a guest that does not answer has it removed when it is looked at again
-                await discard(guest, guest_path=old.guest_path)
-
-        async def put_in_place() -> None:
-            async with asyncio.timeout(APPLY_DEADLINE_S):
-                await apply(guest, guest_path=old.guest_path, base=packed.base, head=packed.head, branch=packed.branch)
-                await send_entries(request, channel, old.guest_path, packed.placed, total_bytes=0)
-                await discard(guest, guest_path=old.guest_path)
-
-        async def sync() -> None:
-            await write_to_disk(request, channel)
+        guest = _GuestHalf(request, channel, old.guest_path, packed)
+        began_s = time.monotonic()
+        event: StageEvent = {
+            "event": "stage",
+            "stage": "workspace",
+            "text": f"bringing {packed.sent_count} files to {printable(old.guest_path)}",
+            "state": "begin",
+        }
+        request.report(event)
 
         async def know() -> None:
             await self._known_files.write(record.id, old.guest_path, packed.known, durable=True)
@@ -82,14 +74,18 @@ class UpdateWorkspace:
             steps=self.steps(
                 record,
                 replace(record, workspaces=(*others, workspace)),
-                stage=(stage, unstage),
-                apply=lambda: shielded(put_in_place()),
-                sync=sync,
+                stage=(guest.stage, guest.unstage),
+                apply=lambda: shielded(guest.put_in_place()),
+                sync=guest.sync,
                 know=know,
             ),
             finish=lambda connection: put_workspace(connection, record.id, workspace),
             undone=lambda _connection: None,
         )
+        elapsed_s = time.monotonic() - began_s
+        text = f"brought {packed.sent_count} files to {printable(old.guest_path)}"
+        request.report({**event, "text": text, "state": "end", "elapsed_s": elapsed_s})
+        log.info("%s: workspace brought up to date in %.3f s", record.name, elapsed_s)
         await self._known_files.tidy(record.id, workspace)
         return workspace
 
@@ -122,3 +118,55 @@ class UpdateWorkspace:
             Step("sync", sync, nothing),
             Step("manifest", remember, forget),
         )
+
+
+class _GuestHalf:
+    """What an update does in the guest."""
+
+    def __init__(self, request: Request, channel: Channel, guest_path: str, packed: PackedUpdate) -> None:
+        self._request = request
+        self._channel = channel
+        self._programs = GuestPrograms(channel)
+        self._guest_path = guest_path
+        self._packed = packed
+
+    async def stage(self) -> None:
+        """Send it to where nobody looks."""
+        await send_entries(
+            self._request,
+            self._channel,
+            f"{self._guest_path}/.git",
+            self._packed.staged,
+            total_bytes=self._packed.sent_bytes,
+            place=Place(partial=INCOMING_PARTIAL, final=INCOMING, replace=True),
+        )
+
+    async def unstage(self) -> None:
+        """Take that back. A guest that does not answer does it when it is looked at again."""
+        with suppress(BangerError):
+            await discard(self._programs, guest_path=self._guest_path)
+
+    async def put_in_place(self) -> None:
+        """Raises `TimedOut`."""
+        packed = self._packed
+        deadline_s = APPLY_DEADLINE_S + APPLY_FILE_S * (packed.sent_count + packed.removed_count)
+        try:
+            async with asyncio.timeout(deadline_s):
+                await apply(
+                    self._programs,
+                    guest_path=self._guest_path,
+                    base=packed.base,
+                    head=packed.head,
+                    branch=packed.branch,
+                )
+                await send_entries(self._request, self._channel, self._guest_path, packed.placed, total_bytes=0)
+                await discard(self._programs, guest_path=self._guest_path)
+        except TimeoutError as error:
+            raise TimedOut(
+                f"the guest did not put the files in place within {deadline_s:.0f} s",
+                hint="is its disk slow or full? `banger vm logs` may tell; then do it again",
+            ) from error
+
+    async def sync(self) -> None:
+        """Have it written to the guest's disk."""
+        await write_to_disk(self._request, self._channel)
