@@ -59,6 +59,8 @@ def make_project(path: Path) -> Path:
     for directory in ("src", "build", "assets"):
         (path / directory).mkdir(parents=True)
     git(path, "init", "-q", "-b", "main")
+    git(path, "config", "user.name", "Somebody")
+    git(path, "config", "user.email", "somebody@example.org")
     (path / "Makefile").write_text("test:\n\t@echo tested\n")
     for number, name in enumerate(("src/main.c", "build/app", "assets/logo.svg", "notes.txt")):
         (path / name).write_text(f"{number}\n")

@@ -128,6 +128,43 @@ def test_what_was_only_looked_at_is_not_undone(world: FakeWorld, repository: Pat
     assert (repository / "a").exists()
 
 
+def test_the_repository_one_is_in_is_meant(world: FakeWorld, repository: Path) -> None:
+    other = world.root / "another"
+    (other / "deep").mkdir(parents=True)
+    git(other, "init", "-q")
+    (other / "deep" / "file").write_text("x\n")
+    commit_all(other)
+    world.succeed("vm", "workspace", "prepare", "box", ".", cwd=other)
+    in_guest(world, "echo a >/root/another/a; echo b >/root/repo/b")
+    for place, name in ((other / "deep", "a"), (repository, "b")):
+        assert b"A " + name.encode() in world.succeed("vm", "workspace", "diff", "box", "--stat", cwd=place)
+        world.succeed("vm", "workspace", "apply", "box", "--yes", cwd=place)
+    assert ((other / "a").read_text(), (repository / "b").read_text()) == ("a\n", "b\n")
+
+
+def test_a_repository_with_submodules(world: FakeWorld, repository: Path) -> None:
+    """Each is a workspace of its own. One that would run something here is not even looked at."""
+    library = world.root / "library"
+    library.mkdir()
+    git(library, "init", "-q", "-b", "main")
+    (library / "lib.txt").write_text("lib\n")
+    commit_all(library)
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib")
+    commit_all(repository)
+    canary = world.root / "canary"
+    git(repository / "lib", "config", "core.fsmonitor", f"touch {canary}")
+    canary.unlink(missing_ok=True)
+    world.succeed("vm", "delete", "box")
+    world.succeed("vm", "run", "-q", "-d", "--name", "box", "--mode", "full-copy", ".", cwd=repository)
+    in_guest(world, "echo four >>notes.txt; git commit -qam four; cd lib; echo more >>lib.txt")
+    assert world.json("vm", "workspace", "status", "box")["host_changes"] == 0
+    assert succeed(world, repository, "--yes")["applied"]["changed"] == 1
+    assert succeed(world, repository, "--yes", "--guest-path", "/root/repo/lib")["applied"]["changed"] == 1
+    assert (repository / "lib" / "lib.txt").read_text() == "lib\nmore\n"
+    assert b"banger/box/main" in world.succeed("vm", "workspace", "fetch", "box")
+    assert not canary.exists()
+
+
 def test_a_file_that_changed_here_too_stops_everything(world: FakeWorld, repository: Path) -> None:
     (repository / "notes.txt").write_text("ONE\ntwo\nthree\n")
     commit_all(repository)

@@ -1,4 +1,4 @@
-"""Workspaces with a real machine, whose disk, kernel and git are not this computer's."""
+"""Work in a real guest comes back: two hundred random edits as files, its commits as a branch."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.repositories import listed_tree, many_links, unusual_names
-from tests.world import World, commit_all, git
+from tests.round_trips import EditScript, make_repository
+from tests.world import World, git
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 
+TREE = "export GIT_INDEX_FILE=/tmp/index; git read-tree HEAD; git add -A; git write-tree"
 
-def test_odd_names_and_links_arrive_and_what_changed_arrives_again(world: World, tmp_path: Path) -> None:
-    path = tmp_path / "odd"
-    unusual_names(path)
-    many_links(tmp_path / "links")
-    world.succeed("vm", "run", "-d", "--name", "box", str(path))
-    world.succeed("vm", "workspace", "prepare", "box", str(tmp_path / "links"))
-    for name in ("odd", "links"):
-        world.succeed("vm", "cp", f"box:/root/{name}", f"{name}-1")
-        assert listed_tree(world.root / f"{name}-1") == listed_tree(tmp_path / name)
-    names = git(path, "ls-files", "-z", "names").split(b"\0")[:10]
-    for changed in names:
-        with open(os.fsencode(path) + b"/" + changed, "ab") as file:
-            file.write(b"more\n")
-    commit_all(path)
-    result = world.json("vm", "workspace", "prepare", "box", str(path))
-    assert (result["files"], result["created"]) == (10, False)
-    assert result["size_bytes"] < 30_000
-    world.succeed("vm", "kill", "box")
-    world.succeed("vm", "start", "box")
-    world.succeed("vm", "cp", "box:/root/odd", "odd-2")
-    assert listed_tree(world.root / "odd-2") == listed_tree(path)
-    assert world.succeed("vm", "exec", "box", "--cwd", "/root/odd", "--", "git", "status", "--porcelain") == b""
-    head = world.succeed("vm", "exec", "box", "--cwd", "/root/odd", "--", "git", "rev-parse", "HEAD")
-    assert head == git(path, "rev-parse", "HEAD")
+
+def test_two_hundred_edits_come_back(world: World, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    make_repository(repository, "names", seed=1)
+    script = EditScript(repository, seed=1).write(200)
+    world.succeed("vm", "run", "-q", "-d", "--name", "box", ".", cwd=repository)
+    world.succeed("vm", "exec", "box", "--", "sh", stdin=script.encode())
+    in_guest = world.succeed("vm", "exec", "box", "--", "sh", "-ec", TREE)
+    assert world.json("vm", "workspace", "status", "box")["file_count"] > 50
+    done = world.banger("vm", "workspace", "apply", "box", "--yes", cwd=repository)
+    assert done.returncode == 0, (done.stderr, world.log_tail())
+    assert b"Worth a look" in done.stderr
+    os.environ["GIT_INDEX_FILE"] = str(tmp_path / "index")
+    try:
+        git(repository, "read-tree", "HEAD")
+        git(repository, "add", "-A")
+        assert git(repository, "write-tree") == in_guest
+    finally:
+        del os.environ["GIT_INDEX_FILE"]
+    world.succeed("vm", "workspace", "fetch", "box", cwd=repository)
+    (head,) = world.succeed("vm", "exec", "box", "--", "git", "rev-parse", "HEAD").split()
+    assert head in git(repository, "for-each-ref", "--format=%(objectname)", "refs/heads/banger/box/").split()
+    git(repository, "fsck", "--strict")

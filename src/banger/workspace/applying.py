@@ -43,7 +43,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """How a patch is applied: which changes are made, and how many are there already.
 
     `undone` are parts of earlier patches, by the index of the patch: what they did is done again by this one, or, for
@@ -81,11 +81,11 @@ def fold_changes(verdict: PatchVerdict) -> dict[bytes, FileChange]:
     return folded
 
 
-def choose_changes(
+def select_changes(
     changes: Mapping[bytes, FileChange],
     here: Mapping[bytes, Content],
     earlier: Sequence[Mapping[bytes, FileChange]],
-) -> Choice:
+) -> Selection:
     """Compare a patch with what is `here`, and with patches of the same base that were applied, the newest first.
 
     A workspace that is exported again still has what was exported before: such changes count once. One of the newest
@@ -110,7 +110,7 @@ def choose_changes(
                 undone[index] = (*undone.get(index, ()), *before.parts)
                 reverted += [path] if change is None else []
             break
-    return Choice(tuple(made), len(changes) - len(made), tuple(reverted), tuple(undone.items()))
+    return Selection(tuple(made), len(changes) - len(made), tuple(reverted), tuple(undone.items()))
 
 
 async def prepare_patch(
@@ -138,23 +138,23 @@ async def prepare_patch(
     present = await asyncio.to_thread(_look, repository.top, {path for patch in (changes, *before) for path in patch})
     bench = Bench(source, directory)
     await bench.load(path for path, stamp in present.items() if stamp is not None)
-    choice = choose_changes(changes, await bench.contents(), before)
-    for index, parts in choice.undone:
+    selection = select_changes(changes, await bench.contents(), before)
+    for index, parts in selection.undone:
         part = await asyncio.to_thread(_cut, earlier[index].path, parts, directory / f"undone-{index}.patch")
         await bench.apply(part, reverse=True)
-    if choice.made:
-        made = [part for change in choice.made for part in change.parts]
+    if selection.made:
+        made = [part for change in selection.made for part in change.parts]
         await bench.apply(await asyncio.to_thread(_cut, patch.path, made, directory / "made.patch"))
-    paths = [*(change.path for change in choice.made), *choice.reverted]
+    paths = [*(change.path for change in selection.made), *selection.reverted]
     if not paths:
-        return Prepared(None, 0, choice.already, ())
+        return Prepared(None, 0, selection.already, ())
     results = await bench.contents()
     await asyncio.to_thread(_check_obstacles, repository.top, paths, results)
     (directory / NEW).mkdir()
     await bench.write_out((path for path in paths if path in results), directory / NEW)
     files = [PlacedFile(path, results[path].mode if path in results else "", present[path]) for path in paths]
     placing = Placing(directory, repository.top, files, umask=umask)
-    return Prepared(placing, len(paths), choice.already, choice.reverted)
+    return Prepared(placing, len(paths), selection.already, selection.reverted)
 
 
 def check_clean(changes: Sequence[bytes]) -> None:

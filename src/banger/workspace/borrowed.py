@@ -226,9 +226,8 @@ class BorrowedRepository:
         if self._repository.head is None:
             listed = await self.run(["ls-files", "-z"], index=self._index)
         else:
-            listed = await self.run(
-                ["diff-index", "--name-only", "-z", "--no-renames", self._repository.head, "--"], index=self._index
-            )
+            options = ["--name-only", "-z", "--no-renames", "--ignore-submodules=all"]
+            listed = await self.run(["diff-index", *options, self._repository.head, "--"], index=self._index)
         return listed.split(b"\0")[:-1]
 
     async def run(

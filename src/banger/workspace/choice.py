@@ -37,6 +37,7 @@ class Choice:
 
 
 DEFAULT: Final = Choice()
+ANYTHING: Final = Choice(mode="full-copy")  # for who brings work back: whatever could go in
 
 
 def check_choice(choice: Choice) -> None:

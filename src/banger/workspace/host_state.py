@@ -10,6 +10,7 @@ from pathlib import Path
 from banger.core.errors import BangerError
 from banger.core.files import make_private_directory
 from banger.workspace.borrowed import BorrowedRepository
+from banger.workspace.choice import ANYTHING
 from banger.workspace.repository import inspect_repository
 
 
@@ -25,7 +26,7 @@ class HostState:
 async def read_host_state(source: Path, scratch: Path) -> HostState:
     """Look at it. It may be gone by now, which is no failure."""
     try:
-        repository = await inspect_repository(source)
+        repository = await inspect_repository(source, ANYTHING)
         make_private_directory(scratch)
         with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as directory:
             borrowed = BorrowedRepository(repository, Path(directory))

@@ -64,7 +64,7 @@ _TEST_PLACES: Final = frozenset((
 ))
 # fmt: on
 _TEST_NAME: Final = re.compile(
-    r"(?:test_.*|.*[_.-]tests?|.*[_.-]spec|.*test|.*tests|.*spec|conftest)"
+    r"(?:[Tt]est_.*|.*[_.-][Tt]ests?|.*[_.-][Ss]pec|[A-Z].*(?:Test|Tests|Spec)|tests?|specs?|conftest)"
     r"\.(?:py|pyi|js|jsx|mjs|cjs|ts|tsx|mts|go|rs|java|kt|kts|scala|groovy|rb|php|c|cc|cpp|cxx|h|hpp|cs|fs|swift|m|ex|exs"
     r"|erl|clj|hs|ml|lua|pl|pm|t|sh|bats|dart|r|jl|zig|nim)"
 )
@@ -83,6 +83,7 @@ _TEST_BEGINS: Final = re.compile(
     rb"|^\s*@test\s+['\x22]|^\s*(?:it|specify|scenario|test)\s+['\x22]|^\s*(?:public\s+)?function\s+test\w+\s*\("
 )
 LONG_LINE_BYTES: Final = 2_000
+_BETWEEN_WORDS: Final = re.compile(r"[\W\d_]+")
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE: Final = frozenset(
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
@@ -113,7 +114,8 @@ def is_lock_file(path: bytes) -> bool:
 
 def is_test(path: bytes) -> bool:
     """Whether it looks like a test, by its name or the directory that it is in."""
-    *above, name = _lower(path).split("/")
+    *above, _ = _lower(path).split("/")
+    name = posixpath.basename(path).decode("utf-8", "surrogateescape")
     return _TEST_NAME.fullmatch(name) is not None or not _TEST_PLACES.isdisjoint(above)
 
 
@@ -150,7 +152,7 @@ def is_odd_name(path: bytes) -> bool:
         return True
     if any(part.startswith(("-", "~")) or part != part.strip() or part.endswith(".") for part in text.split("/")):
         return True
-    return any(_mixes_scripts(part) for part in text.split("/"))
+    return any(map(_mixes_scripts, _BETWEEN_WORDS.split(text)))
 
 
 def _mixes_scripts(word: str) -> bool:

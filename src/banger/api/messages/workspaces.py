@@ -64,9 +64,14 @@ class PrepareResult(TypedDict):
 
 
 class ExportRequest(TypedDict):
-    """First frame of `POST /v1/vms/{ref}/workspace/export` (stream); the patch comes as output frames."""
+    """First frame of `POST /v1/vms/{ref}/workspace/export` (stream); the patch comes as output frames.
+
+    `near`, here and in the other requests, is where on the host the client is: without a `guest_path` the workspace is
+    meant that was copied from there.
+    """
 
     guest_path: str | None
+    near: NotRequired[str]
     base_commit: str | None
 
 
@@ -122,6 +127,7 @@ class WorkspaceStatusRequest(TypedDict):
     """Body of `POST /v1/vms/{ref}/workspace/status` (progress)."""
 
     guest_path: str | None
+    near: NotRequired[str]
     base_commit: str | None
 
 
@@ -153,6 +159,7 @@ class ReviewRequest(TypedDict):
     """Body of `POST /v1/vms/{ref}/workspace/review` (progress). `paths` pick files and directories; none is all."""
 
     guest_path: str | None
+    near: NotRequired[str]
     base_commit: str | None
     paths: list[str]
     allow_dirty: bool
@@ -190,6 +197,7 @@ class ApplyRequest(TypedDict):
     """
 
     guest_path: str | None
+    near: NotRequired[str]
     saved: str
     paths: list[str]
     allow_dirty: bool
@@ -200,6 +208,7 @@ class FetchRequest(TypedDict):
     """Body of `POST /v1/vms/{ref}/workspace/fetch` (progress). `force` replaces branches that were rewritten."""
 
     guest_path: str | None
+    near: NotRequired[str]
     force: bool
 
 

@@ -13,6 +13,7 @@ from banger.cli.context import vm_path
 from banger.cli.patch_text import render_files, render_findings, render_totals
 from banger.cli.render import Style, count, render_json
 from banger.cli.targets import add_quiet, follow
+from banger.cli.workspaces import add_guest_path, which
 from banger.core.errors import Invalid, error_of_kind
 from banger.core.untrusted import printable
 
@@ -46,7 +47,7 @@ def declare(parser: Parser) -> None:
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
     parser.add_argument("--allow-dirty", action="store_true", help="also beside changes that are not committed")
-    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    add_guest_path(parser)
     parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
     add_json(parser)
     add_quiet(parser)
@@ -58,7 +59,7 @@ def run(context: Context, options: Namespace) -> int:
         raise Invalid("standard input is no terminal, so nobody can be asked", hint=hint)
     picked = options.pick or []
     asked: ReviewRequest = {
-        "guest_path": options.guest_path,
+        **which(options),
         "base_commit": options.base_commit,
         "paths": picked,
         "allow_dirty": options.allow_dirty,
@@ -91,7 +92,7 @@ def _apply(context: Context, options: Namespace, review: ReviewResult, picked: l
     umask = os.umask(0o077)
     os.umask(umask)
     request: ApplyRequest = {
-        "guest_path": options.guest_path,
+        **which(options),
         "saved": review["saved"],
         "paths": picked,
         "allow_dirty": options.allow_dirty,

@@ -13,6 +13,7 @@ from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
 from banger.cli.patch_text import render_files, render_patch, render_totals
 from banger.cli.targets import add_quiet, follow
+from banger.cli.workspaces import add_guest_path, which
 
 if TYPE_CHECKING:
     from banger.api.client import Connection
@@ -33,7 +34,7 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     add_vm(parser)
     parser.add_argument("--stat", action="store_true", help="only the files, and how many lines changed in each")
-    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    add_guest_path(parser)
     parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
     add_quiet(parser)
 
@@ -41,7 +42,7 @@ def declare(parser: Parser) -> None:
 def run(context: Context, options: Namespace) -> int:
     if options.stat:
         return _show_totals(context, options)
-    request: ExportRequest = {"guest_path": options.guest_path, "base_commit": options.base_commit}
+    request: ExportRequest = {**which(options), "base_commit": options.base_commit}
     with context.open() as daemon:
         daemon.open_stream(vm_path(options.vm, "/workspace/export"), request)
         if sys.stdout.isatty():
@@ -55,7 +56,10 @@ def run(context: Context, options: Namespace) -> int:
 
 
 def _show_totals(context: Context, options: Namespace) -> int:
-    request: WorkspaceStatusRequest = {"guest_path": options.guest_path, "base_commit": options.base_commit}
+    request: WorkspaceStatusRequest = {
+        **which(options),
+        "base_commit": options.base_commit,
+    }
     path = vm_path(options.vm, "/workspace/status")
     status: WorkspaceStatus = follow(context, options, path=path, body=request)
     lines = render_files(status["files"], total=status["file_count"], style=context.style)

@@ -13,6 +13,7 @@ from banger.cli.output_file import open_output
 from banger.cli.progress import Progress
 from banger.cli.render import count
 from banger.cli.targets import add_quiet
+from banger.cli.workspaces import add_guest_path, which
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
@@ -38,13 +39,13 @@ _SHOWN_FILES: Final = 20
 def declare(parser: Parser) -> None:
     add_vm(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all")
-    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    add_guest_path(parser)
     parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    request: ExportRequest = {"guest_path": options.guest_path, "base_commit": options.base_commit}
+    request: ExportRequest = {**which(options), "base_commit": options.base_commit}
     path = vm_path(options.vm, "/workspace/export")
     with (
         Progress.for_terminal(context.environment, quiet=options.quiet) as progress,

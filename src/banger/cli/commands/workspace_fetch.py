@@ -10,6 +10,7 @@ from banger.cli.arguments import Parser, add_json, add_vm
 from banger.cli.context import vm_path
 from banger.cli.render import render_json, render_table
 from banger.cli.targets import add_quiet, follow
+from banger.cli.workspaces import add_guest_path, which
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     add_vm(parser)
     parser.add_argument("-f", "--force", action="store_true", help="replace branches that were rewritten in the guest")
-    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    add_guest_path(parser)
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    request: FetchRequest = {"guest_path": options.guest_path, "force": options.force}
+    request: FetchRequest = {**which(options), "force": options.force}
     result: FetchResult = follow(context, options, path=vm_path(options.vm, "/workspace/fetch"), body=request)
     if options.json:
         context.write(render_json(result))

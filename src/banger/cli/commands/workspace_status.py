@@ -11,6 +11,7 @@ from banger.cli.context import vm_path
 from banger.cli.patch_text import render_files, render_totals
 from banger.cli.render import Style, count, render_fields, render_json
 from banger.cli.targets import add_quiet, follow
+from banger.cli.workspaces import add_guest_path, which
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     add_vm(parser)
-    parser.add_argument("--guest-path", metavar="DIR", help="the workspace, when the VM has several")
+    add_guest_path(parser)
     add_json(parser)
     add_quiet(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
-    request: WorkspaceStatusRequest = {"guest_path": options.guest_path, "base_commit": None}
+    request: WorkspaceStatusRequest = {**which(options), "base_commit": None}
     status: WorkspaceStatus = follow(context, options, path=vm_path(options.vm, "/workspace/status"), body=request)
     context.write(render_json(status) if options.json else render_status(status, context.style))
     return exits.DONE

@@ -17,6 +17,7 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.store.records import OpenOperation, VmRecord
 from banger.workspace.applying import Prepared, SavedPatch, prepare_patch
+from banger.workspace.choice import ANYTHING
 from banger.workspace.placing import Placing
 from banger.workspace.repository import inspect_repository
 
@@ -80,7 +81,7 @@ class ApplyPatch:
         async def prepare() -> None:
             nonlocal prepared
             prepared = await prepare_patch(
-                await inspect_repository(change.source),
+                await inspect_repository(change.source, ANYTHING),
                 change.patch,
                 earlier=change.earlier,
                 directory=directory,

@@ -42,7 +42,7 @@ class ExportWorkspace:
         self, request: Request, record: VmRecord, asked: ExportRequest, exchange: StreamExchange
     ) -> ExportResult:
         """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
-        workspace = find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
 
         async def send(patch: ExportedPatch) -> None:
             with patch.path.open("rb") as file:
@@ -106,17 +106,24 @@ class ExportWorkspace:
         return (Step("collect", collect, remove), Step("send", send, nothing), Step("tidy", remove, nothing))
 
 
-def find_workspace(record: VmRecord, guest_path: str | None) -> WorkspaceRecord:
-    """The workspace at a place, or the first one. Raises `NotFound`, `Invalid`."""
-    for workspace in record.workspaces:
-        if guest_path in (None, workspace.guest_path):
-            return workspace
+def find_workspace(record: VmRecord, guest_path: str | None, near: str | None = None) -> WorkspaceRecord:
+    """The workspace at a place; without one that which was copied from where the client is, or else the first one.
+
+    Raises `NotFound`, `Invalid`.
+    """
     if guest_path is not None:
+        for workspace in record.workspaces:
+            if workspace.guest_path == guest_path:
+                return workspace
         raise NotFound(
             f"{record.name} has no workspace at {printable(guest_path, limit=200)}",
             hint=f"`banger vm show {record.name}` lists its workspaces",
         )
-    raise Invalid(f"{record.name} has no workspace", hint="make the VM with `banger vm run` inside a git repository")
+    if not record.workspaces:
+        hint = "make the VM with `banger vm run` inside a git repository"
+        raise Invalid(f"{record.name} has no workspace", hint=hint)
+    around = [one for one in record.workspaces if near is not None and Path(near).is_relative_to(one.source)]
+    return max(around, key=lambda one: len(one.source)) if around else record.workspaces[0]
 
 
 def view_patch(patch: ExportedPatch) -> ExportResult:

@@ -18,6 +18,7 @@ from banger.daemon.operations.exporting import find_workspace
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import OpenOperation, VmRecord
+from banger.workspace.choice import ANYTHING
 from banger.workspace.fetching import Quarantine, check_have, fetch_quarantined, release
 from banger.workspace.repository import inspect_repository
 
@@ -39,9 +40,9 @@ class FetchCommits:
 
     async def __call__(self, request: Request, record: VmRecord, asked: FetchRequest) -> FetchResult:
         """Fetch all branches that have new commits. Raises as `fetch_quarantined`."""
-        workspace = find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         channel = self._supervisor.channel(record.id, record.name)
-        repository = await inspect_repository(Path(workspace.source))
+        repository = await inspect_repository(Path(workspace.source), ANYTHING)
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._layout.applies / operation_id
         quarantine: Quarantine | None = None

@@ -57,7 +57,7 @@ class Workspaces:
 
     async def status(self, request: Request, record: VmRecord, asked: WorkspaceStatusRequest) -> WorkspaceStatus:
         """What was done in the guest, and on the host since the copy."""
-        workspace = find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         channel = self._supervisor.channel(record.id, record.name)
         guest = await read_guest_state(GuestPrograms(channel), guest_path=workspace.guest_path, since=workspace.head)
 
@@ -85,7 +85,7 @@ class Workspaces:
 
     async def review(self, request: Request, record: VmRecord, asked: ReviewRequest) -> ReviewResult:
         """Save a patch, look at it, and try it. Whatever it is like, it stays saved once it was judged."""
-        workspace = find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         name = name_patch(record.name, request.operation, now_s=self._clock.now_s())
 
         async def save(patch: ExportedPatch) -> None:
@@ -126,7 +126,7 @@ class Workspaces:
 
     async def apply(self, request: Request, record: VmRecord, asked: ApplyRequest) -> ApplyResult:
         """Apply a saved patch: judged again, because the file was on the disk meanwhile."""
-        workspace = find_workspace(record, asked["guest_path"])
+        workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         if not 0 <= asked["umask"] <= 0o777:
             raise Invalid("that is no umask", hint="run `banger daemon restart` if banger was just updated")
         name = asked["saved"]
