@@ -112,6 +112,13 @@ def test_what_cannot_begin(box: FakeWorld) -> None:
     assert box.succeed("vm", "jobs", "logs", "box", odd) == b"a\n b \xff '\"$x"
 
 
+def test_a_job_whose_time_is_up(box: FakeWorld) -> None:
+    number = begin(box, "echo begun; exec sleep 3600", "--timeout", "1s")
+    assert box.banger("vm", "jobs", "wait", "box", number).returncode == 124
+    assert box.succeed("vm", "jobs", "logs", "box", number) == b"begun\n"
+    assert box.banger("vm", "jobs", "wait", "box", begin(box, "exit 4", "--timeout", "1h")).returncode == 4
+
+
 def test_many_jobs_at_once_have_numbers_of_their_own(box: FakeWorld) -> None:
     begun = [box.start("vm", "exec", "box", "-d", "--", "echo", str(each)) for each in range(6)]
     numbers = {process.communicate(timeout=60)[0].decode().strip() for process in begun}

@@ -56,13 +56,16 @@ def script(verb: str, number: int | None, *arguments: str) -> tuple[str, ...]:
     return ("sh", "-c", _SCRIPT.read_text(), "banger", verb, "" if number is None else str(number), *arguments)
 
 
-def supervised(number: int, command: Sequence[str], *, programs: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs a job: it ends at once, and the job goes on in a session of its own.
+def supervised(
+    number: int, command: Sequence[str], *, programs: Sequence[str], limit_s: float | None = None
+) -> tuple[str, ...]:
+    """The command that runs a job: it ends at once, and the job goes on in a session of its own, `limit_s` at most.
 
     setsid(1) forks because the agent starts each program as the leader of a group. `programs` are the places of mise,
     if it is to be asked.
     """
-    return ("setsid", *script("look-after", number, " ".join(programs), *command))
+    limit = "" if limit_s is None else f"{max(1, round(limit_s))}"
+    return ("setsid", *script("look-after", number, " ".join(programs), limit, *command))
 
 
 def encode_about(about: About) -> str:

@@ -33,6 +33,23 @@ forget() {
     for kind in about boot pid log status; do rm -f "$top/$number.$kind"; done
 }
 
+# End the job when its time is up. Told that it has ended, by ALRM, it exits with 9 when it was late.
+watch() {
+    late=0
+    trap '' TERM INT HUP QUIT USR1 USR2
+    trap 'kill -s KILL "$sleeper" 2>/dev/null; exit "$late"' ALRM
+    sleep "$1" &
+    sleeper=$!
+    wait "$sleeper"
+    late=9
+    kill -s TERM -- "-$$"
+    sleep 5 &
+    sleeper=$!
+    wait "$sleeper"
+    echo "124 $(date +%s)" >"$top/$number.status" # nobody is left to write it down
+    kill -s KILL -- "-$$"
+}
+
 nap() {
     sleep 0.2 2>/dev/null || sleep 1
 }
@@ -69,9 +86,9 @@ case $verb in
         done
         [ -s "$top/$number.pid" ]
         ;;
-    look-after) # N TOOLS CMD ARGS...: run it, in a session of its own, and write down how it ended
-        tools=$1
-        shift
+    look-after) # N TOOLS LIMIT CMD ARGS...: run it, in a session of its own, and write down how it ended
+        tools=$1 limit=$2
+        shift 2
         echo "$$ $(began $$)" >"$top/$number.pid"
         exec </dev/null >>"$top/$number.log" 2>&1
         for program in $tools; do
@@ -80,9 +97,19 @@ case $verb in
                 break
             fi
         done
-        trap : TERM INT HUP QUIT # they are for the command
-        (trap - TERM INT HUP QUIT && exec "$@")
+        [ -z "$limit" ] || { watch "$limit" & timer=$!; }
+        trap : TERM INT HUP QUIT USR1 USR2 # they are for the command
+        (trap - TERM INT HUP QUIT USR1 USR2 && exec "$@")
         status=$?
+        if [ -n "$limit" ]; then
+            kill -s ALRM "$timer"
+            late=143
+            while [ "$late" -gt 128 ]; do # a signal for the command interrupts this too
+                wait "$timer"
+                late=$?
+            done
+            [ "$late" -ne 9 ] || status=124
+        fi
         echo "$status $(date +%s)" >"$top/$number.status"
         ;;
     list) # - LIMIT: a line for each: number, state, status, when it ended, bytes of its log, what it is

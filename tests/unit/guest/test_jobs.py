@@ -72,7 +72,8 @@ def test_numbers_of_new_jobs() -> None:
 def test_a_job_begins_with_one_program_and_its_words_as_they_are() -> None:
     argv = supervised(4, ["echo", "a b", "$x"], programs=("mise",))
     assert argv[0] == "setsid"
-    assert argv[-5:] == ("4", "mise", "echo", "a b", "$x")
+    assert argv[-6:] == ("4", "mise", "", "echo", "a b", "$x")
+    assert supervised(4, ["x"], programs=(), limit_s=60.0)[-3:] == ("", "60", "x")
     assert len(script("list", None, "5")[2]) < 8000
 
 
@@ -89,10 +90,46 @@ def test_every_shell_understands_the_script(tmp_path: Path, shell: tuple[str, ..
 
     assert run("list", "", "5") == b""
     assert run("make", "", json.dumps({"a": "'\\n"}), str(os.getuid())) == b"1\n"
-    run("look-after", "1", "", "sh", "-c", "echo said; exit 6", first=("setsid", "--wait"))
+    run("look-after", "1", "", "", "sh", "-c", "echo said; exit 6", first=("setsid", "--wait"))
     run("begun", "1")
     run("wait", "1")
     assert run("logs", "1", "yes", "") == b"said\n"
     assert run("list", "", "5").startswith(b"1 ended 6 ")
     run("forget", "1")
     assert run("list", "", "5") == b""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("limit", "command", "status"),
+    [
+        ("600", "exit 7", 7),
+        ("1", "sleep 600", 124),
+        ("1", "trap 'exit 3' TERM; while :; do :; done", 124),
+        ("1", "trap '' TERM; while :; do sleep 1; done", 124),
+        ("600", "kill -s USR1 0", 138),
+        ("600", "trap '' TERM; kill -s TERM 0; exit 5", 5),
+    ],
+)
+def test_a_job_has_its_time_and_no_more(
+    tmp_path: Path, shell: tuple[str, ...], limit: str, command: str, status: int
+) -> None:
+    text = script("list", None, "5")[2].replace("/var/log/banger/jobs", str(tmp_path / "banger" / "jobs"))
+    run = [*shell, "-c", text, "banger"]
+    subprocess.run([*run, "make", "", "{}", str(os.getuid())], stdout=subprocess.DEVNULL, check=True)
+    began = ["setsid", "--wait", *run, "look-after", "1", "", limit, *shell, "-c", command]
+    subprocess.run(began, check=False, timeout=60)
+    listed = subprocess.run([*run, "list", "", "5"], capture_output=True, check=True).stdout
+    assert listed.startswith(b"1 ended %d " % status), listed
+    assert not [pid for pid in pids() if str(tmp_path) in cmdline(pid)]  # the timer has gone too
+
+
+def pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""

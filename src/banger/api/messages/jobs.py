@@ -13,6 +13,7 @@ class JobRequest(TypedDict):
     cwd: str | None
     user: str | None
     prepare: NotRequired[bool]
+    timeout_s: NotRequired[float | None]
 
 
 class JobView(TypedDict):

@@ -106,9 +106,9 @@ def begin_job(context: Context, options: Namespace) -> int:
     from banger.cli.render import render_json
     from banger.cli.targets import follow
 
-    if options.command is None or options.tty or options.timeout:
+    if options.command is None or options.tty:
         raise Invalid(
-            "--detach needs a command, and takes neither -t nor --timeout",
+            "--detach needs a command, and takes no -t",
             hint=f"write `banger vm exec {options.vm} --detach -- CMD`",
         )
     request: JobRequest = {
@@ -119,6 +119,8 @@ def begin_job(context: Context, options: Namespace) -> int:
     }
     if options.auto_prepare:
         request["prepare"] = True
+    if options.timeout:
+        request["timeout_s"] = options.timeout
     options.quiet = False
     job: JobView = follow(context, options, path=vm_path(options.vm, "/jobs"), body=request)
     context.write(render_json(job) if options.json else f"{job['job']}\n")

@@ -69,7 +69,9 @@ class Jobs:
             await self._up_to_date.tell(request, record, workspace)
         environment = usual_environment(record.spec, image, asked["environment"])
         user = asked["user"] or default_user(record, image)
-        return await self.begin_in(record, asked["command"], cwd=cwd, user=user, environment=environment)
+        return await self.begin_in(
+            record, asked["command"], cwd=cwd, user=user, environment=environment, limit_s=asked.get("timeout_s")
+        )
 
     async def begin_in(
         self,
@@ -81,6 +83,7 @@ class Jobs:
         environment: Mapping[str, str],
         shown: Sequence[str] | None = None,
         through_mise: bool = True,
+        limit_s: float | None = None,
     ) -> JobView:
         """Begin a job of which everything is known. `shown` is what people are told that it is."""
         channel = self._supervisor.channel(record.id, record.name)
@@ -92,7 +95,8 @@ class Jobs:
         number = parse_number(made.output)
         if made.status != 0 or number is None:
             raise Failed(f"the guest cannot keep a job's files: {made.said}", hint="is its disk full?")
-        argv = supervised(number, command, programs=MISE_PROGRAMS if tools is not None else ())
+        programs = MISE_PROGRAMS if tools is not None else ()
+        argv = supervised(number, command, programs=programs, limit_s=limit_s)
         began = ExecRequest(argv=argv, environment={**(tools or {}), **environment}, cwd=cwd, user=user)
         try:
             begun = await _ask_in(channel, began)
