@@ -90,7 +90,7 @@ case $verb in
         tools=$1 limit=$2
         shift 2
         echo "$$ $(began $$)" >"$top/$number.pid"
-        exec </dev/null >>"$top/$number.log" 2>&1
+        exec </dev/null >/dev/null 2>&1 # what a shell says of its children is none of the command's words
         for program in $tools; do
             if command -v "$program" >/dev/null; then
                 set -- "$program" exec -- sh -c 'exec "$@"' sh "$@"
@@ -99,7 +99,7 @@ case $verb in
         done
         [ -z "$limit" ] || { watch "$limit" & timer=$!; }
         trap : TERM INT HUP QUIT USR1 USR2 # they are for the command
-        (trap - TERM INT HUP QUIT USR1 USR2 && exec "$@")
+        (trap - TERM INT HUP QUIT USR1 USR2 && exec "$@") >>"$top/$number.log" 2>&1
         status=$?
         if [ -n "$limit" ]; then
             kill -s ALRM "$timer"
