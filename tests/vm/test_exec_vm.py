@@ -15,7 +15,7 @@ verb=$1
 shift
 case $verb in
     install) cat mise.toml > /var/tmp/installed ;;
-    exec) shift; TOOLS="$(cat /var/tmp/installed)" exec "$@" ;;
+    exec) shift; TOOLS=$(cat /var/tmp/installed); export TOOLS; exec "$@" ;;
 esac
 """
 
