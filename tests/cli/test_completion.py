@@ -164,6 +164,15 @@ def test_a_daemon_that_does_not_answer_is_left_alone(world: World, daemon: FakeD
     assert ended == [b""]
 
 
+def test_the_jobs_of_a_vm(world: World, answering: FakeDaemon) -> None:
+    job = {"job": 3, "state": "running", "command": ["make", "\x1b[2Jtest"]}
+    answering.answers("GET", "/v1/vms/box/jobs", {"jobs": [job]})
+    done = world.run("internal-complete", "fish", "--", "vm", "jobs", "logs", "box", "")
+    assert done.stdout == b":\n3\trunning: make \\x1b[2Jtest\n"
+    done = world.run("internal-complete", "fish", "--", "vm", "jobs", "logs", "../../x", "")
+    assert (done.stdout, done.stderr) == (b":\n", b"")
+
+
 def test_names_that_are_none_reach_no_shell(world: World, answering: FakeDaemon) -> None:
     done = world.run("internal-complete", "fish", "--", "vm", "exec", "")
     assert done.stdout == b":\nbox\trunning\notter\trunning\n"

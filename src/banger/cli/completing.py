@@ -24,6 +24,8 @@ OF_METAVAR: Final = {
     "SRC": "vm-path",
     "DEST": "vm-path",
     "PLATFORM": "platform",
+    "JOB": "job",
+    "JOB...": "job",
 }
 _FIXED: Final = {"platform": ("linux/amd64", "linux/arm64"), "signal": ("HUP", "INT", "KILL", "QUIT", "TERM")}
 FILES: Final = "files"
@@ -101,10 +103,16 @@ def _complete_arguments(parser: Parser, typed: Sequence[str], current: str, name
         return Answer(tuple(Candidate(f"{name}={word}", meaning) for word, meaning in inner.candidates), inner.files)
     if current.startswith("-"):
         return Answer(_matching(_free_options(parser, typed), current))
-    given = _positionals(options, typed)
+    return _complete_positional(parser, _positionals(options, typed), current, names)
+
+
+def _complete_positional(parser: Parser, given: Sequence[str], current: str, names: Names) -> Answer:
+    """What may come after the positionals that are `given`; nothing twice."""
     action = _positional_at(parser, len(given))
     if action is None:
         return Answer()
+    if OF_METAVAR.get(str(action.metavar)) == "job":  # of the VM that was named before it
+        return Answer(_matching(names(f"job:{given[0]}"), current))
     answer = _complete_value(parser, action, current, names)
     return Answer(tuple(candidate for candidate in answer.candidates if candidate.word not in given), answer.files)
 

@@ -6,10 +6,13 @@ Nobody waits for a key: a daemon that is not there is not started, and one that 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from banger.api.client import Connection
+from banger.cli.arguments import vm_ref
 from banger.cli.completing import Candidate
+from banger.cli.context import vm_path
 from banger.core.errors import BangerError
 from banger.core.names import parse_vm_name
 from banger.core.roots import find_roots
@@ -28,7 +31,9 @@ class KnownNames:
         self._environment = environment
 
     def __call__(self, kind: str) -> list[Candidate]:
-        """Names of a kind, sorted; what is no name never reaches a shell. Raises nothing."""
+        """Names of a kind, sorted, or a VM's jobs; what is no name never reaches a shell. Raises nothing."""
+        if kind.startswith("job:"):
+            return list(_asked(partial(self._jobs, kind.removeprefix("job:"))))
         ask = {
             "vm": self._vms,
             "image": self._images,
@@ -41,6 +46,10 @@ class KnownNames:
     def _vms(self) -> Iterator[Candidate]:
         for vm in self._get("/v1/vms")["vms"]:
             yield Candidate(vm["name"], vm["state"])
+
+    def _jobs(self, vm: str) -> Iterator[Candidate]:
+        for job in self._get(vm_path(vm_ref(vm), "/jobs"))["jobs"]:
+            yield Candidate(str(job["job"]), f"{job['state']}: {' '.join(job['command'])}")
 
     def _images(self) -> Iterator[Candidate]:
         for image in self._get("/v1/images")["images"]:

@@ -13,6 +13,7 @@ NAMES = {
     "image": [Candidate("tiny", "image")],
     "kernel": [Candidate("mine", "Linux 6.1.0")],
     "image-to-pull": [Candidate("debian-bookworm", "Debian 12")],
+    "job:box": [Candidate("1", "running: make"), Candidate("12", "ended: true")],
     "kernel-to-pull": [Candidate("debian-cloud", "Debian's")],
 }
 
@@ -73,6 +74,10 @@ def test_words_beside_each_other() -> None:
         (("kernel", "rm", ""), {"mine"}),
         (("vm", "rename", "box", ""), set()),
         (("vm", "kill", "--signal", "T"), {"TERM"}),
+        (("vm", "jobs", "logs", ""), {"box", "otter"}),
+        (("vm", "jobs", "logs", "box", ""), {"1", "12"}),
+        (("vm", "jobs", "wait", "box", "1", "12"), {"12"}),
+        (("vm", "jobs", "kill", "otter", ""), set()),
         (("image", "pull", "--platform=linux/ar"), {"--platform=linux/arm64"}),
         (("image", "export", "t"), {"tiny"}),
         (("ps", "--j"), {"--json"}),
