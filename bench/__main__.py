@@ -69,6 +69,15 @@ def start_up(world: World, bare: Bare, directory: Path) -> list[Figure]:
             turns=TURNS * 4,
             unit="s",
         ),
+        alternate(
+            "Tab after `banger vm exec`",
+            "`python3 -c pass`",
+            value=lambda: script(world, "internal-complete", "fish", "--", "vm", "exec", ""),
+            base=lambda: python_floor(world),
+            reach=6,
+            turns=TURNS * 4,
+            unit="s",
+        ),
     ]
 
 
