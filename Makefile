@@ -11,6 +11,7 @@ ARGS ?=
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
 .PHONY: help run test check bench fuzz-layers fuzz-agent site man parity json-schema recording clean setup-run setup-test setup-fuzz $(PROOFS)
+.PHONY: test-images setup-images
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -19,6 +20,8 @@ help:
 	@echo 'make bench   measure, and write docs/performance.md'
 	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, faults,'
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
+	@echo 'make test-images  compare real images, built by others, with their trees in guests, and boot the catalogue;'
+	@echo '             writes docs/tested-images.md (ARGS="--only busybox" for one)'
 	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make parity  run the tests that prove what the first banger could do, and write docs/parity.md'
@@ -43,6 +46,9 @@ bench: setup-test
 
 $(PROOFS): setup-test
 	$(PYTHON) -m tests.reliability $@ $(ARGS)
+
+test-images: setup-images
+	$(PYTHON) -m tests.images $(ARGS)
 
 fuzz-layers: setup-test
 	@$(PYTHON) -m tests.hostile.fuzz_layers $(ARGS)
@@ -70,6 +76,9 @@ setup-run:
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-images:
+	@scripts/setup.sh images
 
 setup-fuzz:
 	@scripts/setup.sh fuzz

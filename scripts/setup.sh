@@ -38,7 +38,7 @@ case "$PURPOSE" in
     packages+=("${qemu[1]}" erofs-utils:dump.erofs busybox-static:busybox iproute2:ip strace:strace cpio:cpio docker-registry:docker-registry umoci:umoci rpm:rpmbuild skopeo:skopeo man-db:man
       zsh:zsh fish:fish bash-completion:/usr/share/bash-completion/bash_completion)
     if [ "$PURPOSE" = fuzz ]; then packages+=(clang:clang libclang-rt-14-dev:clang); fi
-    if [ "$PURPOSE" = images ]; then packages+=(debootstrap:debootstrap buildah:buildah); fi
+    if [ "$PURPOSE" = images ]; then packages+=(debootstrap:debootstrap buildah:buildah qemu-user-static:qemu-aarch64-static binfmt-support:update-binfmts); fi
     ;;
   *) echo "usage: $0 run|test|fuzz|images" >&2; exit 2 ;;
 esac
