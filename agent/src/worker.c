@@ -62,15 +62,19 @@ static void take_all(struct worker *worker, struct outcome *outcome) {
     }
 }
 
+/* What was found before something failed is given too: half a tree says at least what is there. */
 static void give_all(struct worker *worker, struct outcome *outcome) {
+    bool is_read = true;
     while (outcome->state == GOING_ON) {
         struct buffer *waiting = worker->job->give(worker->state, outcome);
-        while (outcome->state != FAILED && waiting->length > 0) {
+        while (is_read && waiting->length > 0) {
             ssize_t length = write(DATA_FD, buffer_head(waiting), waiting->length);
-            if (length >= 0)
+            if (length >= 0) {
                 buffer_drop(waiting, (size_t)length);
-            else if (errno != EINTR)
+            } else if (errno != EINTR) {
+                is_read = false;
                 outcome_fail(outcome, "failed", "it was given up", ECANCELED);
+            }
         }
     }
     close(DATA_FD);
@@ -323,7 +327,8 @@ static void serve(struct stream *stream, struct polls *polls) {
             return;
     }
     /* A host that has no room yet still gets all that it was given. */
-    if (worker->outcome.state != DONE || worker->job->give == NULL || worker->data < 0)
+    bool gives = worker->begun && worker->job->give != NULL && worker->data >= 0;
+    if (worker->outcome.state == GOING_ON || !gives)
         end_stream(stream, worker);
 }
 

@@ -200,7 +200,7 @@ async def test_a_program_that_was_given_up_before_it_began_never_begins(tmp_path
 
 
 async def test_a_tree_that_cannot_be_read_whole_is_no_tree(tmp_path: Path) -> None:
-    """As deep as the page says is fine; one more is an error and not half a tree."""
+    """As deep as the page says is fine; one more is an error, after what comes before it."""
     directory = os.open(tmp_path, os.O_PATH)
     for _ in range(127):
         os.mkdir("d", dir_fd=directory)
@@ -211,9 +211,12 @@ async def test_a_tree_that_cannot_be_read_whole_is_no_tree(tmp_path: Path) -> No
         assert b"".join([data async for data in channel.get_tree(os.fsencode(tmp_path))]).endswith(b".")
         os.mkdir("d", dir_fd=directory)
         os.close(directory)
+        found = b""
         with pytest.raises(Invalid, match="too deeply"):
-            async for _ in channel.get_tree(os.fsencode(tmp_path)):
-                pass
+            async for data in channel.get_tree(os.fsencode(tmp_path)):
+                found += data
+        assert found.startswith(b"d")
+        assert not found.endswith(b".")
 
 
 async def test_a_path_that_is_too_long_is_an_error(tmp_path: Path) -> None:
