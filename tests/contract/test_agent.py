@@ -211,10 +211,14 @@ async def test_a_tree_that_cannot_be_read_whole_is_no_tree(tmp_path: Path) -> No
         assert b"".join([data async for data in channel.get_tree(os.fsencode(tmp_path))]).endswith(b".")
         os.mkdir("d", dir_fd=directory)
         os.close(directory)
-        found = b""
-        with pytest.raises(Invalid, match="too deeply"):
+        found = bytearray()
+
+        async def read() -> None:
             async for data in channel.get_tree(os.fsencode(tmp_path)):
-                found += data
+                found.extend(data)
+
+        with pytest.raises(Invalid, match="too deeply"):
+            await read()
         assert found.startswith(b"d")
         assert not found.endswith(b".")
 
