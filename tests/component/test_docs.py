@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 from tests.component.example_world import ExampleWorld, make_project, shell
 from tests.component.fake_world import FakeWorld
+from tests.component.test_examples import type_into
 from tests.component.test_life import until
 
+from banger.cli.help import ROOT_PAGE
+
 DOCS = Path(__file__).parents[2] / "docs"
+README = DOCS.parent / "README.md"
 # Until Ctrl-C; and nothing has written to the fake machine's console.
 UNTIL_INTERRUPTED = ("vm", "forward")
 # Pages that are sessions in one repository, from the first line to the last.
@@ -29,7 +33,11 @@ STATUS = {
 
 def commands_of(page: str) -> list[str]:
     """Lines of indented blocks, without what follows `#`."""
-    text = (DOCS / f"{page}.md").read_text()
+    return commands_in(DOCS / f"{page}.md")
+
+
+def commands_in(file: Path) -> list[str]:
+    text = file.read_text()
     return re.findall(r"^    ((?:banger|git) .*?)(?: +# .*)?$", text, re.MULTILINE)
 
 
@@ -73,3 +81,29 @@ def test_a_session(example_world: ExampleWorld, tmp_path: Path, page: str) -> No
         assert done.returncode in STATUS.get(line, {0}), (line, done, world.log_tail())
         assert b"Traceback" not in done.stdout + done.stderr
     assert os.path.exists(project / "greeting.txt") == (page == "first-five-minutes")
+
+
+def test_the_readme(example_world: ExampleWorld, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    lines = commands_in(README)
+    assert len(lines) > 8
+    for line in lines:
+        if line == "banger vm ssh box":
+            continue  # the fake machine has no ssh server: tests/vm/test_session.py
+        if line == "banger vm run":
+            status, output = type_into(example_world, line, project, "exit\n")
+        else:
+            if "dpkg.log" in line:
+                example_world.succeed("vm", "exec", "box", "--", "touch", "/var/log/dpkg.log")
+            done = shell(example_world, line, project)
+            status, output = done.returncode, done.stdout + done.stderr
+        assert status in STATUS.get(line, {0}), (line, output, example_world.log_tail())
+        assert b"Traceback" not in output
+
+
+def test_no_page_has_commands_that_nobody_runs() -> None:
+    elsewhere = {"vms", "images"}  # above, and in test_docs_images.py
+    front = {"index"}
+    assert {command for page in front for command in commands_of(page)} <= {text for text, _ in ROOT_PAGE}
+    having = {page.stem for page in DOCS.glob("*.md") if commands_in(page)}
+    assert having == {*SESSIONS, *elsewhere, *front}
