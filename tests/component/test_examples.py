@@ -26,6 +26,10 @@ from banger.cli.main import load
 from banger.cli.table import COMMANDS, GROUPS
 
 NOT_HERE = {
+    "banger system install": "would be a service of whoever runs the tests: test_service.py",
+    "banger system install --json": "the same",
+    "banger system uninstall --purge": "removes what other examples use: test_service.py",
+    "banger system uninstall --purge -f": "the same",
     "banger vm ssh box": "needs the guest's ssh server: tests/vm/test_session.py",
     "banger vm ssh box -- uptime": "the same",
     "banger vm start box --wait ssh": "the same",

@@ -187,6 +187,40 @@ class DaemonRestart(TypedDict):
     daemon: Ping
 
 
+class ServiceView(TypedDict):
+    """The daemon as a service of the user's systemd. `unit` is null when it is none; `state` is systemd's word."""
+
+    unit: str | None
+    enabled: bool
+    state: str
+    lingering: bool
+
+
+class SystemStatus(TypedDict):
+    """The daemon, or null when none runs; where things are, by what they are for."""
+
+    daemon: Ping | None
+    service: ServiceView
+    directories: dict[str, str]
+    log: str
+
+
+class SystemInstall(TypedDict):
+    """The unit, whether it had to be changed, whether it outlives a logout, and the daemon that runs now."""
+
+    unit: str
+    changed: bool
+    lingering: bool
+    daemon: Ping
+
+
+class SystemUninstall(TypedDict):
+    """What was there and is gone."""
+
+    removed: list[str]
+    deleted_vms: int
+
+
 class SshConfigOutput(TypedDict):
     """The configuration, for `ssh -F`."""
 
@@ -267,6 +301,10 @@ OUTPUTS: Final[Mapping[str, Any]] = MappingProxyType(
         "config check": ConfigFile,
         "config path": ConfigFile,
         "system df": DiskUsage,
+        "system install": SystemInstall,
+        "system status": SystemStatus,
+        "system restart": DaemonRestart,
+        "system uninstall": SystemUninstall,
         "doctor": OneOf(DoctorOutput, DoctorFixOutput, LeaksResult),
         "daemon status": DaemonStatus,
         "daemon stop": DaemonStop,

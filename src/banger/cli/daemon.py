@@ -38,6 +38,18 @@ class Daemon:
         self._argv = argv
         self.notice = ""  # what a daemon that was started here had to say
 
+    @property
+    def argv(self) -> Sequence[str]:
+        """The command that is a daemon."""
+        import sys
+
+        return self._argv or [sys.executable, "-m", "banger.daemon"]
+
+    @property
+    def import_path(self) -> Mapping[str, str]:
+        """What its environment needs beside ours for it to import this very package."""
+        return _import_path(self._environment)
+
     def connect(self) -> socket.socket:
         """Connect, starting the daemon first if nobody listens. Raises `Unavailable`, `TimedOut`, or its own reason."""
         return self.connect_running() or self._start_and_connect()
@@ -178,13 +190,12 @@ class Daemon:
 
     def _spawn(self, ready: int) -> Popen[bytes]:
         import subprocess
-        import sys
 
         descriptor = os.open(self._layout.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
-                self._argv or [sys.executable, "-m", "banger.daemon"],
-                env={**self._environment, **_import_path(self._environment), "BANGER_READY_FD": str(ready)},
+                self.argv,
+                env={**self._environment, **self.import_path, "BANGER_READY_FD": str(ready)},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,

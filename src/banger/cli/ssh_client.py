@@ -11,7 +11,7 @@ from banger.cli.arguments import vm_ref
 
 DOMAIN: Final = ".vm"
 # What decides which daemon is talked to: whoever reads a printed configuration may have another environment.
-_WORLD: Final = ("BANGER_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PYTHONPATH")
+WORLD: Final = ("BANGER_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PYTHONPATH")
 
 
 def parse_host(text: str) -> str:
@@ -26,7 +26,7 @@ def plan_program(words: Sequence[str], *, environment: Mapping[str, str] | None 
     """
     argv = [sys.executable, "-P", "-m", "banger", *words]
     if environment is not None:
-        world = [f"{name}={environment[name]}" for name in _WORLD if environment.get(name)]
+        world = [f"{name}={environment[name]}" for name in WORLD if environment.get(name)]
         argv = ["/usr/bin/env", *world, *argv]
     return argv
 

@@ -154,6 +154,20 @@ def run_here(argv: Sequence[str]) -> int:
         raise Unavailable(f"cannot run {program}: {error.strerror}", hint="run it yourself, as root") from error
 
 
+def read_here(argv: Sequence[str], *, environment: Mapping[str, str], timeout_s: float = 30.0) -> Completed:
+    """Run a program that says little, to its end, whatever its status. For the command line. Raises `Unavailable`."""
+    program = printable(os.path.basename(argv[0]))
+    try:
+        done = subprocess.run(
+            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
+        )
+    except OSError as error:
+        raise Unavailable(f"cannot run {program}: {error.strerror}", hint="is it installed?") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{program} did not end within {timeout_s:g} s", hint="try it yourself") from error
+    return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
 async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint: str = "") -> None:
     """Run a program whose standard output becomes a new file. Errors as `run`."""
     with path.open("xb") as output:
