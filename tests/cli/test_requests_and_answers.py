@@ -16,6 +16,9 @@ from tests.fakes.daemon import VM_ID, Exchange, FakeDaemon, view_error, view_vm
 from banger.api.version import API_VERSION
 from banger.cli.exits import OF_KIND
 
+# What is said of an error of the daemon that has no hint of its own.
+LOG_HINT = "  hint: the daemon's log tells more about op-0123456789; `banger daemon status` says where it is\n"
+
 IMAGE = {
     "name": "debian-bookworm",
     "digest": "sha256:" + "ab" * 32,
@@ -71,7 +74,7 @@ def test_show(world: World, daemon: FakeDaemon) -> None:
     daemon.answers("POST", "/v1/vms/show", {"outcomes": [gone, seen, seen]})
     done = world.run("vm", "show", "gone", "box", "0b5c")
     assert (done.returncode, done.stdout.decode()) == (OF_KIND["not_found"], f"{shown}\n{shown}")
-    assert done.stderr.decode() == "banger: there is no VM gone (op-0123456789)\n"
+    assert done.stderr.decode().startswith("banger: there is no VM gone (op-0123456789)\n  hint: the daemon's log")
     assert daemon.requests[-1].body == {"refs": ["gone", "box", "0b5c"]}
     done = world.run("vm", "show", "gone", "box", "0b5c", "--json")
     listed = [{"ref": "gone", "error": gone["error"]}, seen["vm"], seen["vm"]]
@@ -121,7 +124,7 @@ def test_several_targets(world: World, daemon: FakeDaemon, verb: str, done: str)
     assert ran.stderr.decode() == (
         "working\n"
         "banger: there is no VM nobody (op-0123456789)\n  hint: look\n"
-        "banger: stuck: it does not end (op-0123456789)\n"
+        f"banger: stuck: it does not end (op-0123456789)\n{LOG_HINT}"
     )
     assert daemon.requests[0].body == {"refs": ["box", "nobody", "stuck", "0b5c"]}
     ran = world.run("vm", verb, "box", "nobody", "--json", "-q")
@@ -162,7 +165,7 @@ def test_an_error_in_the_middle_of_progress(world: World, daemon: FakeDaemon) ->
     daemon.reports("/v1/images/pull", [begin, {"error": view_error("failed", "the mirror is gone")}])
     done = world.run("image", "pull")
     assert done.returncode == 1
-    assert done.stderr.decode() == "fetching\nbanger: the mirror is gone (op-0123456789)\n"
+    assert done.stderr.decode() == f"fetching\nbanger: the mirror is gone (op-0123456789)\n{LOG_HINT}"
 
 
 def test_progress_that_breaks_off(world: World, daemon: FakeDaemon) -> None:
@@ -337,7 +340,8 @@ def test_ping(world: World, daemon: FakeDaemon) -> None:
         ),
     )
     done = world.run("vm", "ping", "hung", "0b5c", "-c", "2")
-    assert (done.returncode, done.stderr) == (OF_KIND["timed_out"], b"banger: hung: no answer (op-0123456789)\n")
+    assert done.returncode == OF_KIND["timed_out"]
+    assert done.stderr.decode() == f"banger: hung: no answer (op-0123456789)\n{LOG_HINT}"
     assert done.stdout.decode() == (
         "box answered in 12.50 ms\nbox answered in 12.50 ms\nbox: 2 answers, min/mean/max 12.50 ms/12.50 ms/12.50 ms\n"
     )

@@ -14,6 +14,8 @@ from banger.core.errors import BangerError, Failed, Internal, Invalid
 from banger.core.untrusted import printable, printable_lines
 
 _CONSOLE_LINES: Final = 12
+# For errors of the daemon that know nothing better.
+_LOG_HINT: Final = "the daemon's log tells more about {operation}; `banger daemon status` says where it is"
 
 
 def report(error: BaseException, words: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -53,8 +55,8 @@ def render_error(error: BangerError, style: Style, *, subject: str = "") -> str:
     if operation:
         text += " " + style.dim(f"({operation})")
     text += "\n"
-    if error.hint:
-        text += f"  {style.dim('hint:')} {printable(error.hint)}\n"
+    if hint := error.hint or (_LOG_HINT.format(operation=operation) if operation else ""):
+        text += f"  {style.dim('hint:')} {printable(hint)}\n"
     text += _boot_failure(error, style)
     if tail := str(error.data.get("log_tail") or ""):
         text += "".join(f"  | {line}\n" for line in printable_lines(tail).splitlines())
@@ -104,7 +106,7 @@ def _as_banger_error(error: BaseException) -> BangerError:
         return error
     if isinstance(error, OSError):
         place = f"{printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
-        return Failed(f"{place}{error.strerror or error}")
+        return Failed(f"{place}{error.strerror or error}", hint="run it again with BANGER_DEBUG=1 to see where")
     return Internal(
         f"something went wrong inside banger: {type(error).__name__}: {printable(str(error), limit=200)}",
         hint="run it again with BANGER_DEBUG=1 to see where, and report it",

@@ -38,7 +38,9 @@ def test_nothing_is_said_when_nobody_reads(capsys: pytest.CaptureFixture[str]) -
 
 def test_an_error_of_the_system_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(PermissionError(13, "Permission denied", "/x/\x07"), [], {}) == 1
-    assert capsys.readouterr().err == "banger: /x/\\x07: Permission denied\n"
+    assert capsys.readouterr().err == (
+        "banger: /x/\\x07: Permission denied\n  hint: run it again with BANGER_DEBUG=1 to see where\n"
+    )
 
 
 def test_json_goes_where_json_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
