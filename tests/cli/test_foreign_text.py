@@ -27,6 +27,7 @@ ALIKE = {
 OWN = {
     "version", "config show", "config check", "config path", "daemon stop", "ssh-config", "completion bash",
     "completion zsh", "completion fish", "completion install", "completion uninstall",
+    "system install", "system status", "system restart", "system uninstall",
 }  # fmt: skip
 # Consoles: tests/unit/cli/test_console_text.py. The others pass on, as it is, what a program in the guest prints, or a patch.
 ELSEWHERE = {
