@@ -78,7 +78,7 @@ def test_only_what_changed_moves(box: FakeWorld) -> None:
     git(repository, "add", "src/seven.txt", "new")
     result = prepare(box)
     assert (result["files"], result["removed"]) == (9, 2)
-    assert int(str(result["size_bytes"])) < 20_000
+    assert int(str(result["size_bytes"])) < 6_000
     same(box)
     after = {path.name: path.stat().st_ino for path in (guest_root(box) / "repo/src").iterdir()}
     kept = {f"{number}.txt" for number in range(8, 20)}

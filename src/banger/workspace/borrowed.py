@@ -171,6 +171,13 @@ class BorrowedRepository:
         )
         return path, tuple(dict.fromkeys((*known.shallow, *self._ends(cut))))
 
+    async def write_tree_of(self, entries: Iterable[IndexEntry]) -> str:
+        """The tree that an index with these entries would be committed as."""
+        index = self._directory / "planned-index"
+        data = write_index(entries, object_format=self._repository.object_format)
+        await asyncio.to_thread(index.write_bytes, data)
+        return (await self._git(["write-tree"], index=index)).strip()
+
     async def has_commit(self, commit: str) -> bool:
         """Whether the user's repository has a commit."""
         try:

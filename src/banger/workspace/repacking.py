@@ -6,10 +6,8 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from banger.workspace.guest_git import plan_guest_index, plan_texts
-from banger.workspace.index import Stat, write_index
 from banger.workspace.known import Known, as_sent
 from banger.workspace.packing import (
     LEAST_BUDGET_BYTES,
@@ -24,18 +22,19 @@ from banger.workspace.packing import (
 )
 from banger.workspace.survey import INCOMING, INCOMING_PARTIAL
 from banger.workspace.update import UpdatePlan
-from banger.workspace.work_tree import Stamp
-
-_SECOND_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedUpdate:
-    """Ready to be sent: `staged` to `.git` of the workspace, then, when that is applied, `placed` to its top."""
+    """Ready to be sent: `staged` to `.git` of the workspace, then, when that is applied, `placed` to its top.
+
+    `index_tree` is what is staged on the host, as a tree: the guest's git knows the times of its files itself.
+    """
 
     head: str | None
     branch: str | None
     base: str
+    index_tree: str
     staged: tuple[WorkspaceEntry, ...]
     placed: tuple[WorkspaceEntry, ...]
     sent_bytes: int
@@ -52,10 +51,12 @@ async def pack_update(look: Look, known: Known, plan: UpdatePlan) -> PackedUpdat
     files = await asyncio.to_thread(find_changes, source.tree, files)
     files = await settle_files(files, source, base)
     budget_bytes = max(LEAST_BUDGET_BYTES, sum(file.size for file in files))
-    pack, shallow = await source.pack_since(base, staged=look.staged_objects(), known=known, budget_bytes=budget_bytes)
+    index_tree = await source.write_tree_of(plan_guest_index(look.staged, in_tree=look.in_tree, sent={}))
+    staged_tree = bytes.fromhex(index_tree)
+    pack, shallow = await source.pack_since(base, staged=[staged_tree], known=known, budget_bytes=budget_bytes)
     now = _know(look, known, files, shallow)
     now_ns = time.time_ns()
-    texts = _plan_lists(plan) | dict(read_infos(repository)) | {b"index": _plan_index(look, now)}
+    texts = _plan_lists(plan) | dict(read_infos(repository))
     if shallow != known.shallow:
         texts |= {b"shallow": plan_texts(repository, base=base, shallow=shallow)[b"shallow"]}
     top = INCOMING_PARTIAL + b"/"
@@ -71,6 +72,7 @@ async def pack_update(look: Look, known: Known, plan: UpdatePlan) -> PackedUpdat
         head=repository.head,
         branch=repository.branch,
         base=base,
+        index_tree=index_tree,
         staged=staged,
         placed=tuple(_place(files, contents, now_ns=now_ns)),
         sent_bytes=sum(entry.size for entry in staged),
@@ -110,18 +112,6 @@ def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tu
         files=after,
         choice=look.repository.choice,
     )
-
-
-def _plan_index(look: Look, now: Known) -> bytes:
-    stamps = {path: stamp for path, entry in now.files.items() if (stamp := _stamp(entry.stat)) is not None}
-    entries = plan_guest_index(look.staged, in_tree=look.in_tree, sent=stamps)
-    return write_index(entries, object_format=now.object_format)
-
-
-def _stamp(stat: Stat) -> Stamp | None:
-    if stat.mtime_s == 0:
-        return None
-    return Stamp(0, stat.size, stat.mtime_s * _SECOND_NS + stat.mtime_ns, 0)
 
 
 def _plan_lists(plan: UpdatePlan) -> dict[bytes, bytes]:

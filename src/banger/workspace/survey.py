@@ -59,7 +59,7 @@ run diff-index --cached --raw --no-abbrev -z --no-renames --no-relative "$base" 
 APPLY: Final = (
     _BEGINNING
     + r"""
-base=$1 head=$2 branch=$3
+base=$1 head=$2 branch=$3 index_tree=$4
 incoming=.git/banger-incoming
 for file in "$incoming"/pack-*.pack; do
     [ -e "$file" ] || continue
@@ -76,10 +76,20 @@ run update-ref refs/banger/base "$base" || exit 107
 for name in exclude attributes; do
     [ -e "$incoming/$name" ] && mv -f "$incoming/$name" ".git/info/$name"
 done
+run read-tree --reset "$index_tree" || exit 109
 [ -s "$incoming/remove" ] && { xargs -0 rm -f -- <"$incoming/remove" || exit 108; }
 [ -s "$incoming/directories" ] && xargs -0 rmdir -- <"$incoming/directories" 2>/dev/null
 [ -s "$incoming/clear" ] && { xargs -0 rm -rf -- <"$incoming/clear" || exit 108; }
-mv -f "$incoming/index" .git/index || exit 106
+exit 0
+"""
+)
+
+# Files that were placed are read once, so that nobody has to wait for that later.
+FINISH: Final = (
+    _BEGINNING
+    + r"""
+run update-index -q --refresh >/dev/null
+rm -rf .git/banger-incoming
 """
 )
 
@@ -99,9 +109,16 @@ async def survey(guest: Guest, *, guest_path: str, base: str, branch: str | None
     return parse_survey(await _run(guest, guest_path, SURVEY, [base, branch or "\x7f"]))
 
 
-async def apply(guest: Guest, *, guest_path: str, base: str, head: str | None, branch: str | None) -> None:
+async def apply(
+    guest: Guest, *, guest_path: str, base: str, head: str | None, branch: str | None, index_tree: str
+) -> None:
     """Let the guest take what is in `.git/banger-incoming`, but for the files themselves. Raises `Failed`."""
-    await _run(guest, guest_path, APPLY, [base, head or "", branch or ""])
+    await _run(guest, guest_path, APPLY, [base, head or "", branch or "", index_tree])
+
+
+async def finish(guest: Guest, *, guest_path: str) -> None:
+    """Tidy up when the files are in their places. Raises `Failed`."""
+    await _run(guest, guest_path, FINISH, [])
 
 
 async def discard(guest: Guest, *, guest_path: str) -> None:

@@ -23,7 +23,7 @@ from banger.daemon.operations.workspace_transfer import send_entries, write_to_d
 from banger.guest.channel import Channel, Place
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord, put_workspace
 from banger.workspace.repacking import PackedUpdate
-from banger.workspace.survey import INCOMING, INCOMING_PARTIAL, apply, discard
+from banger.workspace.survey import INCOMING, INCOMING_PARTIAL, apply, discard, finish
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +158,10 @@ class _GuestHalf:
                     base=packed.base,
                     head=packed.head,
                     branch=packed.branch,
+                    index_tree=packed.index_tree,
                 )
                 await send_entries(self._request, self._channel, self._guest_path, packed.placed, total_bytes=0)
-                await discard(self._programs, guest_path=self._guest_path)
+                await finish(self._programs, guest_path=self._guest_path)
         except TimeoutError as error:
             raise TimedOut(
                 f"the guest did not put the files in place within {deadline_s:.0f} s",
