@@ -128,3 +128,11 @@ def test_what_is_refused_is_refused_before_anything_exists(
     assert b"--no-bootstrap" in done.stderr
     assert str(world_apart.root).encode() not in done.stderr.replace(str(repository).encode(), b"")
     world_apart.check_nothing_left()
+
+
+def test_a_dry_run_says_where_it_would_go_or_what_is_refused(world: FakeWorld, repository: Path) -> None:
+    plan = ("vm", "run", "--dry-run", "--json", describe(repository, {"workspaceFolder": "/srv/x"}))
+    assert world.json(*plan[:-2], plan[-1])["guest_path"] == "/srv/x"
+    assert world.json("vm", "run", "--dry-run", "--no-bootstrap", plan[-1])["guest_path"] == "/root/project"
+    refused = world.banger("vm", "run", "--dry-run", describe(repository, {"features": {"x": {}}}))
+    assert (refused.returncode, b"features" in refused.stderr) == (7, True), refused

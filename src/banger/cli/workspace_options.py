@@ -68,13 +68,21 @@ def check_without_workspace(options: Namespace) -> None:
         raise Invalid(f"--{flag} is about a repository, and there is none", hint="name a directory of one")
 
 
-def plan_workspace(path: str, asked: WorkspaceOptions) -> PlannedWorkspace:
-    """What would go in. The program that does it is one of its own: it knows git, and this one does not."""
+def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool) -> PlannedWorkspace:
+    """What would go in, and with `bootstrap` where the repository wants to be.
+
+    The program that does it is one of its own: it knows git, and this one does not."""
     import asyncio
 
     from banger.core.processes import run
 
-    argv = [sys.executable, "-m", "banger.workspace", os.path.abspath(path), json.dumps(asked)]
+    argv = [
+        sys.executable,
+        "-m",
+        "banger.workspace",
+        os.path.abspath(path),
+        json.dumps({**asked, "bootstrap": bootstrap}),
+    ]
     patterns = {name: os.environ[name] for name in ("XDG_CONFIG_HOME",) if name in os.environ}
     done = asyncio.run(run(argv, environment=patterns, timeout_s=_DEADLINE_S))
     try:
@@ -88,9 +96,9 @@ def plan_workspace(path: str, asked: WorkspaceOptions) -> PlannedWorkspace:
     return result
 
 
-def show_plan(context: Context, path: str, asked: WorkspaceOptions, *, as_json: bool) -> None:
+def show_plan(context: Context, path: str, asked: WorkspaceOptions, *, as_json: bool, bootstrap: bool = False) -> None:
     """Print what would go in: a line for each file, and a summary on standard error."""
-    plan = plan_workspace(path, asked)
+    plan = plan_workspace(path, asked, bootstrap=bootstrap)
     if as_json:
         context.write(render_json(plan))
         return

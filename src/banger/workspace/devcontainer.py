@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 from banger.core.errors import Invalid, Unsupported
 from banger.core.untrusted import printable
 from banger.workspace.git import git
+from banger.workspace.repository import plan_guest_path
 from banger.workspace.work_tree import WorkTree, read_small_file
 
 PLACES: Final = (".devcontainer/devcontainer.json", ".devcontainer.json")
@@ -64,6 +65,11 @@ class DevContainer:
     commands: tuple[tuple[str, ...], ...] = ()
     ports: tuple[int, ...] = ()
     ignored: tuple[str, ...] = ()
+
+
+def usual_place(top: Path) -> str:
+    """Where containers of this kind have the workspace, which their commands rely on."""
+    return f"/workspaces/{posixpath.basename(plan_guest_path(top))}"
 
 
 async def find_devcontainer(

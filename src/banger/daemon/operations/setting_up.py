@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,11 +14,10 @@ from banger.daemon.context import Request
 from banger.daemon.operations.commands import LOGIN_SHELL, default_directory
 from banger.daemon.operations.jobs import Jobs
 from banger.store.records import VmRecord
-from banger.workspace.devcontainer import DevContainer, find_devcontainer, join_commands
-from banger.workspace.repository import Repository, plan_guest_path
+from banger.workspace.devcontainer import DevContainer, find_devcontainer, join_commands, usual_place
+from banger.workspace.repository import Repository
 from banger.workspace.toolchain import HAS_MISE, list_tool_files, mise_environment, plan_set_up
 
-WORKSPACES: Final = "/workspaces"  # where containers of this kind have them, which their commands rely on
 _LINE_LIMIT: Final = 4096
 _LINES_LIMIT: Final = 10_000  # the rest is in the job's log
 
@@ -83,7 +81,7 @@ async def read_setup(repository: Repository | None, guest_path: str | None, *, w
             f"the tools of {tool_files[0]} cannot be installed in a VM without a network",
             hint="--nat gives it one, and --no-bootstrap leaves the tools out",
         )
-    place = f"{WORKSPACES}/{posixpath.basename(plan_guest_path(repository.top))}"
+    place = usual_place(repository.top)
     container = await find_devcontainer(
         repository.top, usual=place, chosen=guest_path, include_untracked=include_untracked
     )
