@@ -6,17 +6,21 @@ import io
 import os
 import posixpath
 import subprocess
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.hostile.patch_host import PatchHost
+from tests.hostile.patch_host import PatchHost, see
 from tests.hostile.patch_maker import PatchMaker
 from tests.hostile.test_patch_grammar import REFUSED
 from tests.hostile.test_patches import MALFORMED, PATHS, added, modified
 
 from banger.core.errors import BangerError, Denied
+from banger.workspace.placing import PlacedFile, Placing
 from banger.workspace.verdict import PatchVerdict, judge_patch
+from banger.workspace.work_tree import WorkTree
 
 COUNT = int(os.environ.get("BANGER_PATCHES", "10000"))
 SEED = int(os.environ.get("BANGER_SEED", "1"))
@@ -163,3 +167,48 @@ async def test_ten_thousand_patches_at_random(host: PatchHost) -> None:
     print(f"{COUNT} patches, {accepted} accepted, {host.applied} applied")  # noqa: T201
     assert accepted > COUNT // 50
     assert host.applied > min(APPLIED, accepted) // 3
+
+
+async def test_directories_that_become_links_in_between(host: PatchHost) -> None:
+    """Somebody swaps a directory for a link out of the tree, over and over, while files are placed and taken back."""
+    outside = host.root / "around" / "outside"
+    before = see(outside)
+    tree, aside = host.tree / "d", host.root / "around" / "aside"
+    over = threading.Event()
+    swaps = 0
+
+    def swap() -> None:
+        nonlocal swaps
+        while not over.is_set():
+            with suppress(OSError):
+                tree.rename(aside)
+                tree.symlink_to("../outside")
+                swaps += 1
+                tree.unlink()
+                aside.rename(tree)
+
+    work = host.root / "work"
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    try:
+        for number in range(150):
+            directory = work / str(number)
+            (directory / "new" / "d" / "deep" / "er").mkdir(parents=True)
+            for name in ("d/y", "d/new", "d/deep/er/file"):
+                (directory / "new" / name).write_text("guest's\n")
+            with WorkTree(host.tree) as seen:
+                files = [
+                    PlacedFile(path, "100644", found.stamp if (found := seen.look(path)) else None)
+                    for path in (b"d/y", b"d/new", b"d/deep/er/file")
+                ]
+            placing = Placing(directory, host.tree, files, umask=0o022)
+            with suppress(OSError, BangerError):
+                placing.record()
+                placing.write()
+            with suppress(OSError):
+                placing.restore()
+            assert see(outside) == before, number
+    finally:
+        over.set()
+        swapper.join()
+    assert swaps > 100

@@ -22,7 +22,7 @@ ROOT_PAGE: Final = (
     ("With a machine that stays:", ""),
     ("banger vm run -d --name box .", "ready in the background"),
     ("banger vm exec box -- git status", "run more in it"),
-    ("banger vm workspace export box > fix.patch", "bring the edits back as a patch"),
+    ("banger vm workspace apply box", "bring the edits back, reviewed"),
     ("banger vm delete box", "remove it"),
 )
 

@@ -120,7 +120,7 @@ GROUPS: Final = (
             ("With a VM that stays:", ""),
             ("banger vm run -d --name box .", "ready in the background"),
             ("banger vm exec box -- make test", "in the workspace"),
-            ("banger vm workspace export box", "the edits, as a patch for `git apply`"),
+            ("banger vm workspace apply box", "the edits, reviewed, into the working tree"),
             ("banger vm delete box", "when it has served"),
         ),
     ),

@@ -24,6 +24,7 @@ from banger.workspace.patch_lines import show_path
 from banger.workspace.work_tree import Stamp, WorkTree
 
 NEW: Final = "new"
+MANY_FILES: Final = 200
 _OLD: Final = "old"
 _PLAN: Final = "plan.json"
 _LINK: Final = "120000"
@@ -89,7 +90,7 @@ class Placing:
                     missing.update(dict.fromkeys(_missing_above(top, file.path)))
         self._made = list(missing)
         for below in (NEW, _OLD):
-            _sync_tree(self._directory / below)
+            _sync_tree(self._directory / below, len(self._files))
         plan = {
             "top": os.fsdecode(self._top),
             "umask": self._umask,
@@ -281,16 +282,24 @@ def _opened_parent(top: int, path: bytes, *, make_mode: int | None = None) -> It
     descriptor = os.dup(top)
     try:
         for part in above:
-            if make_mode is not None:
-                with suppress(FileExistsError):
-                    os.mkdir(part, 0o700, dir_fd=descriptor)
-                    os.chmod(part, make_mode, dir_fd=descriptor)
-            following = os.open(part, _DIRECTORY, dir_fd=descriptor)
+            made = make_mode is not None and _make_directory(part, descriptor)
+            following = os.open(part, _READ | os.O_DIRECTORY if made else _DIRECTORY, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = following
+            if made and make_mode is not None:
+                os.fchmod(descriptor, make_mode)
         yield descriptor, name
     finally:
         os.close(descriptor)
+
+
+def _make_directory(name: bytes, parent: int) -> bool:
+    """Whether it was not there."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=parent)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _missing_above(top: int, path: bytes) -> Iterator[bytes]:
@@ -343,8 +352,11 @@ def _holds(parent: int, name: bytes, content: Path, *, target: bytes | None) -> 
                 return True
 
 
-def _sync_tree(directory: Path) -> None:
-    """Make the files below a directory durable."""
+def _sync_tree(directory: Path, count: int) -> None:
+    """Make about `count` files below a directory durable; very many with all else that is to be written (sync(2))."""
+    if count > MANY_FILES:
+        os.sync()
+        return
     for place, _, names in os.walk(os.fsencode(directory)):
         for name in names:
             descriptor = os.open(os.path.join(place, name), _READ)

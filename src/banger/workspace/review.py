@@ -18,6 +18,9 @@ from banger.workspace.verdict import PatchedFile, PatchVerdict
 _EXECUTABLE: Final = "100755"
 LARGE_LINES: Final = 2_000
 MANY_DELETED: Final = 20
+LOOKED_AT_FILE_BYTES: Final = 4 << 20
+LOOKED_AT_BYTES: Final = 32 << 20
+_BLOCK_LINES: Final = 512
 
 # Kinds in the order in which they are told, and what they are called.
 TITLES: Final = {
@@ -54,8 +57,13 @@ class Finding:
 def review_patch(patch: BinaryIO, verdict: PatchVerdict, *, places: Collection[bytes]) -> tuple[Finding, ...]:
     """Look at a judged patch. `places` are the names that the repository has at its top."""
     found: dict[str, dict[bytes, None]] = {kind: {} for kind in TITLES}
+    left_bytes = LOOKED_AT_BYTES
     for file in verdict.files:
-        for kind in (*_look_at_name(file, places), *_look_at_kind(file), *_look_at_lines(patch, file)):
+        size_bytes = file.end - file.start
+        limit_bytes = min(LOOKED_AT_FILE_BYTES, left_bytes)
+        left_bytes -= min(size_bytes, limit_bytes)
+        seen = (*_look_at_name(file, places), *_look_at_kind(file), *_look_at_lines(patch, file, limit_bytes))
+        for kind in (*seen, *(["large"] if size_bytes > limit_bytes else [])):
             found[kind][file.path] = None
     deleted = [file.path for file in verdict.files if file.change == "deleted"]
     if len(deleted) >= MANY_DELETED:
@@ -100,34 +108,46 @@ def _look_at_kind(file: PatchedFile) -> Iterator[str]:
         yield "large"
 
 
-def _look_at_lines(patch: BinaryIO, file: PatchedFile) -> Iterator[str]:
+def _look_at_lines(patch: BinaryIO, file: PatchedFile, limit_bytes: int) -> Iterator[str]:
     if file.binary or LINK_MODE in (file.new_mode, file.old_mode):
         return
-    is_test = rules.is_test(file.path)
     skips = hides = False
     begun = 0
-    for sign, line in _changed_lines(patch, file):
-        if sign == b"+":
-            skips = skips or rules.skips_a_test(line)
-            hides = hides or rules.hides_something(line) or len(line) >= rules.LONG_LINE_BYTES
-        begun += rules.begins_a_test(line) * (1 if sign == b"+" else -1)
+    for block in _changed_lines(patch, file, limit_bytes):
+        added = [line for line in block if line.startswith(b"+")]
+        long = max(map(len, added), default=0) > rules.LONG_LINE_BYTES
+        hides = hides or long or rules.hides_something(b"\n".join(added))
+        if not rules.may_be_about_tests(b"\n".join(block)):
+            continue
+        skips = skips or any(rules.skips_a_test(line[1:]) for line in added)
+        begun += sum(1 if line.startswith(b"+") else -1 for line in block if rules.begins_a_test(line[1:]))
     if skips:
         yield "tests_skipped"
     if hides:
         yield "hidden_text"
-    if begun < 0 and not (is_test and file.change == "deleted"):
+    if begun < 0 and not (file.change == "deleted" and rules.is_test(file.path)):
         yield "tests_deleted"
 
 
-def _changed_lines(patch: BinaryIO, file: PatchedFile) -> Iterator[tuple[bytes, bytes]]:
-    """Sign and text of each line that is added or removed; of a very long one only the beginning."""
+def _changed_lines(patch: BinaryIO, file: PatchedFile, limit_bytes: int) -> Iterator[list[bytes]]:
+    """The lines that are added or removed, with their signs, some at a time; of a very long one only the beginning.
+
+    What is beyond the limit is not looked at: nobody reads it either, and it counts as large.
+    """
     patch.seek(file.start)
-    in_hunks = begun = False
-    while patch.tell() < file.end:
+    end = min(file.end, file.start + limit_bytes)
+    position = file.start
+    in_hunks = continued = False
+    block: list[bytes] = []
+    while position < end:
         line = patch.readline(LINE_LIMIT_BYTES)
-        whole = line.endswith(b"\n")
-        if not begun:
+        position += len(line)
+        if not continued:
             in_hunks = in_hunks or line.startswith(b"@@ ")
             if in_hunks and line[:1] in (b"+", b"-"):
-                yield line[:1], line[1:].removesuffix(b"\n")
-        begun = not whole
+                block.append(line.removesuffix(b"\n"))
+        continued = not line.endswith(b"\n")
+        if len(block) == _BLOCK_LINES:
+            yield block
+            block = []
+    yield block

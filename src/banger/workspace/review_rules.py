@@ -82,12 +82,42 @@ _TEST_BEGINS: Final = re.compile(
     rb"|#\[(?:\w+::)?test\]|^\s*@(?:Test|ParameterizedTest|Property)\b|\[(?:Fact|Theory|Test|TestMethod)\b|^\s*TEST(?:_F|_P)?\s*\("
     rb"|^\s*@test\s+['\x22]|^\s*(?:it|specify|scenario|test)\s+['\x22]|^\s*(?:public\s+)?function\s+test\w+\s*\("
 )
+_TEST_WORDS: Final = (
+    *(
+        b"skip",
+        b"xfail",
+        b".only",
+        b".todo",
+        b".failing",
+        b".fixme",
+        b"xit",
+        b"test",
+        b"describe",
+        b"context",
+        b"specify",
+    ),
+    *(
+        b"scenario",
+        b"fit(",
+        b"fit ",
+        b"disabled",
+        b"ignore",
+        b"requires",
+        b"should_panic",
+        b"pending",
+        b"assert",
+        b"expect(",
+    ),
+    *(b"it(", b"it ", b"fact", b"theory", b"property"),
+)
 LONG_LINE_BYTES: Final = 2_000
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BETWEEN_WORDS: Final = re.compile(r"[\W\d_]+")
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE: Final = frozenset(
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
 )
+_HIDDEN: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f" + "".join((*_BIDI, *_INVISIBLE)) + "]")
 # fmt: off
 _GENERATED: Final = frozenset((
     "node_modules", "__pycache__", ".venv", "venv", "target", "dist", "build", "out", ".next", ".tox",
@@ -134,12 +164,17 @@ def begins_a_test(line: bytes) -> bool:
     return _TEST_BEGINS.search(line) is not None
 
 
-def hides_something(line: bytes) -> bool:
-    """Whether a line shows something else than it says: controls, reordered or invisible characters, text far away."""
-    if line.isascii():
-        return any((byte < 0x20 and byte not in (0x09, 0x0C, 0x0D)) or byte == 0x7F for byte in line)
-    text = line.decode("utf-8", "replace")
-    return any(c in _BIDI or c in _INVISIBLE or (c not in "\t\f\r" and unicodedata.category(c) == "Cc") for c in text)
+def may_be_about_tests(lines: bytes) -> bool:
+    """Whether there is any word in a text that the two above look for: much faster, and mostly there is none."""
+    small = lines.lower()
+    return any(word in small for word in _TEST_WORDS)
+
+
+def hides_something(text: bytes) -> bool:
+    """Whether a text shows something else than it says: controls, reordered or invisible characters."""
+    if text.isascii():
+        return _CONTROLS.search(text) is not None
+    return _HIDDEN.search(text.decode("utf-8", "replace")) is not None
 
 
 def is_odd_name(path: bytes) -> bool:
