@@ -128,8 +128,8 @@ def test_a_review_of_what_is_undone() -> None:
     assert "undone in the guest: a, b, c, d, e and 4 more" in told
 
 
-def test_the_two_sides_of_a_workspace() -> None:
-    status: Any = {
+def status(**more: Any) -> Any:
+    told = {
         "guest_branch": "main",
         "guest_head": "b" * 40,
         "guest_commits": 2,
@@ -138,8 +138,12 @@ def test_the_two_sides_of_a_workspace() -> None:
         "host_changes": 1,
         "copied_head": "a" * 40,
     }
-    assert describe_guest(status) == "main at bbbbbbbbbbbb, 2 new commits"
-    assert describe_host(status) == "no branch at aaaaaaaaaaaa, as it was copied, 1 file not committed"
-    assert describe_host({**status, "host_head": None}).startswith("no branch at no commit, moved")
-    assert describe_host({**status, "host_changes": None}) == "the repository cannot be read any more"
-    assert describe_guest({**status, "guest_commits": None}) == "main at bbbbbbbbbbbb"
+    return {**told, **more}
+
+
+def test_the_two_sides_of_a_workspace() -> None:
+    assert describe_guest(status()) == "main at bbbbbbbbbbbb, 2 new commits"
+    assert describe_host(status()) == "no branch at aaaaaaaaaaaa, as it was copied, 1 file not committed"
+    assert describe_host(status(host_head=None)).startswith("no branch at no commit, moved")
+    assert describe_host(status(host_changes=None)) == "the repository cannot be read any more"
+    assert describe_guest(status(guest_commits=None)) == "main at bbbbbbbbbbbb"
