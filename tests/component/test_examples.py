@@ -26,6 +26,10 @@ from banger.cli.main import load
 from banger.cli.table import COMMANDS, GROUPS
 
 NOT_HERE = {
+    "banger update --check": "this banger runs from a checkout: test_updating.py",
+    "banger update --dry-run": "the same",
+    "banger update": "the same",
+    "banger update --to 0.2.0": "the same",
     "banger system install": "would be a service of whoever runs the tests: test_service.py",
     "banger system install --json": "the same",
     "banger system uninstall --purge": "removes what other examples use: test_service.py",

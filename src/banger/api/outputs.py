@@ -221,6 +221,19 @@ class SystemUninstall(TypedDict):
     deleted_vms: int
 
 
+class UpdateOutput(TypedDict):
+    """The version that was here when the command began, the one that was found, and what was or would be run.
+
+    `command` is null when nothing is to be done.
+    """
+
+    current: str
+    version: str
+    command: list[str] | None
+    updated: bool
+    daemon_restarted: bool
+
+
 class SshConfigOutput(TypedDict):
     """The configuration, for `ssh -F`."""
 
@@ -312,6 +325,7 @@ OUTPUTS: Final[Mapping[str, Any]] = MappingProxyType(
         "ssh-config": OneOf(SshConfigOutput, SshInstallOutput),
         "completion install": ScriptPlace,
         "completion uninstall": ScriptPlace,
+        "update": UpdateOutput,
         "version": Version,
     }
 )

@@ -100,6 +100,7 @@ COMMANDS: Final = (
     Command("completion fish", "completion_fish", "the same for fish"),
     Command("completion install", "completion_install", "put it where your shell finds it"),
     Command("completion uninstall", "completion_uninstall", "remove it"),
+    Command("update", "update", "put a newer banger in the place of this one"),
     Command("version", "version", "print versions"),
     Command("internal-connect", "internal_connect", "join standard input and output to a guest's port", hidden=True),
     Command("internal-known-hosts", "internal_known_hosts", "tell ssh the key that a guest must show", hidden=True),
@@ -251,6 +252,7 @@ TOP: Final = (
     "daemon",
     "ssh-config",
     "completion",
+    "update",
     "version",
 )
 
