@@ -108,6 +108,18 @@ def test_a_repository_that_has_moved_on_is_told_of(world: FakeWorld, repository:
     assert world.banger("vm", "exec", "box", "--", "true").stderr == b""
 
 
+def test_a_workspace_that_began_elsewhere_is_compared_with_that(world: FakeWorld, repository: Path) -> None:
+    world.keep_guests_apart()
+    world.start_daemon()
+    git(repository, "branch", "old")
+    (repository / "more").write_text("more\n")
+    commit_all(repository)
+    world.succeed("vm", "run", "-q", "-d", "--name", "box", "--branch", "work", "--from", "old", str(repository))
+    assert world.banger("vm", "exec", "box", "--", "true").stderr == b""
+    git(repository, "branch", "-f", "old", "main")
+    assert b"--auto-prepare" in world.banger("vm", "exec", "box", "--", "true").stderr
+
+
 def test_auto_prepare_brings_the_workspace_up_to_date_first(world: FakeWorld, repository: Path) -> None:
     world.keep_guests_apart()
     world.start_daemon()

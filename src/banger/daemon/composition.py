@@ -250,7 +250,7 @@ def compose_services(
         import_workspace=operations.import_workspace,
         update_workspace=operations.update_workspace,
     )
-    up_to_date = UpToDate(prepare)
+    up_to_date = UpToDate(prepare, KnownFiles(layout))
     jobs = Jobs(supervisor=supervisor, plan=plan, up_to_date=up_to_date, clock=parts.clock)
     run = RunVm(
         layout=layout,

@@ -11,10 +11,10 @@ from banger.workspace.git import git
 _DEADLINE_S: Final = 2.0
 
 
-async def read_moved_head(source: Path, known: str | None) -> str | None:
-    """The commit that HEAD of `source` is at, when that is another one than `known`. A courtesy: it never fails."""
+async def read_moved(source: Path, known: str | None, *, start: str = "HEAD") -> str | None:
+    """The commit that `start` is in `source`, when that is another one than `known`. A courtesy: it never fails."""
     try:
-        arguments = ["rev-parse", "--verify", "--quiet", "HEAD"]
+        arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{start}^{{commit}}"]
         found = await git(arguments, cwd=source, accepted=(0, 1, 128), timeout_s=_DEADLINE_S)
     except (BangerError, OSError):
         return None

@@ -7,22 +7,30 @@ from pathlib import Path
 from banger.core.errors import Invalid
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
+from banger.daemon.operations.known_files import KnownFiles
 from banger.daemon.operations.preparing import PrepareWorkspace
 from banger.store.records import VmRecord, WorkspaceRecord
-from banger.workspace.staleness import read_moved_head
+from banger.workspace.staleness import read_moved
 
 
 class UpToDate:
     """What a command in a workspace wants to know, or wants done, about the repository on the host."""
 
-    def __init__(self, prepare: PrepareWorkspace) -> None:
+    def __init__(self, prepare: PrepareWorkspace, known_files: KnownFiles) -> None:
         self._prepare = prepare
+        self._known_files = known_files
 
     async def tell(self, request: Request, record: VmRecord, workspace: WorkspaceRecord | None) -> None:
         """Say when the repository is at another commit than the one that went in."""
         if workspace is None:
             return
-        head = await read_moved_head(Path(workspace.source), workspace.head)
+        source = Path(workspace.source)
+        head = await read_moved(source, workspace.head)
+        if head is None:
+            return
+        known = await self._known_files.read(record.id, workspace)
+        if known is not None and known.choice.start is not None:  # it was never at HEAD
+            head = await read_moved(source, workspace.head, start=known.choice.start)
         if head is not None:
             then = f"made from {workspace.head[:12]}" if workspace.head else "made before its first commit"
             request.notice(
