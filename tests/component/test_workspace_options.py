@@ -164,6 +164,9 @@ def test_submodules_travel_in_a_full_copy_alone(fresh: FakeWorld) -> None:
     refused = fresh.banger("vm", "run", "-d", ".", cwd=repository)
     assert b"submodule" in refused.stderr
     assert b"--mode full-copy" in refused.stderr
+    for more in ("-d", "--dry-run"):
+        refused = fresh.banger("vm", "run", more, "--branch", "x", "--from", "HEAD", ".", cwd=repository)
+        assert b"a submodule at" in refused.stderr
     assert fresh.vms() == []
     run(fresh, "--mode", "full-copy")
     copy = guest_root(fresh) / "repo"

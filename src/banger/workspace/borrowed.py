@@ -22,7 +22,7 @@ from banger.workspace.index import IndexEntry, read_index, write_index
 from banger.workspace.known import Known
 from banger.workspace.paths import can_be_tracked
 from banger.workspace.quoting import quote
-from banger.workspace.repository import Repository
+from banger.workspace.repository import Repository, has_submodule
 from banger.workspace.work_tree import read_small_file
 
 HISTORY_DEPTHS: Final = (50, 10, 1)
@@ -349,6 +349,8 @@ class BorrowedRepository:
         found = read_small_file(path, limit_bytes=INDEX_LIMIT_BYTES)
         entries = read_index(found[0], object_format=self._repository.object_format) if found is not None else []
         for entry in entries:
+            if entry.mode == GITLINK and not self._repository.submodules:
+                raise has_submodule(entry.path)
             if entry.mode not in self._modes or entry.stage != 0 or not can_be_tracked(entry.path):
                 raise Invalid(
                     f"{printable(entry.path, limit=200)} cannot be copied as it is tracked",

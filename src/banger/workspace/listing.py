@@ -10,7 +10,7 @@ from pathlib import Path
 
 from banger.workspace.choice import Choice
 from banger.workspace.git import git
-from banger.workspace.repository import Repository, inspect_repository, plan_guest_path
+from banger.workspace.repository import Repository, has_submodule, inspect_repository, plan_guest_path
 from banger.workspace.work_tree import WorkTree
 
 _LINK = 0o120000
@@ -92,8 +92,9 @@ def _read_tree(listed: bytes) -> Iterable[ListedFile]:
     for record in listed.split(b"\0")[:-1]:
         described, _, path = record.partition(b"\t")
         mode, _, _, size = described.split()
-        if size != b"-":
-            yield ListedFile(path, int(mode, 8), int(size))
+        if size == b"-":
+            raise has_submodule(path)
+        yield ListedFile(path, int(mode, 8), int(size))
 
 
 def _name(file: ListedFile) -> bytes:

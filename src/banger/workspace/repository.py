@@ -99,6 +99,7 @@ async def inspect_repository(path: Path, choice: Choice = DEFAULT) -> Repository
     submodules = [await _look_at_submodule(top, submodule) for submodule in checked.result()]
     if choice.start is not None:
         head = await _find_commit(top, choice.start)
+        await _check_tree(top, head)
     if choice.branch is not None and head is None:
         raise Invalid(
             "a branch begins at a commit, and there is none yet", hint="commit something, or leave --branch out"
@@ -195,10 +196,7 @@ async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
         tag, mode, _, stage = described.split(b" ")
         shown = printable(path, limit=200)
         if mode == _GITLINK and not submodules:
-            raise Invalid(
-                f"the repository has a submodule at {shown}, and submodules only travel in a full copy",
-                hint="use --mode full-copy, or the submodule's own repository as the workspace",
-            )
+            raise has_submodule(path)
         if mode == _GITLINK:
             found.append(path)
         if stage != b"0":
@@ -211,6 +209,27 @@ async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
         if not can_be_tracked(path):
             raise Invalid(f"{shown} is no name that git tracks", hint="`git fsck` tells what is wrong")
     return tuple(found)
+
+
+async def _check_tree(top: Path, commit: str) -> None:
+    """Raise `Invalid` for what a commit has that cannot travel."""
+    listed = (await git(["ls-tree", "-r", "-z", commit], cwd=top, timeout_s=_LIST_DEADLINE_S)).stdout
+    for record in listed.split(b"\0")[:-1]:
+        described, _, path = record.partition(b"\t")
+        if described.startswith(_GITLINK):
+            raise has_submodule(path)
+        if not can_be_tracked(path):
+            raise Invalid(
+                f"{printable(path, limit=200)} is no name that git tracks", hint="`git fsck` tells what is wrong"
+            )
+
+
+def has_submodule(path: bytes) -> Invalid:
+    """The error for a submodule where none may be."""
+    return Invalid(
+        f"the repository has a submodule at {printable(path, limit=200)}, and submodules only travel in a full copy",
+        hint="use --mode full-copy, or the submodule's own repository as the workspace",
+    )
 
 
 async def _read_head(top: Path) -> tuple[str | None, str | None]:
