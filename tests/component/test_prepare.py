@@ -248,6 +248,15 @@ def test_unknown_machines_and_places(box: FakeWorld) -> None:
     assert b"not running" in refused(box)
 
 
+def test_a_file_of_the_same_second_and_size_is_not_taken_for_the_old_one(box: FakeWorld) -> None:
+    repository, copy = box.root / "repo", guest_root(box) / "repo"
+    moment = (repository / "src/1.txt").stat().st_mtime
+    write(repository / "src/1.txt", "2\n" * 100)
+    os.utime(repository / "src/1.txt", (moment, moment))
+    assert prepare(box)["files"] == 1
+    assert git(copy, "status", "--porcelain") == b" M src/1.txt\n"
+
+
 def test_giving_up_leaves_everything_as_it_was(box: FakeWorld) -> None:
     """Ctrl-C while the contents are on their way."""
     repository, copy = box.root / "repo", guest_root(box) / "repo"

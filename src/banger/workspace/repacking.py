@@ -116,4 +116,5 @@ def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tu
 
 def _plan_lists(plan: UpdatePlan) -> dict[bytes, bytes]:
     lists = {b"remove": plan.remove, b"directories": plan.directories, b"clear": plan.clear}
-    return {name: b"".join(b"./" + path + b"\0" for path in paths) for name, paths in lists.items()}
+    texts = {name: b"".join(b"./" + path + b"\0" for path in paths) for name, paths in lists.items()}
+    return {**texts, b"sent": b"".join(path + b"\0" for path in plan.send)}

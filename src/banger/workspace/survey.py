@@ -55,7 +55,8 @@ run diff-index --cached --raw --no-abbrev -z --no-renames --no-relative "$base" 
 """
 )
 
-# In this order, because what fails first must not have touched a file. `xargs -r` is no option everywhere.
+# In this order, because what fails first must not have touched a file. `xargs -r` is no option everywhere. The index
+# forgets files that come anew: one of the same second and size as the old one would count as unchanged.
 APPLY: Final = (
     _BEGINNING
     + r"""
@@ -76,6 +77,7 @@ run update-ref refs/banger/base "$base" || exit 107
 for name in exclude attributes; do
     [ -e "$incoming/$name" ] && mv -f "$incoming/$name" ".git/info/$name"
 done
+[ -s "$incoming/sent" ] && { run update-index --force-remove -z --stdin <"$incoming/sent" || exit 109; }
 run read-tree --reset "$index_tree" || exit 109
 [ -s "$incoming/remove" ] && { xargs -0 rm -f -- <"$incoming/remove" || exit 108; }
 [ -s "$incoming/directories" ] && xargs -0 rmdir -- <"$incoming/directories" 2>/dev/null
