@@ -29,9 +29,9 @@ OWN = {
     "completion zsh", "completion fish", "completion install", "completion uninstall",
     "system install", "system status", "system restart", "system uninstall",
 }  # fmt: skip
-# Consoles: tests/unit/cli/test_console_text.py. The others pass on, as it is, what a program in the guest prints, or a patch.
+# Consoles: tests/unit/cli/test_console_text.py. What the package index says: tests/component/test_updating.py. The others pass on, as it is, what a program in the guest prints, or a patch.
 ELSEWHERE = {
-    "vm logs", "vm run", "vm exec", "vm ssh", "vm jobs logs", "vm workspace export", "vm workspace diff",
+    "vm logs", "vm run", "vm exec", "vm ssh", "vm jobs logs", "vm workspace export", "vm workspace diff", "update",
 }  # fmt: skip
 EVENTS: list[dict[str, Any]] = [
     {"event": "stage", "stage": EVIL, "text": EVIL, "state": "begin"},
