@@ -20,8 +20,8 @@ help:
 	@echo 'make bench   measure, and write docs/performance.md'
 	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, faults,'
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
-	@echo 'make test-images  compare real images, built by others, with their trees in guests, and boot the catalogue;'
-	@echo '             writes docs/tested-images.md (ARGS="--only busybox" for one)'
+	@echo 'make test-images  compare real images, built by others, with their trees in guests, boot the catalogue,'
+	@echo '             and run containers in debian-dev; writes docs/tested-images.md (ARGS="--only busybox" for one)'
 	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make parity  run the tests that prove what the first banger could do, and write docs/parity.md'
@@ -49,6 +49,7 @@ $(PROOFS): setup-test
 
 test-images: setup-images
 	$(PYTHON) -m tests.images $(ARGS)
+	$(if $(ARGS),,$(PYTHON) -m pytest -m images)
 
 fuzz-layers: setup-test
 	@$(PYTHON) -m tests.hostile.fuzz_layers $(ARGS)
