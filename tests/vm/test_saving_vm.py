@@ -13,7 +13,7 @@ from tests.fakes.images import sha256
 from tests.vm.test_layered_images_vm import busybox, make_layer
 from tests.world import World
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1500)]
 
 APPLETS = (
     "sh cat chmod chown cp dd echo find grep ln ls mkdir mkfifo mknod mv rm sed setfattr sha256sum sleep sort stat "
@@ -175,7 +175,8 @@ def test_a_recipe_on_debian(world: World, tmp_path: Path) -> None:
     (world.root / "conf").mkdir()
     (world.root / "conf" / "app.conf").write_text("x")
     (world.root / "tools.toml").write_text(RECIPE)
-    image = world.json("image", "build", "tools.toml", "--name", f"tools-{secrets.token_hex(4)}")
+    asked = ("image", "build", "tools.toml", "--name", f"tools-{secrets.token_hex(4)}", "--json")
+    image = json.loads(world.succeed(*asked, timeout_s=800))
     name = image["name"]
     try:
         assert image["init"] == "/usr/lib/systemd/systemd"
