@@ -126,7 +126,6 @@ EDIT = "echo two >>file; mkdir -p d; echo new >d/other; rm gone; ln -sf d link; 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("point", apply_points())
 def test_a_patch_arrives_whole_or_not_at_all(world: FakeWorld, point: str, action: str) -> None:
-    """The trial with which an `apply` begins passes the same points, all but `write`; its twin does so for good."""
     repository = world.root / "repo"
     (repository / "gone").write_text("gone\n")
     (repository / "link").symlink_to("file")

@@ -25,7 +25,7 @@ from banger.daemon.context import Request
 from banger.daemon.guest_channel import reconnect_to
 from banger.daemon.journal import Journal, Operation
 from banger.daemon.lifetimes import Lifetimes
-from banger.daemon.operations.applying import ApplyPatch
+from banger.daemon.operations.applying import ApplyPatch, clear_applies
 from banger.daemon.operations.copying import CopyFiles
 from banger.daemon.operations.delete import DeleteVm
 from banger.daemon.operations.fetching import FetchCommits
@@ -103,6 +103,8 @@ class Reconcile:
         await asyncio.gather(*map(self._restore, records))
         for trash in (self._layout.trash, self._layout.run / "trash", self._layout.scratch):
             await asyncio.to_thread(empty_trash, trash)
+        still_open = [operation.id for operation in await self._database.call(list_open_operations)]
+        await asyncio.to_thread(clear_applies, self._layout.applies, still_open)
 
     async def again(self) -> None:
         """The same while requests are served: what nobody works on, and VMs whose time is up."""

@@ -16,7 +16,8 @@ from banger.workspace.borrowed import BorrowedRepository
 from banger.workspace.embedded import find_git_directory, names_in_tree
 from banger.workspace.patch_lines import show_path
 from banger.workspace.patch_parts import copy_parts
-from banger.workspace.placing import NEW, PlacedFile, Placing, find_obstacle
+from banger.workspace.placing import NEW, PlacedFile, Placing
+from banger.workspace.reaching import find_obstacle
 from banger.workspace.repository import Repository
 from banger.workspace.verdict import PatchedFile, PatchVerdict
 from banger.workspace.work_tree import Stamp, WorkTree

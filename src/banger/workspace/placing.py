@@ -21,6 +21,7 @@ from typing import Any, Final
 from banger.core.errors import Failed
 from banger.core.files import sync_directory, write_durably
 from banger.workspace.patch_lines import show_path
+from banger.workspace.reaching import READ, exists, holds, missing_above, modes_above, opened_parent, remove_empty_above
 from banger.workspace.work_tree import Stamp, WorkTree
 
 NEW: Final = "new"
@@ -29,8 +30,6 @@ _OLD: Final = "old"
 _PLAN: Final = "plan.json"
 _LINK: Final = "120000"
 _EXECUTABLE: Final = "100755"
-_DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -65,6 +64,7 @@ class Placing:
         self._umask = umask
         self._old: list[_Old | None] = []
         self._made: list[bytes] = []  # directories that are not there yet, each after the one above it
+        self._left: dict[bytes, int] = {}  # directories that may go with their last file, as those, with their modes
 
     @classmethod
     def read(cls, directory: Path) -> Placing | None:
@@ -77,6 +77,7 @@ class Placing:
         placing = cls(directory, Path(plan["top"]), files, umask=plan["umask"])
         placing._old = [_read_old(file["old"]) for file in plan["files"]]
         placing._made = [os.fsencode(path) for path in plan["made"]]
+        placing._left = {os.fsencode(path): mode for path, mode in plan["left"].items()}
         return placing
 
     def record(self) -> None:
@@ -87,7 +88,9 @@ class Placing:
             for index, file in enumerate(self._files):
                 self._old.append(self._keep(top, index, file))
                 if file.mode:
-                    missing.update(dict.fromkeys(_missing_above(top, file.path)))
+                    missing.update(dict.fromkeys(missing_above(top, file.path)))
+                else:
+                    self._left.update(modes_above(top, file.path))
         self._made = list(missing)
         for below in (NEW, _OLD):
             _sync_tree(self._directory / below, len(self._files))
@@ -95,6 +98,7 @@ class Placing:
             "top": os.fsdecode(self._top),
             "umask": self._umask,
             "made": [os.fsdecode(path) for path in self._made],
+            "left": {os.fsdecode(path): mode for path, mode in self._left.items()},
             "files": [
                 {"path": os.fsdecode(file.path), "mode": file.mode, "old": _write_old(old)}
                 for file, old in zip(self._files, self._old, strict=True)
@@ -108,14 +112,14 @@ class Placing:
             going = [file for file in self._files if not file.mode]
             for file in sorted(going, key=lambda file: file.path, reverse=True):
                 self._check_unchanged(file)
-                with _opened_parent(top, file.path) as (parent, name):
+                with opened_parent(top, file.path) as (parent, name):
                     os.unlink(name, dir_fd=parent)
-                _remove_empty_above(top, file.path)
+                remove_empty_above(top, file.path)
             for index, file in enumerate(self._files):
                 if not file.mode:
                     continue
                 self._check_unchanged(file)
-                with _opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
+                with opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
                     self._place(parent, name, index, file)
 
     def restore(self) -> list[bytes]:
@@ -123,14 +127,17 @@ class Placing:
         left: list[bytes] = []
         with self._opened_top() as top:
             for index, (file, old) in enumerate(zip(self._files, self._old, strict=True)):
-                with suppress(OSError), _opened_parent(top, file.path) as (parent, name):
+                with suppress(OSError), opened_parent(top, file.path) as (parent, name):
                     with suppress(FileNotFoundError):
                         os.unlink(self._partial(index), dir_fd=parent)
                     if old is None and self._is_new(parent, name, file):
                         os.unlink(name, dir_fd=parent)
             for path in reversed(self._made):
-                with suppress(OSError), _opened_parent(top, path) as (parent, name):
+                with suppress(OSError), opened_parent(top, path) as (parent, name):
                     os.rmdir(name, dir_fd=parent)
+            for path, mode in self._left.items():
+                with suppress(OSError), opened_parent(top, path + b"/x", make_mode=mode):
+                    pass
             for index, (file, old) in enumerate(zip(self._files, self._old, strict=True)):
                 if old is not None and not self._bring_back(top, index, file, old):
                     left.append(file.path)
@@ -140,14 +147,14 @@ class Placing:
         self._check_unchanged(file)
         if file.stamp is None:
             return None
-        with _opened_parent(top, file.path) as (parent, name):
+        with opened_parent(top, file.path) as (parent, name):
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
                 old = _Old(0o777, status.st_mtime_ns, os.readlink(name, dir_fd=parent))
             else:
                 old = _Old(stat.S_IMODE(status.st_mode) & 0o777, status.st_mtime_ns, None)
                 with (
-                    os.fdopen(os.open(name, _READ, dir_fd=parent), "rb") as source,
+                    os.fdopen(os.open(name, READ, dir_fd=parent), "rb") as source,
                     (self._directory / _OLD / str(index)).open("xb") as target,
                 ):
                     shutil.copyfileobj(source, target)
@@ -172,17 +179,17 @@ class Placing:
             ):
                 shutil.copyfileobj(source, target)
                 os.fchmod(target.fileno(), _plan_permissions(file.mode, old, umask=self._umask))
-        if file.stamp is None and _exists(parent, name):
+        if file.stamp is None and exists(parent, name):
             raise _changed(file.path)
         os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
 
     def _bring_back(self, top: int, index: int, file: PlacedFile, old: _Old) -> bool:
         """Whether the file is as it was."""
         try:
-            with _opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
+            with opened_parent(top, file.path, make_mode=0o777 & ~self._umask) as (parent, name):
                 if self._is_old(parent, name, index, old):
                     return True
-                if _exists(parent, name) and not (file.mode and self._is_new(parent, name, file)):
+                if exists(parent, name) and not (file.mode and self._is_new(parent, name, file)):
                     return False
                 partial = self._partial(index)
                 if old.target is not None:
@@ -204,10 +211,10 @@ class Placing:
         if not file.mode:
             return False
         new = self._new(file)
-        return _holds(parent, name, new, target=new.read_bytes() if file.mode == _LINK else None)
+        return holds(parent, name, new, target=new.read_bytes() if file.mode == _LINK else None)
 
     def _is_old(self, parent: int, name: bytes, index: int, old: _Old) -> bool:
-        if not _holds(parent, name, self._directory / _OLD / str(index), target=old.target):
+        if not holds(parent, name, self._directory / _OLD / str(index), target=old.target):
             return False
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         return old.target is not None or stat.S_IMODE(mode) & 0o777 == old.mode
@@ -231,41 +238,6 @@ class Placing:
             os.close(descriptor)
 
 
-def find_obstacle(top: Path, path: bytes, gone: frozenset[bytes]) -> str | None:
-    """What is in the way of a file at `path`, when those in `gone` are; None for nothing."""
-    here = os.fsencode(top)
-    *above, last = path.split(b"/")
-    for end, part in enumerate(above, start=1):
-        here = os.path.join(here, part)
-        parent = b"/".join(above[:end])
-        try:
-            status = os.lstat(here)
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISDIR(status.st_mode):
-            return None if parent in gone else f"{show_path(parent)} is no directory here"
-    try:
-        status = os.lstat(os.path.join(here, last))
-    except FileNotFoundError:
-        return None
-    if stat.S_ISDIR(status.st_mode):
-        return None if _goes_away(os.path.join(here, last), path, gone) else f"{show_path(path)} is a directory here"
-    if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-        return None  # git says what is wrong with it
-    return f"{show_path(path)} is neither a file nor a link here"
-
-
-def _goes_away(directory: bytes, path: bytes, gone: frozenset[bytes]) -> bool:
-    """Whether a directory goes with those files: it had nothing else in it, and not nothing."""
-    entries = list(os.scandir(directory))
-    return bool(entries) and all(
-        _goes_away(entry.path, path + b"/" + entry.name, gone)
-        if entry.is_dir(follow_symlinks=False)
-        else path + b"/" + entry.name in gone
-        for entry in entries
-    )
-
-
 def _plan_permissions(mode: str, old: _Old | None, *, umask: int) -> int:
     """Those of the file that is replaced, but for who may run it, or those of any new file."""
     if old is None or old.target is not None:
@@ -275,83 +247,6 @@ def _plan_permissions(mode: str, old: _Old | None, *, umask: int) -> int:
     return old.mode | (old.mode & 0o444) >> 2 if not old.mode & 0o111 else old.mode
 
 
-@contextmanager
-def _opened_parent(top: int, path: bytes, *, make_mode: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """The directory of a file and its name there, with no link followed; directories are made with `make_mode`."""
-    *above, name = path.split(b"/")
-    descriptor = os.dup(top)
-    try:
-        for part in above:
-            made = make_mode is not None and _make_directory(part, descriptor)
-            following = os.open(part, _READ | os.O_DIRECTORY if made else _DIRECTORY, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = following
-            if made and make_mode is not None:
-                os.fchmod(descriptor, make_mode)
-        yield descriptor, name
-    finally:
-        os.close(descriptor)
-
-
-def _make_directory(name: bytes, parent: int) -> bool:
-    """Whether it was not there."""
-    try:
-        os.mkdir(name, 0o700, dir_fd=parent)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _missing_above(top: int, path: bytes) -> Iterator[bytes]:
-    """The directories above a path that are not there, from the top."""
-    above = path.split(b"/")[:-1]
-    for end in range(1, len(above) + 1):
-        parent = b"/".join(above[:end])
-        try:
-            with _opened_parent(top, parent + b"/x"):
-                pass
-        except OSError:
-            yield parent
-
-
-def _remove_empty_above(top: int, path: bytes) -> None:
-    """Remove the directories above a path that have nothing left in them, as git does."""
-    above = path.split(b"/")[:-1]
-    for end in range(len(above), 0, -1):
-        try:
-            with _opened_parent(top, b"/".join(above[:end])) as (parent, name):
-                os.rmdir(name, dir_fd=parent)
-        except OSError:
-            return
-
-
-def _exists(parent: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _holds(parent: int, name: bytes, content: Path, *, target: bytes | None) -> bool:
-    """Whether a name has just that content, or is a link with that target."""
-    try:
-        if target is not None:
-            return os.readlink(name, dir_fd=parent) == target
-        descriptor = os.open(name, _READ, dir_fd=parent)
-    except OSError:
-        return False
-    with os.fdopen(descriptor, "rb") as here, content.open("rb") as there:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        while True:
-            mine, other = here.read(1 << 20), there.read(1 << 20)
-            if mine != other:
-                return False
-            if not mine:
-                return True
-
-
 def _sync_tree(directory: Path, count: int) -> None:
     """Make about `count` files below a directory durable; very many with all else that is to be written (sync(2))."""
     if count > MANY_FILES:
@@ -359,7 +254,7 @@ def _sync_tree(directory: Path, count: int) -> None:
         return
     for place, _, names in os.walk(os.fsencode(directory)):
         for name in names:
-            descriptor = os.open(os.path.join(place, name), _READ)
+            descriptor = os.open(os.path.join(place, name), READ)
             try:
                 os.fsync(descriptor)
             finally:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from banger.core.files import make_private_directory
 from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
@@ -22,6 +25,8 @@ from banger.workspace.placing import Placing
 from banger.workspace.repository import inspect_repository
 
 log = logging.getLogger(__name__)
+
+_BEGUN: Final = "begun"  # a file that is there as long as the work tree may be changed half
 
 Act = Callable[[], Awaitable[None]]
 
@@ -47,53 +52,28 @@ class ApplyPatch:
         self._journal = journal
         self._one_at_a_time = asyncio.Lock()
 
-    async def check(self, request: Request, record: VmRecord, change: Change) -> Prepared:
+    async def check(self, change: Change) -> Prepared:
         """Find out what `change` comes to, and change nothing. Raises as `prepare_patch`."""
-        return await self._run(request, record, change, write=False)
+        make_private_directory(self._layout.scratch)
+        with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as directory:
+            return await _prepare(change, Path(directory) / "trial")
 
     async def __call__(self, request: Request, record: VmRecord, change: Change) -> Prepared:
         """Apply. Raises as `prepare_patch`, and `Failed` when the work tree changes meanwhile."""
-        return await self._run(request, record, change, write=True)
-
-    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
-        """Take back what a dead daemon began; the VM may be gone."""
-        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
-        begun = [step for step in steps if step.name in operation.steps]
-        await self._journal.undo(operation.id, begun, lambda _connection: None, reason="the daemon died")
-
-    def steps(self, directory: Path, prepare: Act, write: Act | None) -> Sequence[Step]:
-        """The steps; their undo needs the directory alone. `write` is None when the patch is only tried."""
-
-        async def take_back() -> None:
-            await finish(asyncio.to_thread(restore, directory))
-
-        async def remove() -> None:
-            await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
-
-        written = (Step("write", write, take_back),) if write is not None else ()
-        return (Step("prepare", prepare, remove), *written, Step("tidy", remove, nothing))
-
-    async def _run(self, request: Request, record: VmRecord, change: Change, *, write: bool) -> Prepared:
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._layout.applies / operation_id
         prepared: Prepared | None = None
 
         async def prepare() -> None:
             nonlocal prepared
-            prepared = await prepare_patch(
-                await inspect_repository(change.source, ANYTHING),
-                change.patch,
-                earlier=change.earlier,
-                directory=directory,
-                allow_dirty=change.allow_dirty,
-                umask=change.umask,
-            )
-            if write and prepared.placing is not None:
+            prepared = await _prepare(change, directory)
+            if prepared.placing is not None:
                 await finish(asyncio.to_thread(prepared.placing.record))
 
-        async def act() -> None:
+        async def write() -> None:
             assert prepared is not None
             if prepared.placing is not None:
+                (directory / _BEGUN).touch()
                 await finish(asyncio.to_thread(prepared.placing.write))
 
         async with self._one_at_a_time:
@@ -102,12 +82,51 @@ class ApplyPatch:
                 operation_id=operation_id,
                 vm_id=record.id,
                 begin=lambda _connection: None,
-                steps=self.steps(directory, prepare, act if write else None),
+                steps=self.steps(directory, prepare, write),
                 finish=lambda _connection: None,
                 undone=lambda _connection: None,
             )
+            # As long as the operation was open, this was what could take it back.
+            await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
         assert prepared is not None
         return prepared
+
+    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+        """Take back what a dead daemon began; the VM may be gone."""
+        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
+        begun = [step for step in steps if step.name in operation.steps]
+        await self._journal.undo(operation.id, begun, lambda _connection: None, reason="the daemon died")
+
+    def steps(self, directory: Path, prepare: Act, write: Act) -> Sequence[Step]:
+        """The steps; their undo needs the directory alone."""
+
+        async def take_back() -> None:
+            await finish(asyncio.to_thread(restore, directory))
+
+        async def remove() -> None:
+            if not (directory / _BEGUN).exists():  # else taking back failed, and will be tried again
+                await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+        return (Step("prepare", prepare, remove), Step("write", write, take_back))
+
+
+async def _prepare(change: Change, directory: Path) -> Prepared:
+    return await prepare_patch(
+        await inspect_repository(change.source, ANYTHING),
+        change.patch,
+        earlier=change.earlier,
+        directory=directory,
+        allow_dirty=change.allow_dirty,
+        umask=change.umask,
+    )
+
+
+def clear_applies(directory: Path, open_operations: Collection[str]) -> None:
+    """Remove what operations left that were done when a daemon died; blocking."""
+    with suppress(FileNotFoundError):
+        for entry in directory.iterdir():
+            if entry.name not in open_operations:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def restore(directory: Path) -> None:
@@ -115,3 +134,4 @@ def restore(directory: Path) -> None:
     placing = Placing.read(directory)
     for path in placing.restore() if placing is not None else ():
         log.warning("%s was changed by somebody else meanwhile, and stays so", printable(path))
+    (directory / _BEGUN).unlink(missing_ok=True)

@@ -101,7 +101,7 @@ class Workspaces:
         try:
             change = await self._plan(workspace, name, patch, picked, allow_dirty=asked["allow_dirty"], umask=_UMASK)
             if patch.verdict.files or change.earlier:
-                prepared = await self._apply.check(request, record, change)
+                prepared = await self._apply.check(change)
         except BangerError as error:
             problem = error
         return {
