@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from banger.core.errors import BangerError, Failed, NotFound, Unsupported
+from banger.core.errors import BangerError, Failed, Invalid, NotFound, Unsupported
 from banger.core.untrusted import printable
 from banger.workspace.export import Ended, Guest
 from banger.workspace.guest_git import BASE_REF
@@ -173,11 +173,14 @@ async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[s
             ended = await program.ended()
     except NotFound as error:
         raise Unsupported("there is no shell in the guest", hint="use an image with a shell and git") from error
+    except Invalid as error:
+        raise Failed(f"{printable(guest_path)} is no directory in the guest any more", hint=_AGAIN) from error
     if ended.status != 0:
         raise _explain(ended)
     return bytes(said)
 
 
+_AGAIN: Final = "--overwrite drops what was done there and copies everything again"
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C.UTF-8",
@@ -199,14 +202,13 @@ def _nonsense() -> Failed:
 
 
 def _explain(ended: Ended) -> BangerError:
-    again = "--overwrite drops what was done there and copies everything again"
     if ended.status == _NO_GIT:
-        return Unsupported("there is no git in the guest to say what was changed there", hint=again)
+        return Unsupported("there is no git in the guest to say what was changed there", hint=_AGAIN)
     if ended.status == _NO_BASE:
-        return Failed(f"the workspace in the guest has lost {BASE_REF}, what it was copied from", hint=again)
+        return Failed(f"the workspace in the guest has lost {BASE_REF}, what it was copied from", hint=_AGAIN)
     if ended.status == _BUSY:
         return Failed(
             "git is at work in the guest's workspace", hint="try again, or remove .git/index.lock there if it is not"
         )
     said = printable(ended.stderr.strip().splitlines()[0] if ended.stderr.strip() else b"", limit=300)
-    return Failed(f"the guest could not be brought up to date: {said or f'status {ended.status}'}", hint=again)
+    return Failed(f"the guest could not be brought up to date: {said or f'status {ended.status}'}", hint=_AGAIN)
