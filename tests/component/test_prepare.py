@@ -66,7 +66,7 @@ def test_only_what_changed_moves(box: FakeWorld) -> None:
     repository = box.root / "repo"
     same(box)
     result = prepare(box)
-    assert (result["created"], result["files"], result["removed"]) == (False, 0, 0)
+    assert (result["created"], result["files"], result["removed"], result["size_bytes"]) == (False, 0, 0, 0)
     inodes = {path.name: path.stat().st_ino for path in (guest_root(box) / "repo/src").iterdir()}
     for number in range(5):
         write(repository / f"src/{number}.txt", f"changed {number}\n")
@@ -255,6 +255,21 @@ def test_a_file_of_the_same_second_and_size_is_not_taken_for_the_old_one(box: Fa
     os.utime(repository / "src/1.txt", (moment, moment))
     assert prepare(box)["files"] == 1
     assert git(copy, "status", "--porcelain") == b" M src/1.txt\n"
+
+
+def test_what_is_staged_follows_when_nothing_else_changed(box: FakeWorld) -> None:
+    repository = box.root / "repo"
+    write(repository / "src/1.txt", "changed\n")
+    prepare(box)
+    same(box)
+    assert prepare(box)["size_bytes"] == 0
+    git(repository, "add", "src/1.txt")
+    prepare(box)
+    same(box)
+    assert prepare(box)["size_bytes"] == 0
+    git(guest_root(box) / "repo", "checkout", "-q", "-b", "elsewhere")
+    prepare(box)
+    same(box)
 
 
 def test_giving_up_leaves_everything_as_it_was(box: FakeWorld) -> None:

@@ -52,6 +52,7 @@ class BorrowedRepository:
         self._index = self._directory / "index"
         self._tree_index = self._directory / "tree-index"
         self.tree = repository.top if repository.choice.start is None else scratch / "tree"
+        self.tree_id = ""  # of the base, when it was made
         self._gitlinks: tuple[IndexEntry, ...] = ()
         self._lent_shallow: tuple[str, ...] = ()
         self._history: History | None = None
@@ -115,6 +116,7 @@ class BorrowedRepository:
             await self._stage_work_tree()
         await self._stage_more()
         (tree, entries), history = await asyncio.gather(self._write_tree(), self._read_history())
+        self.tree_id = tree
         head = self._repository.head
         if head is not None and history is not None and history.tree == tree:
             return head, entries

@@ -29,13 +29,14 @@ class _Head:
     branch: str | None
     start: str | None
     include_untracked: bool
+    index_tree: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """`files` are those of `base`, by path; the times and sizes are those that the guest's files were given, or zero.
 
-    `shallow` are the commits where the guest's history ends, `choice` what was wished.
+    `shallow` are the commits where the guest's history ends, `choice` what was wished, `index_tree` what was staged.
     """
 
     base: str
@@ -44,6 +45,7 @@ class Known:
     shallow: tuple[str, ...]
     files: Mapping[bytes, IndexEntry]
     choice: Choice
+    index_tree: str
 
 
 def as_sent(entry: IndexEntry, stamp: Stamp | None) -> IndexEntry:
@@ -66,6 +68,7 @@ def encode_known(known: Known) -> bytes:
         "branch": known.choice.branch,
         "start": known.choice.start,
         "include_untracked": known.choice.include_untracked,
+        "index_tree": known.index_tree,
     }
     index = write_index(known.files.values(), object_format=known.object_format)
     return json.dumps(head).encode() + b"\n" + index
@@ -95,6 +98,7 @@ def decode_known(data: bytes) -> Known | None:
         shallow=tuple(head.shallow.split()),
         files=by_path(entries),
         choice=choice,
+        index_tree=head.index_tree,
     )
 
 

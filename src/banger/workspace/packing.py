@@ -63,6 +63,16 @@ class Look:
         """Their paths, which are directories."""
         return (path for path, entry in self.in_tree.items() if entry.mode == GITLINK)
 
+    async def index_tree(self) -> str:
+        """What is staged for the guest, as a tree."""
+        planned = plan_guest_index(self.staged, in_tree=self.in_tree, sent={})
+        same = len(planned) == len(self.in_tree) and all(
+            (present := self.in_tree.get(entry.path)) is not None
+            and (present.mode, present.oid) == (entry.mode, entry.oid)
+            for entry in planned
+        )
+        return self.source.tree_id if same else await self.source.write_tree_of(planned)
+
     def staged_objects(self) -> Iterator[bytes]:
         """Contents that are staged and not in the base."""
         for entry in self.staged:
@@ -151,6 +161,7 @@ async def pack_whole(look: Look) -> PackedWorkspace:
             shallow=shallow,
             files={path: as_sent(entry, sent.get(path)) for path, entry in look.in_tree.items()},
             choice=repository.choice,
+            index_tree=await look.index_tree(),
         ),
     )
 

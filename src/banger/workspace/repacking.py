@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from banger.workspace.guest_git import plan_guest_index, plan_texts
+from banger.workspace.guest_git import plan_texts
 from banger.workspace.known import Known, as_sent
 from banger.workspace.packing import (
     LEAST_BUDGET_BYTES,
@@ -20,7 +20,7 @@ from banger.workspace.packing import (
     read_infos,
     settle_files,
 )
-from banger.workspace.survey import INCOMING, INCOMING_PARTIAL
+from banger.workspace.survey import INCOMING, INCOMING_PARTIAL, Survey
 from banger.workspace.update import UpdatePlan
 
 
@@ -51,10 +51,10 @@ async def pack_update(look: Look, known: Known, plan: UpdatePlan) -> PackedUpdat
     files = await asyncio.to_thread(find_changes, source.tree, files)
     files = await settle_files(files, source, base)
     budget_bytes = max(LEAST_BUDGET_BYTES, sum(file.size for file in files))
-    index_tree = await source.write_tree_of(plan_guest_index(look.staged, in_tree=look.in_tree, sent={}))
+    index_tree = await look.index_tree()
     staged_tree = bytes.fromhex(index_tree)
     pack, shallow = await source.pack_since(base, staged=[staged_tree], known=known, budget_bytes=budget_bytes)
-    now = _know(look, known, files, shallow)
+    now = _know(look, known, files, shallow, index_tree)
     now_ns = time.time_ns()
     texts = _plan_lists(plan) | dict(read_infos(repository))
     if shallow != known.shallow:
@@ -92,7 +92,19 @@ def _place(
         yield replace(file, kind="name", content=target, size=0, root=None, name=b"")
 
 
-def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tuple[str, ...]) -> Known:
+async def has_all(look: Look, known: Known, plan: UpdatePlan, found: Survey) -> bool:
+    """Whether the guest has the repository as it is: its files, what is staged, its commit and its branch."""
+    if plan.send or plan.remove or known.files.keys() != look.in_tree.keys():
+        return False
+    if any((known.files[path].mode, known.files[path].oid) != (e.mode, e.oid) for path, e in look.in_tree.items()):
+        return False
+    at_head = known.head == found.head == look.repository.head and found.branch == look.repository.branch
+    return at_head and known.choice == look.repository.choice and known.index_tree == await look.index_tree()
+
+
+def _know(
+    look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tuple[str, ...], index_tree: str
+) -> Known:
     """What the guest has afterwards: the times of what is sent now, and of what it had already and still has."""
     sent = {file.path: file.stamp for file in files}
     after = {}
@@ -111,6 +123,7 @@ def _know(look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tu
         shallow=shallow,
         files=after,
         choice=look.repository.choice,
+        index_tree=index_tree,
     )
 
 

@@ -103,6 +103,7 @@ def test_what_is_known_is_read_as_it_was_written() -> None:
         object_format="sha1",
         shallow=("2" * 40,),
         choice=Choice(branch="work", include_untracked=True),
+        index_tree="3" * 40,
         files={**files, b"a": sent},
     )
     assert decode_known(encode_known(known)) == known

@@ -29,7 +29,7 @@ from banger.store.connection import Database
 from banger.store.records import VmRecord, WorkspaceRecord, list_vms, resolve_vm
 from banger.workspace.known import Known
 from banger.workspace.packing import Look, look_at, pack_whole, settle
-from banger.workspace.repacking import PackedUpdate, pack_update
+from banger.workspace.repacking import PackedUpdate, has_all, pack_update
 from banger.workspace.repository import Repository, find_top, inspect_repository, plan_guest_path
 from banger.workspace.survey import Survey, clear, survey
 from banger.workspace.update import UpdatePlan, plan_update
@@ -86,6 +86,8 @@ class PrepareWorkspace:
             update = None if old is None else await self._plan(work, look, old)
             if old is None or update is None:
                 result = await self._import(work, look, old)
+            elif isinstance(update, WorkspaceRecord):
+                result = view_prepared(update, created=False, files=0, size_bytes=0)
             else:
                 result = await self._update(work, old, update)
         for path, place in submodule_places(work.repository, work.guest_path):
@@ -107,8 +109,11 @@ class PrepareWorkspace:
         await give_to_user(channel, work.record, workspace.guest_path)
         return view_prepared(workspace, created=True, files=packed.file_count, size_bytes=packed.total_bytes)
 
-    async def _plan(self, work: _Work, look: Look, old: WorkspaceRecord) -> PackedUpdate | None:
-        """What is to be sent; None when the guest has nothing that can be brought up to date and may be replaced."""
+    async def _plan(self, work: _Work, look: Look, old: WorkspaceRecord) -> PackedUpdate | WorkspaceRecord | None:
+        """What is to be sent; the workspace itself when the guest has all of it.
+
+        None when the guest has nothing that can be brought up to date, and it may be replaced.
+        """
         known = await self._known_files.read(work.record.id, old)
         guest = GuestPrograms(self._channel(work.record))
         try:
@@ -129,7 +134,7 @@ class PrepareWorkspace:
         if not work.overwrite:
             await check_commits(work, look, known, found)
             check_conflicts(work.record.name, plan)
-        return await pack_update(look, known, plan)
+        return old if await has_all(look, known, plan, found) else await pack_update(look, known, plan)
 
     async def _update(self, work: _Work, old: WorkspaceRecord, packed: PackedUpdate) -> PrepareResult:
         channel = self._channel(work.record)
