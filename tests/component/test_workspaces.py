@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from tests.component.fake_world import FakeWorld
 from tests.contract.workspace_world import tree_of
-from tests.world import commit_all, git
+from tests.world import commit_all, git, until
 
 EXPORTS = "exports"
 
@@ -117,6 +118,22 @@ def test_what_is_undone_in_the_guest_is_undone_here(world: FakeWorld, repository
     told = apply(world, repository, "--yes", "--allow-dirty").stderr
     assert b"Applied before and undone in the guest" in told
     assert tree_of(repository) == {**before, b"b": ("file", b"mine\n")}
+
+
+@pytest.mark.parametrize("point", ["apply.prepare.after_act", "apply.write.before_intent", "apply.write.after_act"])
+def test_control_c_leaves_the_old_tree(world: FakeWorld, repository: Path, point: str) -> None:
+    in_guest(world, EDITS)
+    before = tree_of(repository)
+    world.kill_daemon()
+    world.start_daemon(failpoints=f"{point}=hang")
+    process = world.start("vm", "workspace", "apply", "box", "--yes", cwd=repository)
+    until(lambda: any((world.state / "applies").glob("*/plan.json")))
+    until(lambda: tree_of(repository) != before if point.endswith("write.after_act") else True)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    until(lambda: not any((world.state / "applies").iterdir()))
+    assert tree_of(repository) == before
 
 
 def test_what_was_only_looked_at_is_not_undone(world: FakeWorld, repository: Path) -> None:

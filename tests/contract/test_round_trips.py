@@ -80,3 +80,32 @@ async def test_edits_that_come_back_in_between(tmp_path: Path, seed: int) -> Non
         edit(trip, seed * 100 + number, count=30)
         earlier.insert(0, await bring_back(trip, tmp_path / f"trip-{number}", earlier))
         assert tree_of(trip.repository) == tree_of(trip.copy), number
+
+
+@pytest.mark.parametrize(
+    ("attributes", "auto_crlf"),
+    [("* text eol=crlf\n", ""), ("*.txt text=auto\n", "true"), ("", "true"), ("*.txt ident\n", "")],
+)
+async def test_line_ends_as_the_repository_wants_them(tmp_path: Path, attributes: str, auto_crlf: str) -> None:
+    """What git converts on the way into the tree it converts for a patch too."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    git(repository, "init", "-q")
+    if auto_crlf:
+        git(repository, "config", "core.autocrlf", auto_crlf)
+    end = b"\n" if "ident" in attributes else b"\r\n"
+    (repository / ".gitattributes").write_text(attributes)
+    (repository / "a.txt").write_bytes(b"one $Id$" + end + b"two" + end)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "x")
+    git(repository, "rm", "-q", "--cached", "-r", ".")
+    git(repository, "reset", "-q", "--hard")
+    trip = await travel(repository, tmp_path / "travel")
+    with (trip.copy / "a.txt").open("ab") as file:
+        file.write(b"three" + end)
+    (trip.copy / "b.txt").write_bytes(b"new" + end)
+    await bring_back(trip, tmp_path / "first", [])
+    assert (repository / "a.txt").read_bytes().endswith(b"two" + end + b"three" + end)
+    assert (repository / "b.txt").read_bytes() == b"new" + end
+    shown = git(repository, "diff", "--numstat")
+    assert shown == b"1\t0\ta.txt\n"
