@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,16 @@ def test_the_job_of_another_user(box: FakeWorld) -> None:
     assert said.startswith(b"nobody\n")
     assert b"began_s" not in said
     assert jobs(box)[number]["user"] == "nobody"
+    running = begin(
+        box, f"until [ -e {box.root}/never ]; do sleep 0.1; done & exec sleep 3600", "--user", "nobody", "--cwd", "/"
+    )
+    following = box.start("vm", "jobs", "logs", "box", running, "-f")
+    assert jobs(box)[running]["state"] == "running"
+    with pytest.raises(subprocess.TimeoutExpired):
+        following.communicate(timeout=1)
+    box.succeed("vm", "jobs", "kill", "box", running)
+    assert following.communicate(timeout=60)[0] == b""
+    assert box.banger("vm", "jobs", "wait", "box", running).returncode == 143
 
 
 def test_a_job_that_ended_with_its_machine_is_lost(box: FakeWorld) -> None:

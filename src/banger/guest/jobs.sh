@@ -74,7 +74,8 @@ case $verb in
         for kind in pid log status; do
             : >"$top/$number.$kind" && chown -- "$owner" "$top/$number.$kind" || { forget; exit 1; }
         done
-        cat /proc/sys/kernel/random/boot_id >"$top/$number.boot" || { forget; exit 1; }
+        # Its owner asks too whether it runs.
+        cat /proc/sys/kernel/random/boot_id >"$top/$number.boot" && chmod 644 "$top/$number.boot" || { forget; exit 1; }
         echo "$number"
         ;;
     forget) forget ;; # N: it could not be started
