@@ -55,10 +55,10 @@ nap() {
 }
 
 case $verb in
-    make) # NEWEST ABOUT OWNER: make the files of a new job, and print its number
+    make) # - ABOUT OWNER: make the files of a new job, and print its number
         about=$1 owner=$2
         umask 077
-        mkdir -p "$top" && chmod 711 "${top%/*}" "$top" || exit
+        [ -d "$top" ] || { mkdir -p "$top" && chmod 711 "${top%/*}" "$top"; } || exit
         number=1
         for file in "$top"/*.about; do
             file=${file##*/} file=${file%.about}
@@ -72,10 +72,12 @@ case $verb in
         done
         set +C
         for kind in pid log status; do
-            : >"$top/$number.$kind" && chown -- "$owner" "$top/$number.$kind" || { forget; exit 1; }
+            : >"$top/$number.$kind" || { forget; exit 1; }
         done
-        # Its owner asks too whether it runs.
-        cat /proc/sys/kernel/random/boot_id >"$top/$number.boot" && chmod 644 "$top/$number.boot" || { forget; exit 1; }
+        read -r boot </proc/sys/kernel/random/boot_id
+        umask 022 # its owner asks too whether it runs
+        chown -- "$owner" "$top/$number.pid" "$top/$number.log" "$top/$number.status" && echo "$boot" >"$top/$number.boot" ||
+            { forget; exit 1; }
         echo "$number"
         ;;
     forget) forget ;; # N: it could not be started
@@ -90,7 +92,7 @@ case $verb in
     look-after) # N TOOLS LIMIT CMD ARGS...: run it, in a session of its own, and write down how it ended
         tools=$1 limit=$2
         shift 2
-        echo "$$ $(began $$)" >"$top/$number.pid"
+        echo "$$ $(began $$)" >"$top/$number.pid" && echo begun
         exec </dev/null >/dev/null 2>&1 # what a shell says of its children is none of the command's words
         for program in $tools; do
             if command -v "$program" >/dev/null; then

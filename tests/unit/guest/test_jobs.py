@@ -90,7 +90,7 @@ def test_every_shell_understands_the_script(tmp_path: Path, shell: tuple[str, ..
 
     assert run("list", "", "5") == b""
     assert run("make", "", json.dumps({"a": "'\\n"}), str(os.getuid())) == b"1\n"
-    run("look-after", "1", "", "", "sh", "-c", "echo said; exit 6", first=("setsid", "--wait"))
+    assert run("look-after", "1", "", "", "sh", "-c", "echo said; exit 6", first=("setsid", "--wait")) == b"begun\n"
     run("begun", "1")
     run("wait", "1")
     assert run("logs", "1", "yes", "") == b"said\n"
