@@ -109,3 +109,24 @@ async def test_line_ends_as_the_repository_wants_them(tmp_path: Path, attributes
     assert (repository / "b.txt").read_bytes() == b"new" + end
     shown = git(repository, "diff", "--numstat")
     assert shown == b"1\t0\ta.txt\n"
+
+
+async def test_a_repository_without_modes_of_files(tmp_path: Path) -> None:
+    """As on file systems that know none: what is here stays as executable as it is, and counts as applied."""
+    repository = tmp_path / "repository"
+    make_repository(repository, "monorepo", seed=1)
+    git(repository, "config", "core.fileMode", "false")
+    tool, plain = (repository / f"packages/p1/{name}" for name in ("build.sh", "src/m1/index.ts"))
+    plain.chmod(0o755)
+    trip = await travel(repository, tmp_path / "travel")
+    for name in ("packages/p1/build.sh", "packages/p1/src/m1/index.ts"):
+        with (trip.copy / name).open("a") as file:
+            file.write("more\n")
+    (trip.copy / "README.md").chmod(0o755)
+    saved = await bring_back(trip, tmp_path / "first", [])
+    assert tool.read_text().endswith("more\n")
+    assert plain.read_text().endswith("more\n")
+    assert tool.stat().st_mode & plain.stat().st_mode & 0o100
+    assert not (repository / "README.md").stat().st_mode & 0o100
+    await bring_back(trip, tmp_path / "second", [saved])
+    assert tool.read_text().count("more\n") == 1

@@ -20,9 +20,10 @@ from banger.workspace.placing import NEW, PlacedFile, Placing
 from banger.workspace.reaching import find_obstacle
 from banger.workspace.repository import Repository
 from banger.workspace.verdict import PatchedFile, PatchVerdict
-from banger.workspace.work_tree import Stamp, WorkTree
+from banger.workspace.work_tree import Seen, WorkTree
 
 SHOWN_PATHS: Final = 3
+_PLAIN, _EXECUTABLE, _LINK = "100644", "100755", "120000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,15 @@ class Prepared:
     reverted: tuple[bytes, ...]
 
 
-def fold_changes(verdict: PatchVerdict) -> dict[bytes, FileChange]:
-    """The changes by path."""
+def fold_changes(verdict: PatchVerdict, *, file_mode: bool = True) -> dict[bytes, FileChange]:
+    """The changes by path. Without `file_mode`, which is git's setting, no file of the tree counts as executable."""
     folded: dict[bytes, FileChange] = {}
     for file in verdict.files:
-        old = Content(file.old_mode, file.old_id) if file.old_mode else None
-        new = Content(file.new_mode, file.new_id) if file.new_mode else None
+        old_mode, new_mode = (
+            _PLAIN if mode == _EXECUTABLE and not file_mode else mode for mode in (file.old_mode, file.new_mode)
+        )
+        old = Content(old_mode, file.old_id) if old_mode else None
+        new = Content(new_mode, file.new_id) if new_mode else None
         before = folded.get(file.path)
         parts = (file,) if before is None else (*before.parts, file)
         folded[file.path] = FileChange(file.path, old if before is None else before.old, new, parts)
@@ -134,11 +138,11 @@ async def prepare_patch(
     if not allow_dirty:
         await source.read_staged()
         check_clean(await source.list_changes())
-    changes = fold_changes(patch.verdict)
-    before = [fold_changes(saved.verdict) for saved in earlier]
+    changes = fold_changes(patch.verdict, file_mode=repository.file_mode)
+    before = [fold_changes(saved.verdict, file_mode=repository.file_mode) for saved in earlier]
     present = await asyncio.to_thread(_look, repository.top, {path for patch in (changes, *before) for path in patch})
     bench = Bench(source, directory)
-    await bench.load(path for path, stamp in present.items() if stamp is not None)
+    await bench.load(path for path, seen in present.items() if seen is not None)
     selection = select_changes(changes, await bench.contents(), before)
     for index, parts in selection.undone:
         part = await asyncio.to_thread(_cut, earlier[index].path, parts, directory / f"undone-{index}.patch")
@@ -153,7 +157,7 @@ async def prepare_patch(
     await asyncio.to_thread(_check_obstacles, repository.top, paths, results)
     (directory / NEW).mkdir()
     await bench.write_out((path for path in paths if path in results), directory / NEW)
-    files = [PlacedFile(path, results[path].mode if path in results else "", present[path]) for path in paths]
+    files = [_plan_file(path, results.get(path), present[path], file_mode=repository.file_mode) for path in paths]
     placing = Placing(directory, repository.top, files, umask=umask)
     return Prepared(placing, len(paths), selection.already, selection.reverted)
 
@@ -179,10 +183,16 @@ def _is(present: Content | None, wanted: Content | None, here: Content | None) -
     return (present.mode, present.oid) == (wanted.mode, oid)
 
 
-def _look(top: Path, paths: Collection[bytes]) -> dict[bytes, Stamp | None]:
+def _look(top: Path, paths: Collection[bytes]) -> dict[bytes, Seen | None]:
     with WorkTree(top) as tree:
-        found = {path: tree.look(path) for path in sorted(paths)}
-    return {path: seen.stamp if seen is not None else None for path, seen in found.items()}
+        return {path: tree.look(path) for path in sorted(paths)}
+
+
+def _plan_file(path: bytes, result: Content | None, seen: Seen | None, *, file_mode: bool) -> PlacedFile:
+    mode = result.mode if result is not None else ""
+    if seen is not None and seen.target is None and mode not in ("", _LINK) and not file_mode:
+        mode = _EXECUTABLE if seen.executable else _PLAIN  # git does not know what the file system says about it
+    return PlacedFile(path, mode, seen.stamp if seen is not None else None)
 
 
 def _cut(patch: Path, parts: Sequence[PatchedFile], target: Path) -> Path:
