@@ -195,7 +195,13 @@ class Daemon:
         try:
             return subprocess.Popen(
                 self.argv,
-                env={**self._environment, **self.import_path, "BANGER_READY_FD": str(ready)},
+                # One arena (mallopt(3)): its threads do not run at once, and what one gave back serves the others.
+                env={
+                    "MALLOC_ARENA_MAX": "1",
+                    **self._environment,
+                    **self.import_path,
+                    "BANGER_READY_FD": str(ready),
+                },
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,

@@ -88,6 +88,7 @@ def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collabo
     """Serve until told to end; the exit status says whether it began. Tests pass collaborators of their own."""
     os.umask(0o077)
     ready_descriptor = os.environ.pop("BANGER_READY_FD", None)
+    os.environ.pop("MALLOC_ARENA_MAX", None)  # of ours, and not of what we start
     readiness = Readiness(int(ready_descriptor) if ready_descriptor else None)
     try:
         layout = layout_from_environment(os.environ, uid=os.getuid())
