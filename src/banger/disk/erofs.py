@@ -35,7 +35,7 @@ from banger.disk.erofs_format import (
 from banger.disk.tree import ROOT, Tree
 from banger.disk.windows import read_pieces
 
-_META_BUFFER_BYTES: Final = 1 << 20
+_META_BUFFER_BYTES: Final = 256 << 10
 _SETTLED_BYTES: Final = 4 << 20
 
 

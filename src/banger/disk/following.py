@@ -8,7 +8,7 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
-_PIECE_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 256 << 10
 
 
 class FollowingDigest:

@@ -32,7 +32,7 @@ from banger.disk.tar_header import (
 from banger.disk.tree import NODE_LIMIT, Body, Node, Unusable
 
 HINT: Final = "give an undamaged tar archive of a root directory, such as `docker export` writes"
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 256 << 10
 _REPORT_BYTES: Final = 4 << 20
 _TYPES: Final = {
     b"0": stat.S_IFREG,

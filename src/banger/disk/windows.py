@@ -11,7 +11,7 @@ from typing import Any, Final
 from banger.core.errors import Invalid
 from banger.disk.tree import Body
 
-_COPY_BYTES: Final = 1 << 20
+_COPY_BYTES: Final = 256 << 10
 _ZEROS: Final = bytes(_COPY_BYTES)
 
 

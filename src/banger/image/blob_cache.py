@@ -27,7 +27,7 @@ from banger.core.threads import run_in_thread
 from banger.image.digests import new_hash, parse_digest, shorten
 from banger.image.manifest import DOCUMENT_LIMIT_BYTES, Descriptor
 
-_BUFFER_BYTES: Final = 1 << 20
+_BUFFER_BYTES: Final = 256 << 10
 _BUFFER_PIECES: Final = 4096
 _DOWNLOAD_DEADLINE_S: Final = 24 * 3600.0
 _REMOVING_DEADLINE_S: Final = 30.0

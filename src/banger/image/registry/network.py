@@ -122,10 +122,10 @@ class Network:
     ) -> None:
         self._patience = patience
         self._environment = environment
-        self._tls = tls or httpcore2.default_ssl_context()
+        self._tls = tls
         self._resolve = resolve
         self._locate = locate
-        self._pools: dict[tuple[Place, Proxy | None], httpcore2.AsyncConnectionPool] = {}
+        self._pools: dict[tuple[Place, Proxy | None, bool], httpcore2.AsyncConnectionPool] = {}
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -143,7 +143,8 @@ class Network:
         proxy = choose_proxy(origin, self._environment)
         if proxy is not None and self._locate_literal(origin.host) > outgoing.reach:
             raise forbidden_place(origin)
-        pool = self._pool(ANYWHERE if proxy is not None else outgoing.reach, proxy)
+        tls = "https" in (origin.scheme, proxy.origin.scheme if proxy is not None else "")
+        pool = self._pool(ANYWHERE if proxy is not None else outgoing.reach, proxy, tls=tls)
         request = self._request(outgoing)
         try:
             async with asyncio.timeout(self._patience.connect_s + self._patience.answer_s):
@@ -196,11 +197,13 @@ class Network:
             },
         )
 
-    def _pool(self, reach: Place, proxy: Proxy | None) -> httpcore2.AsyncConnectionPool:
+    def _pool(self, reach: Place, proxy: Proxy | None, *, tls: bool) -> httpcore2.AsyncConnectionPool:
         """Connections are shared only by requests that may go equally far inwards."""
-        pool = self._pools.get((reach, proxy))
+        pool = self._pools.get((reach, proxy, tls))
         if pool is None:
-            pool = self._pools[reach, proxy] = httpcore2.AsyncConnectionPool(
+            if tls and self._tls is None:  # a few MiB of certificates, which plain HTTP does not need
+                self._tls = httpcore2.default_ssl_context()
+            pool = self._pools[reach, proxy, tls] = httpcore2.AsyncConnectionPool(
                 ssl_context=self._tls,
                 proxy=_library_proxy(proxy, self._tls) if proxy is not None else None,
                 max_connections=_CONNECTIONS,
@@ -217,7 +220,7 @@ class Network:
         return self._locate(host) if is_numeric else Place.PUBLIC
 
 
-def _library_proxy(proxy: Proxy, tls: ssl.SSLContext) -> httpcore2.Proxy:
+def _library_proxy(proxy: Proxy, tls: ssl.SSLContext | None) -> httpcore2.Proxy:
     url = httpcore2.URL(scheme=proxy.origin.scheme, host=proxy.origin.host, port=proxy.origin.port, target="/")
     auth = (proxy.username.encode(), proxy.password.encode()) if proxy.username or proxy.password else None
     return httpcore2.Proxy(url, auth, ssl_context=tls if proxy.origin.scheme == "https" else None)
