@@ -146,12 +146,11 @@ def test_a_save_that_is_given_up_leaves_nothing(box: World) -> None:
 
 RECIPE = """
 base = "debian-bookworm"
-packages = ["apparmor", "docker.io", "iptables", "tcl"]
+packages = ["tcl"]
 commands = [
     "echo 'puts [expr 6 * 7]' | tclsh > /srv/answer; test $GREETING = hello; test \\"$(cat /proc/1/comm)\\" != systemd",
     ["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo left running"],
     "mkdir -p /data && mount -t tmpfs none /data && echo hidden > /data/file",
-    "systemctl disable apparmor.service containerd.service docker.service 2>&1",
     "chown 12:34 /srv/conf/app.conf; rm /etc/motd; ! ip route | grep default",
 ]
 
@@ -167,11 +166,11 @@ working_dir = "/srv"
 """
 
 
-def test_a_recipe_on_debian(world: World, tmp_path: Path) -> None:
-    """Packages that the host's apt got and checked, files, and commands that leave nothing running or mounted. Docker,
-    which is among the packages, runs a container of an image that is loaded from a file.
+def test_a_recipe_on_debian(world: World) -> None:
+    """Packages that the host's apt got and checked, files, and commands that leave nothing running or mounted.
+
+    Docker takes minutes to install in an emulated guest: test_debian_dev_vm.py has it.
     """
-    make_saved_archive(tmp_path / "box.tar")
     (world.root / "conf").mkdir()
     (world.root / "conf" / "app.conf").write_text("x")
     (world.root / "tools.toml").write_text(RECIPE)
@@ -180,9 +179,7 @@ def test_a_recipe_on_debian(world: World, tmp_path: Path) -> None:
     name = image["name"]
     try:
         assert image["init"] == "/usr/lib/systemd/systemd"
-        # Once ssh is there, so is Docker's socket.
-        start = ("vm", "run", "-d", "--no-workspace", "--wait", "ssh", "--memory", "2G")
-        world.succeed(*start, "--name", "tools", "--image", name)
+        world.succeed("vm", "run", "-d", "--no-workspace", "--name", "tools", "--image", name)
         script = (
             "cat /srv/answer; stat -c %u:%g /srv/conf/app.conf; ls /data /tmp; dpkg --audit; ls /etc/motd 2>&1; true"
         )
@@ -190,9 +187,6 @@ def test_a_recipe_on_debian(world: World, tmp_path: Path) -> None:
         assert lines[:2] == ["42", "12:34"]
         assert not {"hidden", "file"} & set(lines)
         assert "No such file" in lines[-1]
-        world.succeed("vm", "cp", str(tmp_path / "box.tar"), "tools:/root/box.tar")
-        assert ask(world, "tools", "docker load -i /root/box.tar")[-1] == "Loaded image: box:1"
-        assert ask(world, "tools", "docker run --rm --network none box:1")[-2:] == ["nothing", "hi"]
         world.succeed("vm", "delete", "tools")
         listed = json.loads(world.succeed("image", "show", name, "--json"))
         assert listed["provenance"]["kind"] == "recipe"

@@ -123,8 +123,13 @@ class Placing:
                     self._place(parent, name, index, file)
 
     def restore(self) -> list[bytes]:
-        """Take back what `write` did. The paths that somebody else has changed since, which are left as they are."""
+        """Take back what `write` did. The paths that somebody else has changed since, which are left as they are.
+
+        When `record` has failed, nothing was written, and there is nothing to take back.
+        """
         left: list[bytes] = []
+        if len(self._old) < len(self._files):
+            return left
         with self._opened_top() as top:
             for index, (file, old) in enumerate(zip(self._files, self._old, strict=True)):
                 with suppress(OSError), opened_parent(top, file.path) as (parent, name):
