@@ -92,7 +92,9 @@ case $verb in
     look-after) # N TOOLS LIMIT CMD ARGS...: run it, in a session of its own, and write down how it ended
         tools=$1 limit=$2
         shift 2
-        echo "$$ $(began $$)" >"$top/$number.pid" && echo begun
+        trap '' PIPE # in a slow guest nobody listens any more, and `begun` finds out
+        echo "$$ $(began $$)" >"$top/$number.pid" && echo begun 2>/dev/null
+        trap - PIPE
         exec </dev/null >/dev/null 2>&1 # what a shell says of its children is none of the command's words
         for program in $tools; do
             if command -v "$program" >/dev/null; then

@@ -100,6 +100,27 @@ def test_every_shell_understands_the_script(tmp_path: Path, shell: tuple[str, ..
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_a_job_begins_also_when_nobody_listens_any_more(tmp_path: Path, shell: tuple[str, ...]) -> None:
+    """An emulated guest is so slow that the stream in which it would say so has ended."""
+    text = script("list", None, "5")[2].replace("/var/log/banger/jobs", str(tmp_path / "banger" / "jobs"))
+    run = [*shell, "-c", text, "banger"]
+    subprocess.run([*run, "make", "", "{}", str(os.getuid())], stdout=subprocess.DEVNULL, check=True)
+    reader, writer = os.pipe()
+    os.close(reader)
+    # What the command does with SIGPIPE is its own affair: yes(1) ends by it.
+    command = "(yes; echo $? >&2) | head -n 1"
+    subprocess.run(
+        [*run, "look-after", "1", "", "", "sh", "-c", command], stdout=writer, start_new_session=True, check=True
+    )
+    os.close(writer)
+    assert subprocess.run([*run, "logs", "1", "", ""], capture_output=True, check=True).stdout in (
+        b"y\n141\n",
+        b"141\ny\n",
+    )
+    assert subprocess.run([*run, "list", "", "5"], capture_output=True, check=True).stdout.startswith(b"1 ended 0 ")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 @pytest.mark.parametrize(
     ("limit", "command", "status"),
     [
