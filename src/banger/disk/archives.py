@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import os
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
+
+from banger.disk.addresses import AddressedFile
 
 _OFFSET_BITS: Final = 52  # the rest of 64 bits says which file
 
 
-class Archives(io.RawIOBase):
+class Archives(AddressedFile):
     """Files, each at addresses of its own. For one reader."""
 
     def __init__(self) -> None:
         super().__init__()
         self._files: list[BinaryIO] = []
-        self._address = 0
 
     def add(self, file: BinaryIO) -> int:
         """Take a file over; the address of its first byte."""
@@ -28,27 +27,8 @@ class Archives(io.RawIOBase):
             file.close()
         super().close()
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        assert whence == os.SEEK_SET
-        self._address = offset
-        return offset
-
-    def read(self, size: int | None = -1, /) -> bytes:
+    def fetch(self, address: int, size: int) -> bytes:
         """Bytes of one file, at most `size`; fewer only at its end."""
-        assert size is not None
-        file = self._files[self._address >> _OFFSET_BITS]
-        file.seek(self._address & (1 << _OFFSET_BITS) - 1)
-        data = file.read(size)
-        self._address += len(data)
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - there is no type for it before 3.12
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        file = self._files[address >> _OFFSET_BITS]
+        file.seek(address & (1 << _OFFSET_BITS) - 1)
+        return file.read(size)

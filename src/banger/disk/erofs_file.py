@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
+from banger.disk.addresses import AddressedFile
 from banger.disk.erofs_format import BLOCK, FILE_TYPES, INODE, META_BLOCK, SLOT, XATTR_HEADER, choose_tail
 
 # An address of a content in two places: a bit that no offset has, the inode's number, and how far into the content.
@@ -67,38 +67,17 @@ class Inode:
         return Content(self.size, self.size - tail, self.place, self.offset + self.head)
 
 
-class ImageFile(io.RawIOBase):
+class ImageFile(AddressedFile):
     """An image, with addresses for contents that are in two places. For one reader."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         self._file = file
         self.size = file.seek(0, os.SEEK_END)
-        self._address = 0
         self._split: tuple[int, Content] | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        assert whence == os.SEEK_SET
-        self._address = offset
-        return offset
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Bytes from the address on, as many as there are up to `size`."""
-        assert size is not None
-        data = self._read_split(size) if self._address & _SPLIT else self.at(self._address, size)
-        self._address += len(data)
-        return data
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - there is no type for it before 3.12
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def fetch(self, address: int, size: int) -> bytes:
+        return self._read_split(address, size) if address & _SPLIT else self.at(address, size)
 
     def at(self, offset: int, size: int) -> bytes:
         """Bytes at an offset of the file; fewer at its end."""
@@ -112,9 +91,9 @@ class ImageFile(io.RawIOBase):
             raise Damaged("the image ends too early")
         return data
 
-    def _read_split(self, size: int) -> bytes:
-        nid = self._address >> _POSITION_BITS & NID_LIMIT - 1
-        position = self._address & (1 << _POSITION_BITS) - 1
+    def _read_split(self, address: int, size: int) -> bytes:
+        nid = address >> _POSITION_BITS & NID_LIMIT - 1
+        position = address & (1 << _POSITION_BITS) - 1
         if self._split is None or self._split[0] != nid:
             offset = offset_of(nid)
             self._split = nid, decode_inode(offset, self.exactly(offset, INODE.size)).content
