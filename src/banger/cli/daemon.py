@@ -18,6 +18,8 @@ from banger.core.sockets import connect_unix
 if TYPE_CHECKING:
     from subprocess import Popen
 
+    from banger.api.messages import Ping
+
 _READY_DEADLINE_S: Final = 120.0
 _PREDECESSOR_DEADLINE_S: Final = 15
 _PREDECESSOR_STEP_S: Final = 0.05
@@ -65,6 +67,15 @@ class Daemon:
                 f"the daemon's socket {self._layout.daemon_socket} cannot be reached: {error.strerror}",
                 hint="`banger doctor` looks at the directories that banger uses",
             ) from error
+
+    def ping(self) -> Ping | None:
+        """What a daemon says of itself, or None when none runs. Raises as `connect_running`."""
+        connected = self.connect_running()
+        if connected is None:
+            return None
+        with Connection(connected) as connection:
+            ping: Ping = connection.get("/v1/ping")
+        return ping
 
     def stop(self, tell: Callable[[str], None]) -> int | None:
         """End the daemon and wait until its process is gone. Its pid, or None when none was there.

@@ -12,7 +12,7 @@ from banger.core.files import write_durably
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _LIMIT_BYTES: Final = 4 << 20
 _PRIVATE: Final = 0o600
@@ -32,6 +32,20 @@ class Block(NamedTuple):
     @property
     def end(self) -> str:
         return f"# <<< banger {self.subject} <<<"
+
+
+def find_directory(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    """A directory of the user's by its XDG variable, else by its place in the home. Raises as `find_home`."""
+    value = environment.get(variable, "")
+    return Path(value) if value.startswith("/") else find_home(environment) / default
+
+
+def find_home(environment: Mapping[str, str]) -> Path:
+    """The user's home. Raises `Invalid` when nothing says where it is."""
+    home = environment.get("HOME", "")
+    if not home.startswith("/"):
+        raise Invalid("HOME does not say where your home is", hint="set HOME")
+    return Path(home)
 
 
 def with_block(content: bytes, block: Block) -> bytes:

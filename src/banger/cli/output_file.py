@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
+from banger.api import framing
 from banger.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from banger.api.client import Connection
+    from banger.cli.progress import Progress
 
 
 @contextmanager
@@ -48,6 +54,19 @@ def open_output(name: str | None) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - as above
         raise
+
+
+def receive_output(daemon: Connection, output: BinaryIO, progress: Progress) -> Any:  # noqa: ANN401 - JSON
+    """Write what a stream sends as it comes; its result."""
+    for frame_type, payload in daemon.frames():
+        if frame_type == framing.EVENT:
+            progress.event(json.loads(payload))
+        elif frame_type == framing.OUTPUT:
+            output.write(payload)
+        elif frame_type == framing.RESULT:
+            output.flush()
+            return json.loads(payload)
+    raise AssertionError("`frames` ends with a result or an error")
 
 
 def _open(name: str, path: str, mode: str) -> BinaryIO:

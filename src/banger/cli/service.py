@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from banger.api.client import Connection
+from banger.cli.dotfiles import find_directory
 from banger.cli.ssh_client import WORLD
 from banger.core.errors import BangerError, Failed, Invalid, TimedOut, Unavailable, Unsupported
 from banger.core.files import make_private_directory, write_durably
@@ -102,10 +102,7 @@ class UserService:
         deadline_s = time.monotonic() + READY_DEADLINE_S
         daemon = self._context.daemon
         while True:
-            connected = daemon.connect_running()
-            if connected is not None:
-                with Connection(connected) as connection:
-                    ping: Ping = connection.get("/v1/ping")
+            if (ping := daemon.ping()) is not None:
                 return ping
             if time.monotonic() >= deadline_s:
                 raise TimedOut(
@@ -166,10 +163,7 @@ def user_name() -> str:
 
 def plan_unit_path(environment: Mapping[str, str]) -> Path:
     """Where the user's units are (systemd.unit(5)). Raises `Invalid` when nothing says where home is."""
-    for variable, below in (("XDG_CONFIG_HOME", ""), ("HOME", ".config")):
-        if (value := environment.get(variable, "")).startswith("/"):
-            return Path(value) / below / "systemd" / "user" / UNIT
-    raise Invalid("HOME does not say where your home is", hint="set HOME")
+    return find_directory(environment, "XDG_CONFIG_HOME", ".config") / "systemd" / "user" / UNIT
 
 
 def plan_environment(environment: Mapping[str, str]) -> dict[str, str]:

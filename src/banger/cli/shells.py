@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
-from banger.cli.dotfiles import Block, put_block, remove_block
+from banger.cli.dotfiles import Block, find_directory, find_home, put_block, remove_block
 from banger.cli.render import render_json
 from banger.core.errors import Failed, Invalid
 from banger.core.files import write_durably
@@ -53,16 +53,16 @@ def choose_shell(asked: str | None, environment: Mapping[str, str]) -> str:
 
 def plan_place(shell: str, environment: Mapping[str, str]) -> Place:
     """Where things go: directories of the user's that each shell searches, which zsh alone has to be told."""
-    data = _directory(environment, "XDG_DATA_HOME", ".local/share")
+    data = find_directory(environment, "XDG_DATA_HOME", ".local/share")
     if shell == "bash":  # bash-completion: README, "installation"
         own = environment.get("BASH_COMPLETION_USER_DIR", "")
         root = Path(own) if own.startswith("/") else data / "bash-completion"
         return Place(root / "completions" / "banger")
     if shell == "fish":  # fish(1), "Where to put completions"
-        return Place(_directory(environment, "XDG_CONFIG_HOME", ".config") / "fish" / "completions" / "banger.fish")
+        return Place(find_directory(environment, "XDG_CONFIG_HOME", ".config") / "fish" / "completions" / "banger.fish")
     script = data / "zsh" / "site-functions" / "_banger"
     dotted = environment.get("ZDOTDIR", "")
-    rc = (Path(dotted) if dotted.startswith("/") else _home(environment)) / ".zshrc"
+    rc = (Path(dotted) if dotted.startswith("/") else find_home(environment)) / ".zshrc"
     quoted = shlex.quote(str(script))
     return Place(script, rc, Block("completion", (f"[[ -r {quoted} ]] && source {quoted}",), first=False))
 
@@ -119,15 +119,3 @@ def _failed(place: Place, error: OSError) -> Failed:
         f"{printable(str(place.script), limit=200)}: {error.strerror}",
         hint="`banger completion` says how to load it yourself",
     )
-
-
-def _directory(environment: Mapping[str, str], variable: str, default: str) -> Path:
-    value = environment.get(variable, "")
-    return Path(value) if value.startswith("/") else _home(environment) / default
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    home = environment.get("HOME", "")
-    if not home.startswith("/"):
-        raise Invalid("HOME does not say where your home is", hint="set HOME")
-    return Path(home)

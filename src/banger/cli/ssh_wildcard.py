@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from banger.cli.dotfiles import Block
+from banger.cli.dotfiles import Block, find_home
 from banger.cli.ssh_client import DOMAIN, plan_program, proxy_line
-from banger.core.errors import Invalid, Unsupported
+from banger.core.errors import Unsupported
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -52,10 +51,7 @@ def plan_include(file: Path) -> Block:
 
 def plan_user_file(environment: Mapping[str, str]) -> Path:
     """The user's own configuration of ssh. Raises `Invalid` when nothing says where home is."""
-    home = environment.get("HOME", "")
-    if not os.path.isabs(home):  # noqa: PTH117 - a string, and not yet a path
-        raise Invalid("HOME does not say where your home is", hint="set HOME")
-    return Path(home) / ".ssh" / "config"
+    return find_home(environment) / ".ssh" / "config"
 
 
 def _words(argv: Sequence[str]) -> str:

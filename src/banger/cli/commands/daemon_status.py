@@ -5,13 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from banger.api.client import Connection
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
 from banger.cli.render import format_time, render_fields, render_json
 
 if TYPE_CHECKING:
-    from banger.api.messages import Ping
     from banger.cli.context import Context
 
 USAGE = "[--json]"
@@ -26,11 +24,7 @@ def declare(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> int:
-    ping: Ping | None = None
-    connected = context.daemon.connect_running()
-    if connected is not None:
-        with Connection(connected) as daemon:
-            ping = daemon.get("/v1/ping")
+    ping = context.daemon.ping()
     files = {"socket": str(context.layout.daemon_socket), "log": str(context.layout.daemon_log)}
     if options.json:
         context.write(render_json({"running": ping is not None, "daemon": ping, **files}))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
+from banger.cli.asking import ask, check_somebody_answers
 from banger.cli.progress import Progress
 from banger.cli.render import Style, count, render_json, render_table
 from banger.cli.ssh_client import plan_program
@@ -78,12 +78,9 @@ def plan_fixes(checks: Sequence[CheckView]) -> list[list[str]]:
 
 def confirm(context: Context, commands: Sequence[Sequence[str]]) -> bool:
     """Show what would be run and ask. Raises `Invalid` where nobody can answer."""
-    if not os.isatty(0):
-        raise Invalid("standard input is no terminal, so nobody can be asked", hint="give -f to run without asking")
+    check_somebody_answers(hint="give -f to run without asking")
     context.tell("\n".join(f"  {printable(shlex.join(command))}" for command in commands))
-    sys.stderr.write(f"Run {count(len(commands), 'command')}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return ask(f"Run {count(len(commands), 'command')}?")
 
 
 def run_fixes(context: Context, commands: Sequence[Sequence[str]]) -> list[list[str]]:

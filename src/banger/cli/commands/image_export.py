@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from argparse import Namespace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from banger.api import framing
 from banger.cli.arguments import Parser, add_json
 from banger.cli.machine import add_platform
-from banger.cli.output_file import open_output
+from banger.cli.output_file import open_output, receive_output
 from banger.cli.progress import Progress
 from banger.cli.render import render_json, short_digest
 from banger.cli.targets import add_quiet
@@ -20,7 +18,6 @@ from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from banger.api.client import Connection
     from banger.api.messages import ExportedImage, ImageExportRequest
     from banger.cli.context import Context
 
@@ -63,24 +60,10 @@ def run(context: Context, options: Namespace) -> int:
         context.open() as daemon,
     ):
         daemon.open_stream(f"/v1/images/{options.name}/export", request)
-        exported = receive(daemon, output, progress)
+        exported: ExportedImage = receive_output(daemon, output, progress)
     if options.json:
         context.write(render_json(exported))
     elif not options.quiet:
         digest = short_digest(exported["archive_digest"] or exported["digest"])
         context.tell(f"{printable(exported['name'])} {printable(digest)} {format_size(exported['size_bytes'])}")
     return 0
-
-
-def receive(daemon: Connection, output: BinaryIO, progress: Progress) -> ExportedImage:
-    """Write the archive as it comes; what it is."""
-    for frame_type, payload in daemon.frames():
-        if frame_type == framing.EVENT:
-            progress.event(json.loads(payload))
-        elif frame_type == framing.OUTPUT:
-            output.write(payload)
-        elif frame_type == framing.RESULT:
-            output.flush()
-            result: ExportedImage = json.loads(payload)
-            return result
-    raise AssertionError("`frames` ends with a result or an error")

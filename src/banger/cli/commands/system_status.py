@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from banger.api.client import Connection
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
 from banger.cli.render import Style, render_fields, render_json
@@ -29,11 +28,7 @@ def declare(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> int:
-    ping: Ping | None = None
-    connected = context.daemon.connect_running()
-    if connected is not None:
-        with Connection(connected) as daemon:
-            ping = daemon.get("/v1/ping")
+    ping = context.daemon.ping()
     status = read_status(context, ping)
     context.write(render_json(status) if options.json else render_status(status, context.style))
     return exits.DONE if ping is not None else exits.NOT_RUNNING

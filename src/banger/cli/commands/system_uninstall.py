@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from argparse import Namespace
 from contextlib import suppress
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json
+from banger.cli.asking import ask, check_somebody_answers
 from banger.cli.commands.vm_list import render_vms
 from banger.cli.dotfiles import remove_block
 from banger.cli.outcomes import tell_failure
@@ -21,7 +20,7 @@ from banger.cli.shells import SHELLS, plan_place, uninstall
 from banger.cli.ssh_wildcard import plan_include, plan_user_file
 from banger.cli.targets import add_quiet, follow
 from banger.cli.wiping import remove_below
-from banger.core.errors import Invalid, Unsupported
+from banger.core.errors import Unsupported
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -86,15 +85,12 @@ def list_vms(context: Context) -> list[VmView]:
 
 def confirm(context: Context, vms: list[VmView]) -> bool:
     """Show what would go and ask. Raises `Invalid` where nobody can answer."""
-    if not os.isatty(0):
-        raise Invalid("standard input is no terminal, so nobody can be asked", hint="give -f to remove without asking")
+    check_somebody_answers(hint="give -f to remove without asking")
     if vms:
         context.tell(render_vms(vms, context.error_style, now_s=time.time()).removesuffix("\n"))
     for directory in plan_purge(context):
         context.tell(f"  {printable(str(directory), limit=300)}")
-    sys.stderr.write(f"Delete {count(len(vms), 'VM')} and everything in these directories? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return ask(f"Delete {count(len(vms), 'VM')} and everything in these directories?")
 
 
 def delete_all(context: Context, options: Namespace, vms: list[VmView]) -> int:

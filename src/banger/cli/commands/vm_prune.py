@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from argparse import Namespace
 from typing import TYPE_CHECKING, Final
 
 from banger.cli.arguments import Parser, add_json
+from banger.cli.asking import ask, check_somebody_answers
 from banger.cli.commands.vm_list import render_vms
 from banger.cli.render import count, render_json
 from banger.cli.targets import act_on_targets, add_quiet
-from banger.core.errors import Invalid
 
 if TYPE_CHECKING:
     from banger.api.messages import VmView
@@ -51,9 +49,6 @@ def run(context: Context, options: Namespace) -> int:
 
 def confirm(context: Context, doomed: list[VmView]) -> bool:
     """Show what would go and ask. Raises `Invalid` where nobody can answer."""
-    if not os.isatty(0):
-        raise Invalid("standard input is no terminal, so nobody can be asked", hint="give -f to delete without asking")
+    check_somebody_answers(hint="give -f to delete without asking")
     context.tell(render_vms(doomed, context.error_style, now_s=time.time()).removesuffix("\n"))
-    sys.stderr.write(f"Delete {count(len(doomed), 'VM')} and all that is on their disks? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return ask(f"Delete {count(len(doomed), 'VM')} and all that is on their disks?")

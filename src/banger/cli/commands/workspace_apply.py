@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, Final
 
 from banger.cli import exits
 from banger.cli.arguments import Parser, add_json, add_vm
+from banger.cli.asking import ask, check_somebody_answers
 from banger.cli.context import vm_path
 from banger.cli.patch_text import render_files, render_findings, render_totals
 from banger.cli.render import Style, count, render_json
 from banger.cli.targets import add_quiet, follow
 from banger.cli.workspaces import add_guest_path, which
-from banger.core.errors import Invalid, error_of_kind
+from banger.core.errors import error_of_kind
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def declare(parser: Parser) -> None:
 
 
 def run(context: Context, options: Namespace) -> int:
-    if not options.check and not options.yes and not os.isatty(0):
-        hint = "give --yes to apply without asking, or --check to look at it"
-        raise Invalid("standard input is no terminal, so nobody can be asked", hint=hint)
+    if not options.check and not options.yes:
+        check_somebody_answers(hint="give --yes to apply without asking, or --check to look at it")
     picked = options.pick or []
     asked: ReviewRequest = {
         **which(options),
@@ -76,7 +75,7 @@ def run(context: Context, options: Namespace) -> int:
         )
     if options.check or not review["pending"]:
         return _write(context, review, None, exits.DONE) if options.json else exits.DONE
-    if not options.yes and not confirm(review):
+    if not options.yes and not ask(f"Apply it to {printable(review['source'])}?"):  # the patch is saved by now
         context.tell("Nothing was changed.")
         return exits.FAILED
     result = _apply(context, options, review, picked)
@@ -111,13 +110,6 @@ def _write(context: Context, review: ReviewResult, applied: ApplyResult | None, 
 def is_done(review: ReviewResult) -> bool:
     """Whether all of it is in the working tree already."""
     return review["problem"] is None and not review["pending"] and review["file_count"] > 0
-
-
-def confirm(review: ReviewResult) -> bool:
-    """Ask. The patch is saved by then."""
-    sys.stderr.write(f"Apply it to {printable(review['source'])}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def render_review(review: ReviewResult, style: Style) -> str:

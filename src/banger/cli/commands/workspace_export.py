@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
-from banger.api import framing
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
-from banger.cli.output_file import open_output
+from banger.cli.output_file import open_output, receive_output
 from banger.cli.progress import Progress
 from banger.cli.render import count
 from banger.cli.targets import add_quiet
@@ -18,7 +16,6 @@ from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 
 if TYPE_CHECKING:
-    from banger.api.client import Connection
     from banger.api.messages import ExportRequest, ExportResult
     from banger.cli.context import Context
 
@@ -53,24 +50,10 @@ def run(context: Context, options: Namespace) -> int:
         context.open() as daemon,
     ):
         daemon.open_stream(path, request)
-        result = receive(daemon, output, progress)
+        result: ExportResult = receive_output(daemon, output, progress)
     if not options.quiet:
         context.tell(render_summary(result))
     return 0
-
-
-def receive(daemon: Connection, output: BinaryIO, progress: Progress) -> ExportResult:
-    """Write the patch as it comes; what it contains."""
-    for frame_type, payload in daemon.frames():
-        if frame_type == framing.EVENT:
-            progress.event(json.loads(payload))
-        elif frame_type == framing.OUTPUT:
-            output.write(payload)
-        elif frame_type == framing.RESULT:
-            output.flush()
-            result: ExportResult = json.loads(payload)
-            return result
-    raise AssertionError("`frames` ends with a result or an error")
 
 
 def render_summary(result: ExportResult) -> str:

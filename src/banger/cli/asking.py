@@ -1,0 +1,21 @@
+"""Asking before something is done that cannot be taken back."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from banger.core.errors import Invalid
+
+
+def check_somebody_answers(*, hint: str) -> None:
+    """Raise `Invalid`, with how to do without being asked, where nobody can answer."""
+    if not os.isatty(0):
+        raise Invalid("standard input is no terminal, so nobody can be asked", hint=hint)
+
+
+def ask(question: str) -> bool:
+    """Whether the answer is yes. Anything else, an empty line too, is no."""
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
