@@ -47,7 +47,8 @@ def nodes(draw: st.DrawFn, *, on_disk: bool = False) -> Node:
         uid=draw(IDS),
         gid=draw(IDS),
         mtime_s=draw(
-            st.integers(-3, 3) | st.integers(-(1 << 31), 1 << 33) if on_disk else st.integers(-(1 << 40), 1 << 40)
+            # At the first and the last second of its range a file system cuts the fraction (timestamp_truncate).
+            st.integers(-3, 3) | st.integers(1 - (1 << 31), 1 << 33) if on_disk else st.integers(-(1 << 40), 1 << 40)
         ),
         mtime_ns=draw(st.just(0) | st.integers(0, 999_999_999)),
         xattrs=draw(st.dictionaries(XATTR_NAMES, st.binary(max_size=60), max_size=4)) or None,
