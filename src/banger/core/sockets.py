@@ -28,7 +28,10 @@ def short_name(path: Path | str) -> Iterator[str]:
 
 
 def connect_unix(path: Path | str, *, timeout_s: float | None = None) -> socket.socket:
-    """Connect to the stream socket at `path`; each call waits at most `timeout_s`. Raises `OSError` as connect(2)."""
+    """Connect to the stream socket at `path`; each call waits at most `timeout_s`. Raises `OSError` as connect(2).
+
+    An event loop says 0: a process that hangs does not empty its backlog, and connecting waits until there is room.
+    """
     with short_name(path) as name:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(timeout_s)

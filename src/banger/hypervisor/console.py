@@ -150,10 +150,9 @@ class ConsoleDrain(asyncio.Protocol):
 
     @staticmethod
     async def begin(socket_path: Path, ring_path: Path) -> ConsoleDrain:
-        """Connect. Raises `OSError` when nobody listens."""
+        """Connect. Raises `OSError` when nobody listens, or a VMM that hangs takes no connection."""
         drain = ConsoleDrain(ConsoleRing(ring_path))
-        connection = connect_unix(socket_path)
-        connection.setblocking(False)  # noqa: FBT003 - the standard library has no keyword here
+        connection = connect_unix(socket_path, timeout_s=0)
         await asyncio.get_running_loop().create_connection(lambda: drain, sock=connection)
         return drain
 
