@@ -4,14 +4,13 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
-# One worker for the tests that boot guests, so that they do not compete; the others share the rest of the processors.
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 2 ? 2 : n > 6 ? 6 : n)))
 ARGS ?=
 
 PROOFS := sweep sweep-vm soak cycles cycles-vm faults databases model many-vms adopt-vm stops-vm
 
 .PHONY: help run test check bench fuzz-layers fuzz-agent site man parity json-schema recording clean setup-run setup-test setup-fuzz $(PROOFS)
-.PHONY: test-images setup-images
+.PHONY: test-images setup-images explore
 
 help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
@@ -23,6 +22,7 @@ help:
 	@echo 'make test-images  compare real images, built by others, with their trees in guests, boot the catalogue,'
 	@echo '             and run containers in debian-dev; writes docs/tested-images.md (ARGS="--only busybox" for one)'
 	@echo 'make fuzz-layers a million stacks of image layers against a model (ARGS="--count 20000 --seed 3")'
+	@echo 'make explore run the property tests with other examples than `make test` (ROUNDS=5)'
 	@echo 'make fuzz-agent  fuzz the guest agent (SECONDS=300)'
 	@echo 'make parity  run the tests that prove what the first banger could do, and write docs/parity.md'
 	@echo 'make site    build/site: this documentation for a browser; make man: build/man, manual pages;'
@@ -32,6 +32,7 @@ help:
 run: setup-run
 	@.venv/bin/banger vm run --rm . -- sh -c 'uname -r; git log -1 --oneline; git status --short --branch'
 
+# `loadgroup` hands tests out one by one, the long ones first.
 test: setup-test
 	@$(PYTHON) -m pytest --parity --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
@@ -53,6 +54,11 @@ test-images: setup-images
 
 fuzz-layers: setup-test
 	@$(PYTHON) -m tests.hostile.fuzz_layers $(ARGS)
+
+explore: setup-test
+	@for round in $$(seq $(or $(ROUNDS),5)); do \
+		$(PYTHON) -m pytest -m hypothesis --hypothesis-profile=explore --numprocesses=$(WORKERS) $(ARGS) || exit; \
+	done
 
 fuzz-agent: setup-fuzz
 	@PYTHON=$(CURDIR)/$(PYTHON) agent/fuzz/run.sh $(or $(SECONDS),300)
