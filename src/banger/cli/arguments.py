@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from banger.cli.context import Context
 
 _NO_VALUE = ": expected one argument"
+_WORD_LIMIT = 100
 HELP_WORDS = frozenset(("-h", "--help"))
 
 
@@ -106,6 +107,8 @@ class Parser(argparse.ArgumentParser):
         own, command = self.own_words(words)
         if command == []:
             raise Invalid("there is no command after `--`", hint=self._help_hint())
+        if unknown := self._find_unknown(own):
+            self._refuse(unknown)
         options, rest = self.parse_known_args(own)
         if rest:
             self._refuse(rest[0])
@@ -119,7 +122,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Called by argparse for what it cannot parse."""
         required = message.removeprefix("the following arguments are required: ")
-        text = f"{required} is missing" if required != message else message.removeprefix("argument ")
+        text = _missing(required) if required != message else message.removeprefix("argument ")
         if text.endswith(_NO_VALUE):
             option = text.removesuffix(_NO_VALUE)
             raise Invalid(
@@ -128,20 +131,51 @@ class Parser(argparse.ArgumentParser):
             )
         raise Invalid(f"{self._words}: {text}", hint=self._help_hint())
 
+    def _find_unknown(self, own: Sequence[str]) -> str | None:
+        """The first word that looks like an option and is none: told before what else is wrong, which it may cause."""
+        takes_value = {name: action.nargs != 0 for action in self.listed for name in action.option_strings}
+        value_follows = False
+        for word in own:
+            name = word.partition("=")[0]
+            if word == "--":
+                return None
+            if value_follows or not word.startswith("-") or word == "-":
+                value_follows = False
+            elif name in takes_value:
+                value_follows = takes_value[name] and name == word
+            elif word.startswith("--") or word[:2] not in takes_value:
+                return word
+        return None
+
     def _refuse(self, word: str) -> NoReturn:
         if not word.startswith("-"):
             hint = "a command for the guest goes after `--`" if self._takes_command else self._help_hint()
-            raise Invalid(f"{self._words}: {ascii(word)} is one word too many", hint=hint)
+            raise Invalid(f"{self._words}: {shorten(word)} is one word too many", hint=hint)
         from difflib import get_close_matches
 
+        from banger.cli.habits import option_hint
+
         name = word.partition("=")[0]
-        known = [option for action in self.listed for option in action.option_strings]
-        near = get_close_matches(name, known, n=1, cutoff=0.75)
-        hint = f"did you mean `{near[0]}`?" if near else self._help_hint()
-        raise Invalid(f"{self._words}: there is no option {ascii(name)}", hint=hint)
+        hint = option_hint(self._words, name) or ""
+        if not hint:
+            known = [option for action in self.listed for option in action.option_strings]
+            near = get_close_matches(name, known, n=1, cutoff=0.75)
+            hint = f"did you mean `{near[0]}`?" if near else self._help_hint()
+        raise Invalid(f"{self._words}: there is no option {shorten(name)}", hint=hint)
 
     def _help_hint(self) -> str:
         return f"`banger {self._words} --help` shows what it takes"
+
+
+def shorten(word: str) -> str:
+    """A word of the user's for an error: in ASCII, and no longer than a line."""
+    return ascii(word if len(word) <= _WORD_LIMIT else word[:_WORD_LIMIT] + "...")
+
+
+def _missing(required: str) -> str:
+    """What argparse says is required, as a sentence: `VM, JOB...` are missing."""
+    *others, last = (name.removesuffix("...") for name in required.split(", "))
+    return f"{', '.join(others)} and {last} are missing" if others else f"{last} is missing"
 
 
 def _check_text(value: object) -> None:
@@ -171,6 +205,7 @@ def add_vms(parser: Parser, *, none_is_all: bool = False) -> None:
 
 def vm_ref(text: str) -> str:
     """A name or the beginning of an id; raises `Invalid` for what can be neither."""
-    if not text or len(text) > 64 or not all(c.isascii() and (c.isalnum() or c == "-") for c in text):
-        raise Invalid(f"{ascii(text)} is neither a VM's name nor its id", hint="`banger vm list` shows both")
+    possible = text and len(text) <= 64 and all(c.isascii() and (c.isalnum() or c == "-") for c in text)
+    if not possible or text.startswith("-"):
+        raise Invalid(f"{shorten(text)} is neither a VM's name nor its id", hint="`banger vm list` shows both")
     return text

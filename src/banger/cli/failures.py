@@ -81,24 +81,42 @@ def _boot_failure(error: BangerError, style: Style) -> str:
 
 def unknown_command(words: Sequence[str]) -> Invalid:
     """The error for words that call nothing, with the command that was probably meant."""
-    from difflib import get_close_matches
-
-    from banger.cli.table import COMMANDS, GROUPS, find_group
+    from banger.cli.arguments import shorten
+    from banger.cli.table import find_group
 
     depth = 0
     while depth < len(words) and find_group(tuple(words[: depth + 1])):
         depth += 1
     called = " ".join(words[: depth + 1])
-    known = [*(command.words for command in COMMANDS if not command.hidden), *(group.words for group in GROUPS)]
-    here = {
-        entry[depth]: entry for entry in reversed(known) if len(entry) > depth and entry[:depth] == tuple(words[:depth])
-    }
-    word = words[depth] if depth < len(words) else ""
-    meant = [" ".join([*words[:depth], near]) for near in get_close_matches(word, here, n=1)]
-    meant += [" ".join(entry) for entry in known if entry[-1] == word]
+    meant = _meant_command(words[: depth + 1])
     where = " ".join(["banger", *words[:depth]])
-    hint = f"did you mean `banger {meant[0]}`?" if meant else f"`{where} --help` lists what there is"
-    return Invalid(f"there is no command {ascii(called)}", hint=hint)
+    hint = f"did you mean `banger {meant}`?" if meant else f"`{where} --help` lists what there is"
+    return Invalid(f"there is no command {shorten(called)}", hint=hint)
+
+
+def _meant_command(words: Sequence[str]) -> str | None:
+    """The command or group that is called so in other programs, has this word elsewhere, or is spelled almost so."""
+    from difflib import get_close_matches
+
+    from banger.cli.habits import command_for
+    from banger.cli.table import ALIASES, COMMANDS, GROUPS
+
+    words = [word.lower() for word in words]
+    *before, word = words or [""]
+    known = [*(command.words for command in COMMANDS if not command.hidden), *(group.words for group in GROUPS)]
+    if tuple(words) in known:
+        return " ".join(words)
+    if habit := command_for(words):
+        return habit
+    elsewhere = [entry for entry in known if entry[-1] == word]
+    elsewhere += [meant for alias, meant in ALIASES.items() if alias[-1] == word]
+    elsewhere.sort(key=lambda entry: (entry[0] != words[0], len(entry)))
+    if elsewhere and not before:
+        return " ".join(elsewhere[0])
+    here = {entry[len(before)] for entry in known if len(entry) > len(before) and entry[: len(before)] == tuple(before)}
+    if near := get_close_matches(word, here, n=1):
+        return " ".join([*before, *near])
+    return " ".join(elsewhere[0]) if elsewhere else None
 
 
 def _as_banger_error(error: BaseException) -> BangerError:

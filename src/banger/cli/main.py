@@ -49,6 +49,7 @@ def load(command: Command) -> CommandModule:
 
 
 def _dispatch(words: list[str], environment: Mapping[str, str], daemon_argv: Sequence[str] | None) -> int:
+    words = _move_help(words)
     if words[:1] == ["help"]:
         if "--tree" in words:
             return _show_tree(tuple(word for word in words[1:] if word != "--tree"))
@@ -68,6 +69,14 @@ def _dispatch(words: list[str], environment: Mapping[str, str], daemon_argv: Seq
         if command is not None:
             return _run(command, words[count:], environment, daemon_argv)
     return _show_group(words)
+
+
+def _move_help(words: list[str]) -> list[str]:
+    """`banger vm help run` is `banger help vm run`; `help` after a command is a word of its own."""
+    for count in range(1, min(3, len(words))):
+        if words[count] == "help" and find_group(tuple(words[:count])) is not None:
+            return ["help", *words[:count], *words[count + 1 :]]
+    return words
 
 
 def _show_tree(words: tuple[str, ...]) -> int:

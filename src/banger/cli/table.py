@@ -107,7 +107,18 @@ COMMANDS: Final = (
     Command("internal-complete", "internal_complete", "what shells ask when Tab is pressed", hidden=True),
 )
 
-ALIASES: Final = {("ps",): ("vm", "list"), ("vm", "ps"): ("vm", "list")}
+# Other words that call the same, for hands that are used to them.
+ALIASES: Final = {
+    ("ps",): ("vm", "list"),
+    ("vm", "ps"): ("vm", "list"),
+    ("vm", "ls"): ("vm", "list"),
+    ("vm", "rm"): ("vm", "delete"),
+    ("vm", "jobs", "ls"): ("vm", "jobs", "list"),
+    ("image", "ls"): ("image", "list"),
+    ("image", "rm"): ("image", "delete"),
+    ("kernel", "ls"): ("kernel", "list"),
+    ("kernel", "delete"): ("kernel", "rm"),
+}
 
 GROUPS: Final = (
     Group(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from banger.cli import habits
 from banger.cli.arguments import Parser
 from banger.cli.failures import unknown_command
 from banger.cli.main import load
@@ -66,6 +67,9 @@ def test_words_become_options(line: str, expected: dict[str, Any]) -> None:
     ("line", "summary", "hint"),
     [
         ("vm exec", "vm exec: VM is missing", "--help"),
+        ("vm show", "vm show: VM is missing", "--help"),
+        ("vm rename", "vm rename: VM and NAME are missing", "--help"),
+        ("vm show " + "a" * 300, "'" + "a" * 100 + "...' is neither", "vm list"),
         ("vm exec box --", "no command after `--`", "--help"),
         ("vm run --", "no command after `--`", "--help"),
         ("vm exec --bogus box ls", "there is no option '--bogus'", "--help"),
@@ -123,10 +127,61 @@ def test_what_cannot_be_meant_is_refused(line: str, summary: str, hint: str) -> 
         ("imgae list", "banger image"),
         ("docter", "banger doctor"),
         ("vm lst", "banger vm list"),
+        ("logs box", "banger vm logs"),
+        ("list", "banger vm list"),
+        ("rm box", "banger vm delete"),
+        ("images", "banger image list"),
+        ("vm shell box", "banger vm exec"),
+        ("vm inspect box", "banger vm show"),
+        ("vm top", "banger vm stats"),
+        ("vm jobs rm", "banger vm delete"),
+        ("VM list", "banger vm"),
+        ("vm LIST", "banger vm list"),
+        ("vm diff box", "banger vm workspace diff"),
     ],
 )
 def test_unknown_words_get_the_nearest_command(line: str, meant: str) -> None:
     assert unknown_command(line.split()).hint == f"did you mean `{meant}`?"
+
+
+def test_what_other_programs_call_things_is_a_command_here() -> None:
+    table = {command.words for command in COMMANDS}
+    groups = {group.words for group in GROUPS}
+    for foreign, meant in habits.COMMANDS.items():
+        assert tuple(meant.split()) in table, foreign
+        assert tuple(foreign.split()) not in table | groups | set(ALIASES), foreign
+
+
+def test_options_of_other_programs_are_none_here_and_what_is_said_of_them_is_true() -> None:
+    for words, options in habits.OPTIONS.items():
+        command = find_command(tuple(words.split()))
+        assert command is not None, words
+        parser = Parser(command.words)
+        load(command).declare(parser)
+        known = {name for action in parser.listed for name in action.option_strings}
+        assert not known & set(options), words
+        for hint in options.values():
+            named = hint.removeprefix("did you mean `").removesuffix("`?") if hint.startswith("did you mean") else ""
+            assert not named or named.split()[0] in known, (words, hint)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("vm delete -f box", "leave it out"),
+        ("vm run -it .", "-t gives it a terminal"),
+        ("vm exec box -it sh", "-t gives it a terminal"),
+        ("vm exec -w /tmp box ls", "did you mean `--cwd`?"),
+        ("vm kill -9 box", "did you mean `--signal KILL`?"),
+        ("vm create --cpus 2", "did you mean `--vcpu`?"),
+        ("vm stop --jsno box", "did you mean `--json`?"),
+        ("vm stop --jsno", "did you mean `--json`?"),
+    ],
+)
+def test_an_unknown_option_is_told_of_before_what_it_causes(line: str, hint: str) -> None:
+    with pytest.raises(Invalid, match="there is no option") as caught:
+        parse(line)
+    assert hint in caught.value.hint
 
 
 def test_far_words_get_the_list() -> None:
