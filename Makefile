@@ -16,7 +16,7 @@ help:
 	@echo 'make run     set up what is missing, then run a command in a machine with this repository in it'
 	@echo 'make test    set up what is missing, then run all tests (ARGS="-k name" chooses)'
 	@echo 'make check   style, types and import rules'
-	@echo 'make bench   measure, and write docs/performance.md'
+	@echo 'make bench   measure, and write docs/performance.md (ARGS="--only images" for a section of it)'
 	@echo 'make soak    prove what docs/reliability.md says, and write it; also sweep, cycles, faults,'
 	@echo '             databases, model; with real guests sweep-vm, cycles-vm, many-vms, adopt-vm, stops-vm (ARGS="--count 10" for fewer)'
 	@echo 'make test-images  compare real images, built by others, with their trees in guests, boot the catalogue,'
@@ -43,7 +43,7 @@ check: setup-test
 	.venv/bin/lint-imports
 
 bench: setup-test
-	$(PYTHON) -m bench
+	$(PYTHON) -m bench $(ARGS)
 
 $(PROOFS): setup-test
 	$(PYTHON) -m tests.reliability $@ $(ARGS)

@@ -26,13 +26,16 @@ from banger.hypervisor.contract import DiskSpec, MachineSpec
 from banger.hypervisor.qemu.board import find_board
 from banger.hypervisor.qemu.plan import Inherited, plan_arguments
 
+MEMORY_MIB = 512
+IDLE_AFTER_S = 25  # guests have booted to the end
+
 
 @dataclass
 class Bare:
     """A QEMU that nobody manages."""
 
     layout: Layout
-    memory_mib: int = 512
+    memory_mib: int = MEMORY_MIB
     vcpu: int = 2
 
     async def prepare(self) -> None:

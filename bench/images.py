@@ -1,4 +1,4 @@
-"""Images of a registry on this computer, against the programs that others use for the same: `python -m bench images`.
+"""Images of a registry on this computer, against the programs that others use for the same.
 
 What is pulled is made of the default image: 300 MB of its files in three layers, compressed as usual, with a small one
 on top that each of the two images has for itself.

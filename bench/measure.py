@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+TURNS = int(os.environ.get("BENCH_TURNS", "5"))
 
 
 @dataclass(frozen=True)
