@@ -37,7 +37,8 @@ def set_up_logging(path: Path) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-    logging.getLogger("qemu").setLevel(logging.WARNING)
+    # Everything it calls an error it also raises, and whoever asked QEMU says what became of that.
+    logging.getLogger("qemu").setLevel(logging.CRITICAL)
 
 
 def set_log_level(level: str) -> None:
