@@ -65,7 +65,7 @@ async def test_an_answer_is_what_qemu_returned(tmp_path: Path) -> None:
 
 
 async def test_a_refusal_is_told(tmp_path: Path, log: Path) -> None:
-    refusal = {"error": {"class": "GenericError", "desc": "not now"}}
+    refusal: dict[str, object] = {"error": {"class": "GenericError", "desc": "not now"}}
     async with qemu(listen_unix(tmp_path / "s"), {**LIVES, "cont": refusal}):
         with pytest.raises(Failed, match="QEMU did not do cont: not now"):
             await execute(tmp_path / "s", "cont")
