@@ -15,7 +15,15 @@ from banger.api import framing
 EXPORT = "/v1/vms/box/workspace/export"
 WORDS = ("vm", "workspace", "export", "box", "-q", "--output")
 PATCH = b"a patch\n"
-RESULT = {"files": [], "file_count": 0, "additions": 0, "deletions": 0, "size_bytes": 8, "base_commit": "b" * 40}
+RESULT = {
+    "files": [],
+    "file_count": 0,
+    "additions": 0,
+    "deletions": 0,
+    "findings": [],
+    "size_bytes": 8,
+    "base_commit": "b" * 40,
+}
 
 
 @pytest.fixture

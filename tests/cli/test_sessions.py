@@ -346,8 +346,10 @@ def test_run_refused_by_the_daemon(world: World, daemon: FakeDaemon) -> None:
 
 def test_export_to_standard_output(world: World, daemon: FakeDaemon) -> None:
     patch = os.urandom(2 << 20)
-    files = [{"path": "a", "change": "modified", "binary": True}]
+    modes = {"old_mode": "100644", "new_mode": "100755"}
+    files = [{"path": "a", "change": "modified", "binary": True, "additions": 0, "deletions": 0, **modes}]
     result = {
+        "findings": [{"kind": "modes_changed", "title": "made executable", "count": 1, "paths": ["a"]}],
         "files": files,
         "file_count": 1,
         "additions": 3,
@@ -369,7 +371,9 @@ def test_export_to_standard_output(world: World, daemon: FakeDaemon) -> None:
     assert done.returncode == 0
     assert done.stdout == patch
     assert done.stderr.decode() == (
-        "collecting\n  modified a (binary)\n1 file changed, 3 lines added, 1 removed, 2 MiB, since bbbbbbbbbbbb\n"
+        "collecting\n  M a (binary, executable)\n"
+        "1 file changed, 3 lines added, 1 removed, 2 MiB, since bbbbbbbbbbbb\n"
+        "Worth a look:\n  made executable:\n    a\n"
     )
     assert daemon.requests[0].body == {"guest_path": "/root/repo", "base_commit": "HEAD~1"}
     done = world.run(*words, "-q", "--output", "fix.patch")

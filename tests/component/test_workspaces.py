@@ -353,7 +353,9 @@ def test_status_of_a_repository_that_is_gone(world: FakeWorld, repository: Path)
 
 def test_diff(world: FakeWorld, repository: Path) -> None:
     in_guest(world, "printf 'a\\033[31m\\n' >a; printf '\\000' >b")
-    patch = world.succeed("vm", "workspace", "export", "box")
+    exported = world.banger("vm", "workspace", "export", "box")
+    patch = exported.stdout
+    assert b"Worth a look:\n  text that does not look like what it is:\n    a\n" in exported.stderr
     assert world.succeed("vm", "workspace", "diff", "box") == patch
     assert world.succeed("vm", "workspace", "diff", "box", "--stat").decode().splitlines() == [
         "  A a  1 +",

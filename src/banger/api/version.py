@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-API_VERSION: Final = 3
+API_VERSION: Final = 4
 VERSION_HEADER: Final = "banger-api"

@@ -33,8 +33,8 @@ def render_totals(file_count: int, additions: int, deletions: int) -> str:
 
 
 def render_findings(findings: Sequence[FindingView], style: Style) -> list[str]:
-    """What is worth a look, each kind with the first of its files."""
-    lines: list[str] = []
+    """What is worth a look, each kind with the first of its files; nothing where nothing is."""
+    lines = ["Worth a look:"] if findings else []
     for finding in findings:
         lines.append(f"  {style.odd(printable(finding['title']))}:")
         shown = finding["paths"][:_SHOWN_PATHS]

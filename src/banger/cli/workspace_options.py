@@ -68,10 +68,12 @@ def check_without_workspace(options: Namespace) -> None:
         raise Invalid(f"--{flag} is about a repository, and there is none", hint="name a directory of one")
 
 
-def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool) -> PlannedWorkspace:
+def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool, new: bool) -> PlannedWorkspace:
     """What would go in, and with `bootstrap` where the repository wants to be.
 
-    The program that does it is one of its own: it knows git, and this one does not."""
+    Errors of what would make a `new` VM are refusals, as those of the real thing. The program that does it is one of
+    its own: it knows git, and this one does not.
+    """
     import asyncio
 
     from banger.core.processes import run
@@ -91,14 +93,23 @@ def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool) -> Pl
         raise Failed("the repository could not be looked at", hint="`git status` there may tell why") from error
     if "error" in said:
         view = said["error"]
-        raise error_of_kind(view["kind"], view["summary"], hint=view["hint"])
+        refused = {"refused": True} if new and view["kind"] not in ("failed", "timed_out", "internal") else {}
+        raise error_of_kind(view["kind"], view["summary"], hint=view["hint"], **refused)
     result: PlannedWorkspace = said["result"]
     return result
 
 
-def show_plan(context: Context, path: str, asked: WorkspaceOptions, *, as_json: bool, bootstrap: bool = False) -> None:
-    """Print what would go in: a line for each file, and a summary on standard error."""
-    plan = plan_workspace(path, asked, bootstrap=bootstrap)
+def show_plan(
+    context: Context,
+    path: str,
+    asked: WorkspaceOptions,
+    *,
+    as_json: bool,
+    bootstrap: bool = False,
+    new: bool = False,
+) -> None:
+    """Print what would go in: a line for each file, and a summary on standard error. As in `plan_workspace`."""
+    plan = plan_workspace(path, asked, bootstrap=bootstrap, new=new)
     if as_json:
         context.write(render_json(plan))
         return

@@ -70,7 +70,8 @@ def test_names_move_no_cursor() -> None:
 def test_findings() -> None:
     paths = [f"f{number}" for number in range(7)]
     finding: Any = {"kind": "links", "title": "symbolic links", "count": 30, "paths": paths}
-    assert render_findings([finding], PLAIN)[0] == "  symbolic links:"
+    assert render_findings([finding], PLAIN)[:2] == ["Worth a look:", "  symbolic links:"]
+    assert render_findings([], PLAIN) == []
     assert render_findings([finding], PLAIN)[-1] == "    and 25 more"
 
 

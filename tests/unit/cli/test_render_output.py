@@ -120,21 +120,25 @@ def test_a_console_is_text() -> None:
 
 
 def test_a_summary_of_a_patch() -> None:
-    files = [
-        {"path": "a\n\x1b", "change": "modified", "binary": False},
-        {"path": "b", "change": "added", "binary": True},
-    ]
+    def changed(path: str, change: str, **more: object) -> dict[str, object]:
+        modes = {"old_mode": "100644", "new_mode": "100644", "binary": False}
+        return {"path": path, "change": change, "additions": 0, "deletions": 0, **modes, **more}
+
+    plain = Style(enabled=False)
+    files = [changed("a\n\x1b", "modified", additions=1), changed("b", "added", binary=True)]
     result: Any = {"files": files, "file_count": 2, "additions": 1, "deletions": 0, "size_bytes": 2048}
     result["base_commit"] = "c" * 40
-    assert render_summary(result) == (
-        "  modified a\\n\\x1b\n  added b (binary)\n2 files changed, 1 line added, 0 removed, 2 KiB, since cccccccccccc"
+    result["findings"] = [{"kind": "new_binaries", "title": "binaries", "count": 7, "paths": ["b"]}]
+    assert render_summary(result, plain) == (
+        "  M a\\n\\x1b  1 +\n  A b (binary)\n2 files changed, 1 line added, 0 removed, 2 KiB, since cccccccccccc\n"
+        "Worth a look:\n  binaries:\n    b\n    and 6 more"
     )
-    listed = [{"path": str(n), "change": "added", "binary": False} for n in range(25)]
+    listed = [changed(str(n), "added") for n in range(25)]
     many: Any = {**result, "files": listed, "file_count": 20_000}
-    assert render_summary(many).splitlines()[19:21] == ["  added 19", "  and 19980 more"]
-    assert "20000 files changed" in render_summary(many)
+    assert render_summary(many, plain).splitlines()[19:21] == ["  A 19", "  and 19980 more"]
+    assert "20000 files changed" in render_summary(many, plain)
     nothing: Any = {**result, "files": [], "file_count": 0}
-    assert "empty" in render_summary(nothing)
+    assert "empty" in render_summary(nothing, plain)
 
 
 def test_checks_of_doctor() -> None:

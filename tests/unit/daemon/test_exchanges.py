@@ -19,6 +19,7 @@ from banger.daemon.exchanges import PlainExchange, Requests
 from banger.daemon.operations.exporting import LISTED_FILES, view_patch
 from banger.daemon.streams import StreamExchange
 from banger.workspace.export import ExportedPatch
+from banger.workspace.review import review_patch
 from banger.workspace.verdict import judge_patch
 
 SCOPE: dict[str, Any] = {
@@ -136,7 +137,8 @@ async def test_an_answer_that_is_too_large_is_an_error_and_not_a_break() -> None
 async def test_a_patch_of_very_many_files_ends_in_one_bounded_answer(tmp_path: Path, name: str, count: int) -> None:
     patch = "".join(added_file(name.format(number)) for number in range(count)).encode()
     verdict = judge_patch(io.BytesIO(patch), size_bytes=len(patch))
-    view = view_patch(ExportedPatch(path=tmp_path, size_bytes=len(patch), base="b" * 40, verdict=verdict))
+    findings = review_patch(io.BytesIO(patch), verdict, places=())
+    view = view_patch(ExportedPatch(path=tmp_path, size_bytes=len(patch), base="b" * 40, verdict=verdict), findings)
     assert (len(view["files"]), view["file_count"], view["additions"]) == (LISTED_FILES, count, count)
     assert (await answer_of(view)).frames()[-1][0] == framing.RESULT
 

@@ -75,25 +75,6 @@ class ExportRequest(TypedDict):
     base_commit: str | None
 
 
-class ExportedFile(TypedDict):
-    """One file of an exported patch."""
-
-    path: str
-    change: str
-    binary: bool
-
-
-class ExportResult(TypedDict):
-    """What an exported patch contains. `files` are the first of `file_count`: all of them may be very many."""
-
-    files: list[ExportedFile]
-    file_count: int
-    additions: int
-    deletions: int
-    size_bytes: int
-    base_commit: str
-
-
 class ChangedFile(TypedDict):
     """What a patch does to one file. Line counts leave binary files out; modes are git's, empty where no file is."""
 
@@ -113,6 +94,18 @@ class FindingView(TypedDict):
     title: str
     count: int
     paths: list[str]
+
+
+class ExportResult(TypedDict):
+    """What an exported patch contains. `files` are the first of `file_count`: all of them may be very many."""
+
+    files: list[ChangedFile]
+    file_count: int
+    additions: int
+    deletions: int
+    findings: list[FindingView]
+    size_bytes: int
+    base_commit: str
 
 
 class ProblemView(TypedDict):

@@ -90,7 +90,8 @@ def run(context: Context, options: Namespace) -> int:
     if path is None:
         check_without_workspace(options)
     elif options.dry_run:
-        show_plan(context, path, workspace_options(options), as_json=options.json, bootstrap=options.bootstrap)
+        asked = workspace_options(options)
+        show_plan(context, path, asked, as_json=options.json, bootstrap=options.bootstrap, new=True)
         return exits.DONE
     example = "banger vm run . -- CMD"
     pty = (

@@ -122,8 +122,7 @@ def render_review(review: ReviewResult, style: Style) -> str:
         shown = ", ".join(map(printable, review["reverted"][:_SHOWN_REVERTED]))
         more = review["reverted_count"] - _SHOWN_REVERTED
         lines.append(f"Applied before and undone in the guest: {shown}" + (f" and {more} more" if more > 0 else ""))
-    findings = render_findings(review["findings"], style)
-    lines += ["Worth a look:", *findings] if findings else []
+    lines += render_findings(review["findings"], style)
     lines.append(f"Saved as {printable(review['saved_path'])}")
     if review["problem"] is None:
         lines.append(_describe_fit(review))

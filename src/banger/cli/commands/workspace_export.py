@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from banger.cli.arguments import Parser, add_vm
 from banger.cli.context import vm_path
 from banger.cli.output_file import open_output, receive_output
+from banger.cli.patch_text import render_files, render_findings, render_totals
 from banger.cli.progress import Progress
-from banger.cli.render import count
+from banger.cli.render import Style
 from banger.cli.targets import add_quiet
 from banger.cli.workspaces import add_guest_path, which
 from banger.core.sizes import format_size
@@ -23,7 +24,8 @@ USAGE = "VM [--output FILE] [--guest-path DIR] [--base-commit COMMIT] [-q]"
 DESCRIPTION = """\
 Print a patch of everything that was done to the workspace in the guest: commits, changes, new files that
 are not ignored. It is binary-safe, and is refused as a whole before its first byte if any of it would
-touch something outside the repository or git's own files."""
+touch something outside the repository or git's own files. What is in it, and what is worth a look before
+it is applied, goes to standard error."""
 EXAMPLES = (
     ("banger vm workspace export box > fix.patch", "then: git apply --check fix.patch"),
     ("banger vm workspace export box --output fix.patch", "whole or not at all"),
@@ -52,24 +54,15 @@ def run(context: Context, options: Namespace) -> int:
         daemon.open_stream(path, request)
         result: ExportResult = receive_output(daemon, output, progress)
     if not options.quiet:
-        context.tell(render_summary(result))
+        context.tell(render_summary(result, context.error_style))
     return 0
 
 
-def render_summary(result: ExportResult) -> str:
+def render_summary(result: ExportResult, style: Style) -> str:
     """What a reader wants to know about a patch, for standard error."""
-    files = result["files"]
-    if not files:
+    if not result["files"]:
         return "Nothing was changed in the guest: the patch is empty."
-    lines = [
-        f"  {printable(file['change'])} {printable(file['path'])}" + (" (binary)" if file["binary"] else "")
-        for file in files[:_SHOWN_FILES]
-    ]
-    if result["file_count"] > len(lines):
-        lines.append(f"  and {result['file_count'] - len(lines)} more")
-    total = (
-        f"{count(result['file_count'], 'file')} changed, {count(result['additions'], 'line')} added, "
-        f"{result['deletions']} removed, {format_size(result['size_bytes'])}, "
-        f"since {printable(result['base_commit'])[:12]}"
-    )
-    return "\n".join((*lines, total))
+    lines = render_files(result["files"][:_SHOWN_FILES], total=result["file_count"], style=style)
+    totals = render_totals(result["file_count"], result["additions"], result["deletions"])
+    lines.append(f"{totals}, {format_size(result['size_bytes'])}, since {printable(result['base_commit'])[:12]}")
+    return "\n".join((*lines, *render_findings(result["findings"], style)))

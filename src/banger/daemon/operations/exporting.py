@@ -15,14 +15,16 @@ from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
 from banger.daemon.operations.guest_programs import GuestPrograms
+from banger.daemon.operations.patch_views import look_at_patch, view_files, view_findings
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord
 from banger.workspace.export import ExportedPatch, export_patch
+from banger.workspace.review import Finding
 
 COPY_CHUNK_BYTES: Final = 1 << 18
 LISTED_FILES: Final = 50  # of a patch, by name, in the one frame that ends an export
-LISTED_PATH_LIMIT: Final = 1000
+LISTED_FINDINGS: Final = 5  # paths of each, there too
 
 Act = Callable[[], Awaitable[None]]
 Use = Callable[[ExportedPatch], Awaitable[None]]
@@ -43,13 +45,17 @@ class ExportWorkspace:
     ) -> ExportResult:
         """Make, judge and send a patch. Not a byte is sent before the whole of it was judged."""
         workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
+        findings: tuple[Finding, ...] = ()
 
         async def send(patch: ExportedPatch) -> None:
+            nonlocal findings
+            findings = await asyncio.to_thread(look_at_patch, patch.path, patch.verdict, Path(workspace.source))
             with patch.path.open("rb") as file:
                 while data := await asyncio.to_thread(file.read, COPY_CHUNK_BYTES):
                     await exchange.send_output(data)
 
-        return view_patch(await self.collect(request, record, workspace, base=asked["base_commit"], use=send))
+        patch = await self.collect(request, record, workspace, base=asked["base_commit"], use=send)
+        return view_patch(patch, findings)
 
     async def collect(
         self, request: Request, record: VmRecord, workspace: WorkspaceRecord, *, base: str | None, use: Use
@@ -126,17 +132,15 @@ def find_workspace(record: VmRecord, guest_path: str | None, near: str | None = 
     return max(around, key=lambda one: len(one.source)) if around else record.workspaces[0]
 
 
-def view_patch(patch: ExportedPatch) -> ExportResult:
+def view_patch(patch: ExportedPatch, findings: Sequence[Finding]) -> ExportResult:
     """A patch as clients see it: a bounded answer, whatever the guest did."""
     files = patch.verdict.files
     return {
-        "files": [
-            {"path": printable(file.path, limit=LISTED_PATH_LIMIT), "change": file.change, "binary": file.binary}
-            for file in files[:LISTED_FILES]
-        ],
+        "files": view_files(files, limit=LISTED_FILES),
         "file_count": len(files),
         "additions": patch.verdict.additions,
         "deletions": patch.verdict.deletions,
+        "findings": view_findings(findings, limit=LISTED_FINDINGS),
         "size_bytes": patch.size_bytes,
         "base_commit": patch.base,
     }

@@ -11,8 +11,6 @@ from typing import Final
 from banger.api.messages import (
     ApplyRequest,
     ApplyResult,
-    ChangedFile,
-    FindingView,
     ReviewRequest,
     ReviewResult,
     WorkspaceStatus,
@@ -24,8 +22,9 @@ from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.operations.applying import ApplyPatch, Change
-from banger.daemon.operations.exporting import LISTED_PATH_LIMIT, ExportWorkspace, find_workspace
+from banger.daemon.operations.exporting import ExportWorkspace, find_workspace
 from banger.daemon.operations.guest_programs import GuestPrograms
+from banger.daemon.operations.patch_views import LISTED_PATH_LIMIT, look_at_patch, view_files, view_findings
 from banger.daemon.operations.saved_patches import Origin, SavedPatches, name_patch
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import VmRecord, WorkspaceRecord
@@ -34,8 +33,6 @@ from banger.workspace.export import ExportedPatch
 from banger.workspace.guest_state import read_guest_state
 from banger.workspace.host_state import read_host_state
 from banger.workspace.patch_parts import narrow, pick_files
-from banger.workspace.review import Finding, review_patch
-from banger.workspace.verdict import PatchedFile
 
 LISTED_FILES: Final = 200
 LISTED_FINDINGS: Final = 20  # paths of each
@@ -77,7 +74,7 @@ class Workspaces:
             "host_head": host.head,
             "host_branch": host.branch and printable(host.branch),
             "host_changes": host.changes,
-            "files": view_files(patch.verdict.files),
+            "files": view_files(patch.verdict.files, limit=LISTED_FILES),
             "file_count": len(patch.verdict.files),
             "additions": patch.verdict.additions,
             "deletions": patch.verdict.deletions,
@@ -95,7 +92,7 @@ class Workspaces:
         exported = await self._export.collect(request, record, workspace, base=asked["base_commit"], use=save)
         picked = [os.fsencode(path) for path in asked["paths"]]
         patch = SavedPatch(self._saved.path(name), pick_files(exported.verdict, picked))
-        findings = await asyncio.to_thread(_review, patch, Path(workspace.source))
+        findings = await asyncio.to_thread(look_at_patch, patch.path, patch.verdict, Path(workspace.source))
         prepared = Prepared(None, 0, 0, ())
         problem = None
         try:
@@ -110,11 +107,11 @@ class Workspaces:
             "size_bytes": exported.size_bytes,
             "base_commit": exported.base,
             "source": workspace.source,
-            "files": view_files(patch.verdict.files),
+            "files": view_files(patch.verdict.files, limit=LISTED_FILES),
             "file_count": len(patch.verdict.files),
             "additions": patch.verdict.additions,
             "deletions": patch.verdict.deletions,
-            "findings": [view_finding(finding) for finding in findings],
+            "findings": view_findings(findings, limit=LISTED_FINDINGS),
             "pending": prepared.changed,
             "already": prepared.already,
             "reverted": [printable(path, limit=LISTED_PATH_LIMIT) for path in prepared.reverted[:LISTED_FILES]],
@@ -159,34 +156,3 @@ class Workspaces:
             allow_dirty=allow_dirty,
             umask=umask,
         )
-
-
-def view_files(files: Sequence[PatchedFile]) -> list[ChangedFile]:
-    """The first files of a patch as clients see them."""
-    return [
-        {
-            "path": printable(file.path, limit=LISTED_PATH_LIMIT),
-            "change": file.change,
-            "binary": file.binary,
-            "old_mode": file.old_mode,
-            "new_mode": file.new_mode,
-            "additions": file.additions,
-            "deletions": file.deletions,
-        }
-        for file in files[:LISTED_FILES]
-    ]
-
-
-def view_finding(finding: Finding) -> FindingView:
-    """A finding as clients see it."""
-    paths = [printable(path, limit=LISTED_PATH_LIMIT) for path in finding.paths[:LISTED_FINDINGS]]
-    return {"kind": finding.kind, "title": finding.title, "count": len(finding.paths), "paths": paths}
-
-
-def _review(patch: SavedPatch, source: Path) -> tuple[Finding, ...]:
-    try:
-        places = {os.fsencode(entry.name) for entry in source.iterdir()}
-    except OSError:
-        places = set()
-    with patch.path.open("rb") as file:
-        return review_patch(file, patch.verdict, places=places)
