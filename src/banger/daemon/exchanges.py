@@ -249,12 +249,14 @@ class Events:
     def __init__(self, deliver: Callable[[Event], Awaitable[None]]) -> None:
         self._deliver = deliver
         self._waiting: list[Event] = []
+        self._under_way: Event | None = None
         self._arrived = asyncio.Event()
 
     def put(self, event: Event) -> None:
         last = self._waiting[-1] if self._waiting else None
         if (
             last is not None
+            and last is not self._under_way
             and event["event"] == "stage"
             and last["event"] == "stage"
             and event["state"] == last["state"] == "progress"
@@ -266,15 +268,24 @@ class Events:
         self._arrived.set()
 
     async def deliver_during(self, work: Awaitable[object]) -> object:
-        """Deliver events while `work` runs; all of them are out before its result is returned."""
+        """Deliver events while `work` runs; all of them are out before its result is returned, or its failure raised.
+
+        Not so when it is cancelled: nobody listens then, or a client that does not read would keep us for ever.
+        """
         sender = asyncio.create_task(self._send_for_ever())
+        heard = True
         try:
             return await work
+        except asyncio.CancelledError:
+            heard = False
+            raise
         finally:
             sender.cancel()
-            with suppress(asyncio.CancelledError):
-                await sender
-            await self._send_waiting()
+            await asyncio.wait((sender,))
+            if not sender.cancelled():
+                sender.exception()  # which the next attempt to deliver meets too
+            if heard:
+                await self._send_waiting()
 
     async def _send_for_ever(self) -> None:
         while True:
@@ -284,7 +295,9 @@ class Events:
     async def _send_waiting(self) -> None:
         self._arrived.clear()
         while self._waiting:
-            await self._deliver(self._waiting.pop(0))
+            self._under_way = self._waiting[0]
+            await self._deliver(self._under_way)  # whoever is cancelled here has sent nothing of it
+            self._waiting.pop(0)
 
 
 def check_version(scope: Scope) -> None:

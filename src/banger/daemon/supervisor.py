@@ -160,12 +160,15 @@ class Supervisor:
 
     async def release(self) -> None:
         """Let go of all VMs, which go on running: the daemon ends and the next one adopts them."""
+        for live in self._live.values():
+            if live.watcher is not None:
+                live.watcher.cancel()  # a VMM that ends from now on is the next daemon's to clear up after
         if self._endings:
             await asyncio.wait(self._endings)
-        for live in self._live.values():
+        while self._live:
+            _, live = self._live.popitem()
             await _let_go(live)
             await live.machine.aclose()
-        self._live.clear()
 
     async def _keep_channel(self, vm_id: str, live: Live) -> None:
         """Connect again whenever the channel is lost: a guest that hung, was paused or lied gets another chance."""

@@ -108,6 +108,62 @@ async def test_what_takes_long_to_be_taken_back_is_waited_for_once() -> None:
     slow.cancel()
 
 
+class Sleeper(Client):
+    """Reads so many messages, and then no more until it is woken; as a server sees it, sending waits."""
+
+    def __init__(self, messages: int) -> None:
+        super().__init__()
+        self._left = messages
+        self.asleep, self.awake = asyncio.Event(), asyncio.Event()
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        if self._sent:
+            await asyncio.Event().wait()
+        self._sent = True
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.asleep.set()
+            await self.awake.wait()
+        await super().send(message)
+
+
+async def test_requests_end_although_their_client_does_not_read() -> None:
+    requests = Requests(RandomIds())
+
+    async def work(request: Request, _path: dict[str, str], _body: bytes) -> object:
+        for number in range(3):
+            request.report({"event": "log", "text": str(number)})
+        return await asyncio.Event().wait()
+
+    sleeper = Sleeper(1)
+    exchange = asyncio.create_task(requests.progress(work)(SCOPE, sleeper.receive, sleeper.send))
+    await sleeper.asleep.wait()
+    async with asyncio.timeout(5):
+        await requests.close()
+    sleeper.awake.set()
+    await exchange
+    assert b'"unavailable"' in sleeper.body
+
+
+async def test_an_event_that_waits_for_its_client_comes_before_the_result() -> None:
+    requests = Requests(RandomIds())
+    sleeper = Sleeper(1)
+
+    async def work(request: Request, _path: dict[str, str], _body: bytes) -> object:
+        request.report({"event": "stage", "stage": "s", "text": "t", "state": "progress", "done": 1})
+        await sleeper.asleep.wait()
+        request.report({"event": "stage", "stage": "s", "text": "t", "state": "progress", "done": 2})
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, sleeper.awake.set)
+        return {}
+
+    await requests.progress(work)(SCOPE, sleeper.receive, sleeper.send)
+    events = [json.loads(line) for line in sleeper.body.splitlines()]
+    assert [event.get("done") for event in events] == [1, 2, None]
+
+
 async def answer_of(answer: object) -> Client:
     async def handle(_request: Request, _path: dict[str, str], _body: bytes, exchange: StreamExchange) -> object:
         await exchange.send_output(b"output")
