@@ -130,11 +130,11 @@ class Journal:
 
     async def finish_forward(self, *, kind: str, operation_id: str, steps: Sequence[Step], finish: Write) -> None:
         """The part of `roll_forward` that a later daemon repeats for an operation that is already open."""
-        failures: list[BangerError] = []
+        failures: list[Exception] = []
         for seq, step in enumerate(steps):
             try:
                 await self._take(kind, operation_id, seq, step, [], mark=self._note)
-            except (BangerError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other steps are tried
                 log.warning("%s %s: step %s failed: %r", operation_id, kind, step.name, error)
                 failures.append(translate_os_error(error) if isinstance(error, OSError) else error)
         if failures:
@@ -148,7 +148,7 @@ class Journal:
             try:
                 async with asyncio.timeout(UNDO_DEADLINE_S):
                     await step.undo()
-            except (BangerError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other steps are undone
                 failed = True
                 log.error("%s: undoing %s failed: %r", operation_id, step.name, error)
         if not failed:

@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,18 +19,26 @@ class World:
     def __init__(self) -> None:
         self.happened: list[str] = []
 
-    def step(self, name: str, *, fails: bool = False, undo_fails: bool = False, hangs: bool = False) -> Step:
+    def step(
+        self,
+        name: str,
+        *,
+        fails: bool = False,
+        undo_fails: bool = False,
+        hangs: bool = False,
+        error: Callable[[str], Exception] = Failed,
+    ) -> Step:
         async def act() -> None:
             self.happened.append(f"+{name}")
             if hangs:
                 await asyncio.Event().wait()
             if fails:
-                raise Failed(name)
+                raise error(name)
 
         async def undo() -> None:
             self.happened.append(f"-{name}")
             if undo_fails:
-                raise OSError(name)
+                raise error(name)
 
         return Step(name, act, undo)
 
@@ -88,11 +97,15 @@ async def test_a_failure_undoes_in_reverse_the_failed_step_too(tmp_path: Path) -
     await database.close()
 
 
-async def test_an_undo_that_fails_stops_no_other_and_leaves_the_operation_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [OSError, KeyError])
+async def test_an_undo_that_fails_stops_no_other_and_leaves_the_operation_open(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     world = World()
     journal, database = await journal_at(tmp_path)
+    failing = world.step("b", undo_fails=True, error=error)
     with pytest.raises(Failed):
-        await back(journal, world, world.step("a"), world.step("b", undo_fails=True), world.step("c", fails=True))
+        await back(journal, world, world.step("a"), failing, world.step("c", fails=True))
     assert world.happened == ["begin", "+a", "+b", "+c", "-c", "-b", "-a"]
     (operation,) = await database.call(list_open_operations)
     assert operation.steps == ("a", "b", "c")
@@ -157,11 +170,14 @@ async def test_cancellation_while_the_intent_is_being_written_leaves_nothing_ope
         await database.close()
 
 
-async def test_rolling_forward_tries_every_step_and_stays_open_after_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [Failed, KeyError])
+async def test_rolling_forward_tries_every_step_and_stays_open_after_a_failure(
+    tmp_path: Path, error: type[Exception]
+) -> None:
     world = World()
     journal, database = await journal_at(tmp_path)
-    with pytest.raises(Failed, match="a"):
-        await forward(journal, world, world.step("a", fails=True), world.step("b"))
+    with pytest.raises(error, match="a"):
+        await forward(journal, world, world.step("a", fails=True, error=error), world.step("b"))
     assert world.happened == ["begin", "+a", "+b"]
     assert len(await database.call(list_open_operations)) == 1
     await database.close()
