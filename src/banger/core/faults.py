@@ -6,7 +6,7 @@ import errno
 import os
 from typing import Final
 
-from banger.core.errors import BangerError, Denied, Failed, Unavailable
+from banger.core.errors import BangerError, Denied, Failed, TimedOut, Unavailable
 from banger.core.untrusted import printable
 
 FULL_HINT: Final = "free some space, delete VMs with `banger vm delete`, or set BANGER_HOME to a larger disk"
@@ -14,7 +14,12 @@ DISK_HINT: Final = "look at the disk with `dmesg`; nothing was kept of what was 
 
 
 def translate_os_error(error: OSError) -> BangerError:
-    """`Unavailable` for a full disk or quota, `Denied` for permissions, `Failed` with the path for anything else."""
+    """`Unavailable` for a full disk or quota, `Denied` for permissions, `Failed` with the path for anything else.
+
+    A deadline of `asyncio.timeout` is a `TimeoutError`, which is an `OSError` too: `TimedOut`.
+    """
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return TimedOut("it took longer than it may", hint="try again, or look into the daemon's log")
     place = printable(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
     said = printable(error.strerror or str(error) or type(error).__name__)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from banger.core.clock import Clock, Ids
 from banger.core.errors import BangerError
@@ -94,37 +95,51 @@ class Reconcile:
         self._journal = journal
         self._interval_s = interval_s
         self._stale_after_s = stale_after_s
+        self._attending: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self) -> None:
         """Bring the world in order before anybody is served. A VM that resists is left for later and logged."""
         for operation in await self._database.call(list_open_operations):
-            await self._settle(operation)
+            await self._try(operation.id, partial(self._settle, operation))
         records = await self._database.call(list_vms)
-        await asyncio.gather(*map(self._restore, records))
+        await asyncio.gather(*(self._try(record.name, partial(self._adopt_or_clear_up, record)) for record in records))
         for trash in (self._layout.trash, self._layout.run / "trash", self._layout.scratch):
             await asyncio.to_thread(empty_trash, trash)
         still_open = [operation.id for operation in await self._database.call(list_open_operations)]
         await asyncio.to_thread(clear_applies, self._layout.applies, still_open)
 
     async def again(self) -> None:
-        """The same while requests are served: what nobody works on, and VMs whose time is up."""
+        """The same while requests are served: what nobody works on, and VMs whose time is up.
+
+        Each VM by itself: one that takes long, because its guest hangs or somebody works on it for hours, is left alone
+        until that is over, and keeps none of the others waiting.
+        """
+        work: dict[str, list[Callable[[], Awaitable[None]]]] = {}
         for operation in await self._database.call(list_open_operations):
             if operation.id not in self._journal.under_way:
-                async with self._supervisor.lock(operation.vm_id):
-                    await self._settle(operation)
+                work.setdefault(operation.vm_id, []).append(partial(self._settle_in_turn, operation))
         for record in await self._database.call(list_vms):
-            try:
-                await self._look_after(record)
-            except (BangerError, OSError) as error:
-                log.error("%s cannot be brought in order: %r", record.name, error)
+            work.setdefault(record.id, []).append(partial(self._look_after, record))
+        for vm_id, acts in work.items():
+            if vm_id not in self._attending:
+                self._attending[vm_id] = task = asyncio.create_task(self._attend(f"the VM {vm_id}", acts))
+                task.add_done_callback(lambda _task, vm_id=vm_id: self._attending.pop(vm_id))  # type: ignore[misc]
+        if self._attending:
+            await asyncio.wait(self._attending.values(), timeout=self._interval_s)
 
     async def for_ever(self) -> None:
         """Clear up, and do it all again every minute. Nobody waits for this: a build may take its time to end."""
-        await self._try(self.clear_up)
-        while True:
-            await asyncio.sleep(self._interval_s)
-            await self._try(self.again)
-            await self._try(self.clear_up)
+        try:
+            await self._try("what is no VM's", self.clear_up)
+            while True:
+                await asyncio.sleep(self._interval_s)
+                await self._try("the world", self.again)
+                await self._try("what is no VM's", self.clear_up)
+        finally:
+            for task in self._attending.values():
+                task.cancel()
+            if self._attending:
+                await asyncio.wait(self._attending.values())
 
     async def clear_up(self) -> None:
         """Remove what is not of any VM and has no maker any more: builds, drafts, files that were never finished."""
@@ -135,11 +150,22 @@ class Reconcile:
             path.unlink(missing_ok=True)
 
     @staticmethod
-    async def _try(work: Callable[[], Awaitable[None]]) -> None:
+    async def _try(what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Whatever goes wrong with one thing, the others have their turn, and this one again a minute later."""
         try:
             await work()
         except (BangerError, OSError) as error:
-            log.error("bringing the world in order failed: %r", error)
+            log.error("%s cannot be brought in order: %r", what, error)
+        except Exception:
+            log.exception("%s cannot be brought in order, for a reason that nobody foresaw", what)
+
+    async def _attend(self, what: str, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        for act in acts:
+            await self._try(what, act)
+
+    async def _settle_in_turn(self, operation: OpenOperation) -> None:
+        async with self._supervisor.lock(operation.vm_id):
+            await self._settle(operation)
 
     async def _look_after(self, record: VmRecord) -> None:
         """End a VM whose time is up, stop one that nobody uses, and clear up after one that ended unseen."""
@@ -189,27 +215,17 @@ class Reconcile:
         record = next((row for row in await self._database.call(list_vms) if row.id == operation.vm_id), None)
         handler = self._operations.get(operation.kind)
         log.info("settling %s (%s of %s)", operation.id, operation.kind, operation.vm_id)
-        try:
-            if record is not None and handler is not None:
-                await handler.settle(operation, record)
-                return
-            if isinstance(handler, CopyFiles | ApplyPatch | FetchCommits):
-                await handler.settle(operation, None)  # what is on this computer does not go with the VM
-                return
+        if record is not None and handler is not None:
+            await handler.settle(operation, record)
+        elif isinstance(handler, CopyFiles | ApplyPatch | FetchCommits):
+            await handler.settle(operation, None)  # what is on this computer does not go with the VM
+        else:
             note = "nothing is left of it"
             await self._database.call(
                 lambda connection: end_operation(
                     connection, operation.id, state="undone", ended_at_s=self._clock.now_s(), error=note
                 )
             )
-        except (BangerError, OSError) as error:
-            log.error("%s cannot be settled: %r", operation.id, error)
-
-    async def _restore(self, record: VmRecord) -> None:
-        try:
-            await self._adopt_or_clear_up(record)
-        except (BangerError, OSError) as error:
-            log.error("%s cannot be brought in order: %r", record.name, error)
 
     async def _adopt_or_clear_up(self, record: VmRecord) -> None:
         """Adopt a VM that runs, clear up after one that does not, delete one that nobody owns any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from banger.core.errors import Failed
@@ -10,13 +9,17 @@ from banger.core.untrusted import printable
 from banger.daemon.operations.commands import GUEST_PATH
 from banger.guest.channel import Channel
 from banger.guest.process import ExecRequest
+from banger.guest.streams import within
 from banger.store.records import VmRecord
 
 _DEADLINE_S: Final = 300.0
 
 
 async def give_to_user(channel: Channel, record: VmRecord, guest_path: str) -> None:
-    """Give all of a workspace to the user that the VM's commands run as, if that is not root. Raises `Failed`."""
+    """Give all of a workspace to the user that the VM's commands run as, if that is not root.
+
+    Raises `Failed`, `TimedOut`.
+    """
     user = record.spec.user
     if not user:
         return
@@ -24,7 +27,7 @@ async def give_to_user(channel: Channel, record: VmRecord, guest_path: str) -> N
         argv=("chown", "-Rh", f"{user}:", guest_path), environment={"PATH": GUEST_PATH, "LC_ALL": "C"}
     )
     said = bytearray()
-    async with asyncio.timeout(_DEADLINE_S), channel.exec(request) as process:
+    async with within(_DEADLINE_S, "give the workspace to its user"), channel.exec(request) as process:
         while (chunk := await process.read()) is not None:
             said += chunk.data[: 4096 - len(said)]
         ended = await process.wait()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from banger.api.messages import AvailableResult, AvailableView, CatalogueView, NamesResult, ProvenanceView
 from banger.catalogue.document import Bundle, Distribution, Entry, OciSource
 from banger.catalogue.shelf import Found, Opened
-from banger.core.errors import BangerError, NotFound, WrongState
+from banger.core.errors import NotFound, WrongState
 from banger.core.nearest import hint_nearest
 from banger.core.platforms import parse_platform
 from banger.core.provenance import Provenance
@@ -59,7 +59,7 @@ async def remove_each(
                     hint=f"delete what uses it first: `banger vm delete {' '.join(vms)}`",
                 )
             await asyncio.to_thread(remove, name, frozenset(used))
-        except BangerError as error:
+        except Exception as error:  # noqa: BLE001 - of any kind: the others are removed all the same
             outcomes["outcomes"].append({"name": name, "error": error_view(error, request.operation)})
         else:
             outcomes["outcomes"].append({"name": name, "error": None})

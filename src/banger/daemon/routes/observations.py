@@ -78,6 +78,6 @@ async def _look_at(look: Look, ref: str, target: VmRecord | BangerError) -> Obse
             raise target
         seen["name"] = target.name
         await look(target, seen)
-    except BangerError as error:
+    except Exception as error:  # noqa: BLE001 - of any kind: the others are looked at all the same
         seen["error"] = error_view(error, operation_id.get())
     return seen

@@ -114,7 +114,7 @@ class VmRoutes:
                 if isinstance(target, BangerError):
                     raise target
                 after = await act(request, target)
-            except BangerError as error:
+            except Exception as error:  # noqa: BLE001 - of any kind: the others are acted on all the same
                 return {"ref": ref, "vm": None, "error": error_view(error, request.operation)}
             return {"ref": ref, "vm": view_vm(after, self._services.supervisor) if after else None, "error": None}
 
