@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -334,6 +335,33 @@ async def test_endless_packs_are_cut_off(trip: Trip, tmp_path: Path, monkeypatch
     guest_git(trip.copy, "add", "-A")
     guest_git(trip.copy, "commit", "-qm", "large")
     assert re.search(r"larger than 1 MiB", (await trip.refuse()).summary)
+
+
+async def test_trees_of_the_same_trees_are_cut_off(trip: Trip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven objects, and a million files: with twelve of them git lists what no computer holds."""
+    monkeypatch.setattr("banger.core.processes._OUTPUT_LIMIT_BYTES", 4 << 20)
+    mode, oid = "100644", make_blob(trip)
+    for _ in range(6):
+        oid = make_tree(trip, *((mode, oid, b"%d" % number) for number in range(10)))
+        mode = "40000"
+    point(trip, plant(trip, oid))
+    assert isinstance(await refuse_in_little_memory(trip), Denied)
+
+
+async def test_targets_of_links_without_end_are_cut_off(trip: Trip) -> None:
+    """A hundred kilobytes in the pack, a hundred megabytes when git unpacks them; or a thousand times as much."""
+    point(trip, plant(trip, link(trip, bytes(100 << 20))))
+    assert isinstance(await refuse_in_little_memory(trip), Denied)
+
+
+async def refuse_in_little_memory(trip: Trip) -> BangerError:
+    tracemalloc.start()
+    try:
+        error = await trip.refuse()
+        assert tracemalloc.get_traced_memory()[1] < 24 << 20
+    finally:
+        tracemalloc.stop()
+    return error
 
 
 async def test_what_is_good_arrives(trip: Trip) -> None:

@@ -26,6 +26,7 @@ _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OUTPUT_LIMIT_BYTES: Final = 64 << 20
 _DRAIN_DEADLINE_S: Final = 1.0
 _DRAIN_BYTES: Final = 1 << 16
+_READ_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ class CommandFailed(Failed):
             command=shlex.join(map(printable, completed.argv)),
         )
         self.completed = completed
+
+
+class PrintedTooMuch(Failed):
+    """A program that we started printed more than is held of it, and was ended."""
+
+    def __init__(self, program: str, *, hint: str = "") -> None:
+        super().__init__(f"{printable(program)} printed more than {_OUTPUT_LIMIT_BYTES} bytes", hint=hint)
 
 
 def base_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -117,7 +125,7 @@ async def run(
     """Run a program to its end and return what it said.
 
     Raises `CommandFailed` for a status outside `accepted`, `TimedOut` after `timeout_s`, `Unavailable` when it cannot
-    be started. Whatever happens, the program is gone afterwards.
+    be started, `PrintedTooMuch` as soon as it does. Whatever happens, the program is gone afterwards.
     """
     process = await start(
         argv,
@@ -129,13 +137,11 @@ async def run(
     )
     try:
         async with asyncio.timeout(timeout_s):
-            stdout, stderr = await process.communicate(stdin)
+            stdout, stderr = await _communicate(process, os.path.basename(argv[0]), stdin, hint=hint)
     except TimeoutError as error:
         raise TimedOut(f"{os.path.basename(argv[0])} did not end within {timeout_s:g} s", hint=hint) from error
     finally:
         await end(process)
-    if len(stdout) > _OUTPUT_LIMIT_BYTES:
-        raise Failed(f"{os.path.basename(argv[0])} printed more than {_OUTPUT_LIMIT_BYTES} bytes")
     assert process.returncode is not None
     completed = Completed(tuple(argv), process.returncode, stdout, stderr)
     if completed.returncode not in accepted:
@@ -174,7 +180,7 @@ async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint
         process = await start(argv, stdout=output.fileno(), stderr=asyncio.subprocess.PIPE)
         try:
             async with asyncio.timeout(timeout_s):
-                _, stderr = await process.communicate()
+                _, stderr = await _communicate(process, os.path.basename(argv[0]), None, hint=hint)
         except TimeoutError as error:
             raise TimedOut(f"{os.path.basename(argv[0])} did not end within {timeout_s:g} s", hint=hint) from error
         finally:
@@ -182,6 +188,46 @@ async def run_to_file(argv: Sequence[str], path: Path, *, timeout_s: float, hint
     assert process.returncode is not None
     if process.returncode != 0:
         raise CommandFailed(Completed(tuple(argv), process.returncode, b"", stderr), hint=hint)
+
+
+async def _communicate(
+    process: asyncio.subprocess.Process, program: str, stdin: bytes | None, *, hint: str
+) -> tuple[bytes, bytes]:
+    """What a program says while it is fed, once it has ended. Raises `PrintedTooMuch`.
+
+    `Process.communicate` would hold all of it first: a program that reads what a guest has made may print for ever.
+    """
+    tasks = (
+        asyncio.create_task(_feed(process, stdin)),
+        asyncio.create_task(_collect(process.stdout, program, hint=hint)),
+        asyncio.create_task(_collect(process.stderr, program, hint=hint)),
+    )
+    try:
+        _, stdout, stderr = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    await process.wait()
+    return stdout, stderr
+
+
+async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> bytes:
+    if process.stdin is not None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it need not read all of it
+            process.stdin.write(data or b"")
+            await process.stdin.drain()
+        process.stdin.close()
+    return b""
+
+
+async def _collect(stream: asyncio.StreamReader | None, program: str, *, hint: str) -> bytes:
+    said = bytearray()
+    while stream is not None and (data := await stream.read(_READ_BYTES)):
+        said += data
+        if len(said) > _OUTPUT_LIMIT_BYTES:
+            raise PrintedTooMuch(program, hint=hint)
+    return bytes(said)
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

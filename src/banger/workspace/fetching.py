@@ -17,14 +17,15 @@ from typing import Final
 
 from banger.core.errors import BangerError, Denied, Failed, Invalid, NotFound, Unsupported
 from banger.core.files import make_private_directory, sync_directory
-from banger.core.processes import CommandFailed
+from banger.core.processes import CommandFailed, PrintedTooMuch
 from banger.core.untrusted import printable
 from banger.workspace.branches import GuestBranch, parse_branches, plan_branch
 from banger.workspace.export import Guest, guest_environment
 from banger.workspace.git import git
 from banger.workspace.guest_git import format_sections, render_config
+from banger.workspace.paths import PATH_LIMIT
 from banger.workspace.quoting import quote
-from banger.workspace.raw_diff import check_link_target, parse_raw_diff
+from banger.workspace.raw_diff import check_link_target, parse_raw_diff, refused_commit
 from banger.workspace.repository import Repository
 
 PACK_LIMIT_BYTES: Final = 256 << 20
@@ -135,16 +136,34 @@ async def check_commits(directory: Path, commits: Sequence[str]) -> None:
     if not commits:
         return
     options = ["--stdin", "-r", "-m", "--root", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff"]
-    listed = await _git(
-        directory,
-        ["diff-tree", *options, "--no-textconv", "--ignore-submodules=none"],
-        stdin="".join(f"{commit}\n" for commit in commits).encode(),
-    )
-    links = parse_raw_diff(listed)
+    try:
+        listed = await _git(
+            directory,
+            ["diff-tree", *options, "--no-textconv", "--ignore-submodules=none"],
+            stdin="".join(f"{commit}\n" for commit in commits).encode(),
+        )
+    except PrintedTooMuch as error:  # a tree of the same trees: a few objects, and more files than there are atoms
+        raise Denied("the commits change more than can be looked at", hint="`apply` brings the files alone") from error
+    links = await asyncio.to_thread(parse_raw_diff, listed)
     if len(links) > LINK_LIMIT:
         raise Denied(f"the commits bring more than {LINK_LIMIT} symbolic links", hint="`apply` brings the files alone")
-    for path, oid in links:
-        check_link_target(path, await _git(directory, ["cat-file", "blob", oid]))
+    if links:
+        await _check_targets(directory, links)
+
+
+async def _check_targets(directory: Path, links: Sequence[tuple[bytes, str]]) -> None:
+    """Read them once it is known that they are short: a small pack may hold a blob of any size."""
+    asked = "".join(f"{oid}\n" for _, oid in links).encode()
+    sizes = (await _git(directory, ["cat-file", "--batch-check=%(objectsize)"], stdin=asked)).split(b"\n")
+    for (path, _), size in zip(links, sizes, strict=False):
+        if not size.isdigit() or int(size[:20]) > PATH_LIMIT:
+            raise refused_commit(path, "it has no usable target")
+    said, position = await _git(directory, ["cat-file", "--batch=%(objectsize)"], stdin=asked), 0
+    for path, _ in links:
+        begin = said.index(b"\n", position) + 1
+        end = begin + int(said[position : begin - 1])
+        check_link_target(path, said[begin:end])
+        position = end + 1
 
 
 async def release(repository: Repository, quarantine: Quarantine) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from banger.core.errors import TimedOut, Unavailable
-from banger.core.processes import CommandFailed, read_identity, run
+from banger.core.processes import CommandFailed, PrintedTooMuch, read_identity, run
 
 
 async def test_output_status_and_input() -> None:
@@ -53,3 +53,15 @@ async def test_the_environment_is_built_from_a_list() -> None:
         del os.environ["BANGER_TEST_SECRET"]
     assert b"BANGER_TEST_SECRET" not in completed.stdout
     assert b"EXTRA" in completed.stdout
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_a_program_that_prints_for_ever_is_ended(stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not when its time is up: until then it would have filled our memory."""
+    monkeypatch.setattr("banger.core.processes._OUTPUT_LIMIT_BYTES", 1 << 20)
+    with pytest.raises(PrintedTooMuch, match=r"printed more than 1048576 bytes"):
+        await run(["yes"] if stream == "stdout" else ["bash", "-c", "exec yes >&2"], timeout_s=600)
+
+
+async def test_a_program_that_reads_nothing_of_its_input() -> None:
+    assert (await run(["echo", "done"], stdin=bytes(4 << 20))).stdout == b"done\n"
