@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
 import pytest
 
 from banger.core.errors import Denied
+from banger.workspace.paths import find_path_problem
 from banger.workspace.verdict import PatchVerdict, judge_patch
 
 A = "a" * 40
@@ -324,6 +326,26 @@ def test_hostile_patches_are_refused_with_a_printable_reason(patch: str) -> None
 def test_a_refusal_behind_good_files_refuses_everything() -> None:
     with pytest.raises(Denied, match=r"at \.git/config"):
         judge((modify("a") + add("b") + modify(".git/config")).encode())
+
+
+def test_deep_names_do_not_fill_the_memory() -> None:
+    """Each of these had all directories above it remembered, by their whole names."""
+    directories = "d/" * 100 + ("x" * 250 + "/") * 14
+    names = [f"{number:06}/{directories}name" for number in range(600)]
+    patch = "".join(f"diff --git a/{n} b/{n}\nnew file mode 100644\nindex {'0' * 40}..{EMPTY}\n" for n in names)
+    data = patch.encode()
+    tracemalloc.start()
+    try:
+        verdict = judge_patch(io.BytesIO(data), size_bytes=len(data))
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(verdict.files) == len(names)
+
+
+def test_nested_too_deep() -> None:
+    for name, good in (("d/" * 127 + "x", True), ("d/" * 128 + "x", False)):
+        assert (find_path_problem(name.encode()) is None) == good
 
 
 def test_an_announced_size_must_be_right() -> None:

@@ -13,7 +13,7 @@ from banger.core.errors import Denied, Failed, WrongState
 from banger.core.files import make_private_directory
 from banger.workspace.bench import Bench, Content
 from banger.workspace.borrowed import BorrowedRepository
-from banger.workspace.embedded import find_git_directory, names_in_tree
+from banger.workspace.embedded import find_git_directory
 from banger.workspace.patch_lines import show_path
 from banger.workspace.patch_parts import copy_parts
 from banger.workspace.placing import NEW, PlacedFile, Placing
@@ -203,9 +203,8 @@ def _cut(patch: Path, parts: Sequence[PatchedFile], target: Path) -> Path:
 
 def _check_obstacles(top: Path, paths: Sequence[bytes], results: Mapping[bytes, Content]) -> None:
     there = [path for path in paths if path in results]
-    names = names_in_tree(there)
     here = os.fsencode(top)
-    repository = find_git_directory(there, lambda name: name in names or os.path.lexists(os.path.join(here, name)))
+    repository = find_git_directory(there, lambda name: os.path.lexists(os.path.join(here, name)))
     if repository is not None:
         raise Denied(
             f"{show_path(repository)} would be a git repository inside of this one, whose settings can run programs",

@@ -16,6 +16,7 @@ _FORBIDDEN: Final = frozenset({".git", ".gitmodules"})
 _UNTRACKABLE: Final = re.compile(rb"(?:^|/)(?:|\.|\.\.|\.git)(?:/|\Z)", re.IGNORECASE)
 PATH_LIMIT: Final = 4095
 NAME_LIMIT: Final = 255
+DEPTH_LIMIT: Final = 128
 
 
 def find_path_problem(path: bytes) -> str | None:
@@ -24,6 +25,8 @@ def find_path_problem(path: bytes) -> str | None:
         return "it is no path a file can have"
     if path.startswith(b"/") or (path[1:2] == b":" and path[:1].isalpha()):
         return "it is absolute"
+    if path.count(b"/") >= DEPTH_LIMIT:
+        return f"its directories are nested {DEPTH_LIMIT} deep, or deeper"
     problems = map(_find_component_problem, path.split(b"/"))
     return next((problem for problem in problems if problem is not None), None)
 

@@ -7,13 +7,15 @@ from typing import Final
 
 _LETTERS: Final = {7: b"a", 8: b"b", 9: b"t", 10: b"n", 11: b"v", 12: b"f", 13: b"r", 0x22: b'"', 0x5C: b"\\"}
 _VALUES: Final = {letter: bytes([value]) for value, letter in _LETTERS.items()}
+_SPECIAL: Final = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
+_SPECIAL_ASCII: Final = re.compile(rb'[\x00-\x1f"\\\x7f]')
 _QUOTED: Final = re.compile(rb'"((?:[^\x00-\x1f"\\\x7f]|\\[abtnvfr"\\]|\\[0-3][0-7]{2})*)"')
 _ESCAPE: Final = re.compile(rb'\\([abtnvfr"\\]|[0-3][0-7]{2})')
 
 
 def quote(name: bytes, *, quote_path: bool = True) -> bytes:
     """How git writes `name` with that value of core.quotePath, which says whether bytes from 0x80 on are escaped."""
-    escaped = b"".join(_escape(byte, quote_path=quote_path) for byte in name)
+    escaped = (_SPECIAL if quote_path else _SPECIAL_ASCII).sub(_escape, name)
     return name if escaped == name else b'"' + escaped + b'"'
 
 
@@ -24,11 +26,9 @@ def unquote(text: bytes) -> bytes | None:
     return name if text in (quote(name), quote(name, quote_path=False)) else None
 
 
-def _escape(byte: int, *, quote_path: bool) -> bytes:
-    if byte in _LETTERS:
-        return b"\\" + _LETTERS[byte]
-    plain = 0x20 <= byte < 0x7F or (byte >= 0x80 and not quote_path)
-    return bytes([byte]) if plain else b"\\%03o" % byte
+def _escape(match: re.Match[bytes]) -> bytes:
+    byte = match[0][0]
+    return b"\\" + _LETTERS[byte] if byte in _LETTERS else b"\\%03o" % byte
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:

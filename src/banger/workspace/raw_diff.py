@@ -7,7 +7,7 @@ from typing import Final
 
 from banger.core.errors import Denied
 from banger.core.untrusted import printable
-from banger.workspace.embedded import find_git_directory, names_in_tree
+from banger.workspace.embedded import find_git_directory
 from banger.workspace.patch_lines import show_path
 from banger.workspace.paths import find_path_problem, find_target_problem
 
@@ -47,7 +47,7 @@ def parse_raw_diff(listed: bytes) -> list[tuple[bytes, str]]:
         elif mode not in _FILES:
             what = "a git repository of its own (a submodule)" if mode == b"160000" else f"of mode {mode.decode()}"
             raise refused_commit(path, f"it is {what}")
-    repository = find_git_directory(paths, names_in_tree(paths).__contains__)
+    repository = find_git_directory(paths)
     if repository is not None:
         raise refused_commit(repository, "it would be a git repository inside of this one")
     return list(links)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal
 
-from banger.workspace.embedded import find_git_directory, names_in_tree
+from banger.workspace.embedded import find_git_directory
 from banger.workspace.patch_file import LINK_MODE, FileParser
 from banger.workspace.patch_lines import PatchLines, refused
 
@@ -94,8 +94,7 @@ def check_together(files: list[PatchedFile]) -> None:
     The exceptions are those that git writes: a change of type is a deletion right before an addition; a directory's
     files go when a file or link takes its place, and the other way round.
     """
-    there = [file.path for file in files if file.change != "deleted"]
-    repository = find_git_directory(there, names_in_tree(there).__contains__)
+    repository = find_git_directory(file.path for file in files if file.change != "deleted")
     if repository is not None:
         raise refused(repository, "it would be a git repository inside of this one, whose settings can run programs")
     last: dict[bytes, PatchedFile] = {}

@@ -8,7 +8,7 @@ import pytest
 
 from banger.workspace.applying import FileChange, select_changes
 from banger.workspace.bench import Content, explain_misfit
-from banger.workspace.embedded import find_git_directory, names_in_tree
+from banger.workspace.embedded import find_git_directory
 
 OLD, ONE, TWO = (Content("100644", letter * 40) for letter in "abc")
 Changes = Mapping[bytes, FileChange]
@@ -84,7 +84,18 @@ def test_what_does_not_fit_is_named(said: bytes, names: str) -> None:
         ([b"a/HEAD", b"a/objects/x", b"b/refs/y"], None),
         ([b"a/HEAD", b"a/objects/x"], None),
         ([b"HEAD/objects/x", b"HEAD/refs/x"], None),
+        ([b"a.x/y", b"a/HEAD", b"b/z", b"a/objects/x", b"a-/z", b"a/refs/y/z", b"a/refs-/y"], b"a"),
+        ([b"x/a/refs/y", b"x/a/objects/y", b"x/b/HEAD", b"x/a/head/y"], b"x/a"),
     ],
 )
 def test_directories_that_git_would_take_for_a_repository(paths: list[bytes], found: bytes | None) -> None:
-    assert find_git_directory(paths, names_in_tree(paths).__contains__) == found
+    assert find_git_directory(paths) == found
+
+
+@pytest.mark.parametrize("first", ["HEAD", "head", "objects", "refs"])
+def test_parts_of_a_repository_may_be_there_already(first: str) -> None:
+    there = {b"a/HEAD", b"a/objects", b"a/refs"} - {f"a/{first}".encode()}
+    new = f"a/{first}" + ("" if first.upper() == "HEAD" else "/x")
+    assert find_git_directory([new.encode()], there.__contains__) == b"a"
+    assert find_git_directory([new.encode()]) is None
+    assert find_git_directory([new.encode()], {b"a/objects"}.__contains__) is None
