@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,8 +72,8 @@ async def inspect_repository(path: Path, choice: Choice = DEFAULT) -> Repository
 
     Raises `Invalid` (with a hint) for what cannot be a workspace: no directory, no repository, a bare one, one with
     submodules unless the choice is a full copy, an unfinished merge, a sparse checkout, or a choice that cannot be;
-    `Denied` for somebody else's; `Unsupported` for one that this program does not understand; `Unavailable` when git is
-    missing or too old.
+    `Denied` for somebody else's, or one that says that files elsewhere are its own; `Unsupported` for one that this
+    program does not understand; `Unavailable` when git is missing or too old.
     """
     check_choice(choice)
     shown = printable(os.fsencode(path))
@@ -166,7 +167,24 @@ async def _find_directories(path: Path) -> tuple[Path, Path, Path]:
     top, git_directory, common_directory = await asyncio.gather(
         *(_find_path(path, question) for question in ("--show-toplevel", "--absolute-git-dir", "--git-common-dir"))
     )
+    if not (top / ".git").is_dir() or not git_directory.samefile(top / ".git"):
+        await _check_top(path, top, git_directory)
     return top, git_directory, common_directory
+
+
+async def _check_top(path: Path, top: Path, git_directory: Path) -> None:
+    """Raise `Denied` unless git finds the same repository at the top of the files that this one says are its own.
+
+    Its `core.worktree` can say anything: the user's home, say, with an index that names keys there.
+    """
+    with suppress(CommandFailed, OSError):
+        if git_directory.samefile(await _find_path(top, "--absolute-git-dir")):
+            return
+    raise Denied(
+        f"the repository at {printable(os.fsencode(path))} says that its files are in"
+        f" {printable(os.fsencode(top))}, where there is no or another repository",
+        hint="`git config core.worktree` shows it; clone the repository, and use the clone",
+    )
 
 
 def _bare(shown: str) -> Invalid:
