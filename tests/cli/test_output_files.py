@@ -15,6 +15,7 @@ from banger.api import framing
 EXPORT = "/v1/vms/box/workspace/export"
 WORDS = ("vm", "workspace", "export", "box", "-q", "--output")
 PATCH = b"a patch\n"
+HINT = b"  hint: is there room left where the output goes?\n"
 RESULT = {
     "files": [],
     "file_count": 0,
@@ -85,7 +86,17 @@ def test_a_command_whose_output_finds_no_room(world: World, daemon: FakeDaemon) 
         process = world.start("vm", "exec", "box", "x", stdout=full.fileno())
     assert process.wait(DEADLINE_S) == 1
     assert process.stderr is not None
-    assert process.stderr.read() == b"banger: standard output cannot be written: No space left on device\n"
+    assert process.stderr.read() == b"banger: standard output cannot be written: No space left on device\n" + HINT
+
+
+@pytest.mark.parametrize("words", [("help", "--tree"), ("vm", "list", "--json")])
+def test_what_is_printed_itself_finds_no_room(world: World, daemon: FakeDaemon, words: tuple[str, ...]) -> None:
+    daemon.answers("GET", "/v1/vms", {"vms": []})
+    with open("/dev/full", "wb") as full:
+        process = world.start(*words, stdout=full.fileno())
+    assert process.wait(DEADLINE_S) == 1
+    assert process.stderr is not None
+    assert process.stderr.read() == b"banger: the output cannot be written: No space left on device\n" + HINT
 
 
 @pytest.mark.parametrize("name", [".", "no/such/dir/fix.patch", "file/fix.patch", "new/", ""])

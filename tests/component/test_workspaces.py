@@ -97,13 +97,25 @@ def test_everything_comes_back_and_nothing_is_committed(world: FakeWorld, reposi
 def test_what_was_applied_before_counts_once(world: FakeWorld, repository: Path) -> None:
     in_guest(world, "echo four >>notes.txt; echo a >a")
     assert succeed(world, repository, "--yes")["applied"]["changed"] == 2
-    again = succeed(world, repository, "--yes", "--allow-dirty")
+    again = succeed(world, repository, "--yes")
     assert (again["applied"], again["review"]["already"], again["review"]["pending"]) == (None, 2, 0)
     in_guest(world, "echo five >>notes.txt; echo b >a; git add -A; git commit -qm x; echo six >>notes.txt; echo c >b")
-    third = succeed(world, repository, "--yes", "--allow-dirty")
+    third = succeed(world, repository, "--yes")
     assert third["applied"]["changed"] == 3
     assert (repository / "notes.txt").read_text() == "one\ntwo\nthree\nfour\nfive\nsix\n"
     assert tree_of(repository) == guest_tree(world)
+
+
+def test_what_was_brought_is_no_change_of_ones_own(world: FakeWorld, repository: Path) -> None:
+    """File after file can be picked, and an edit of what was brought is the user's."""
+    in_guest(world, "echo four >>notes.txt; echo x >>run.sh; rm tool")
+    for picked in ("notes.txt", "run.sh", "tool"):
+        assert succeed(world, repository, "--yes", "--pick", picked)["applied"]["changed"] == 1
+    in_guest(world, "echo five >>notes.txt")
+    (repository / "run.sh").write_text("mine\n")
+    refused = apply(world, repository, "--yes")
+    assert refused.returncode == 5
+    assert b"not committed: run.sh\n" in refused.stderr
 
 
 def test_what_is_undone_in_the_guest_is_undone_here(world: FakeWorld, repository: Path) -> None:

@@ -41,6 +41,7 @@ async def bring_back(trip: Travel, place: Path, earlier: list[SavedPatch]) -> Sa
         await inspect_repository(trip.repository),
         saved,
         earlier=earlier,
+        applied=(),
         directory=place / "apply",
         allow_dirty=True,
         umask=0o022,

@@ -151,6 +151,7 @@ class PatchHost:
                 self.repository,
                 SavedPatch(work / "saved.patch", verdict),
                 earlier=(),
+                applied=(),
                 directory=work / "apply",
                 allow_dirty=True,
                 umask=0o022,

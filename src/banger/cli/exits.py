@@ -19,6 +19,8 @@ SIGNALLED: Final = 128
 INTERRUPTED: Final = SIGNALLED + 2
 BROKEN_PIPE: Final = SIGNALLED + 13
 
+# Where it says what is wrong, all that is left to say.
+OUTPUT_HINT: Final = "is there room left where the output goes?"
 OF_KIND: Final = {
     "invalid": USAGE,
     "not_found": 3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from banger.core.errors import BangerError, Failed, Internal, Invalid
 from banger.core.untrusted import printable, printable_lines
 
 _CONSOLE_LINES: Final = 12
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 # For errors of the daemon that know nothing better.
 _LOG_HINT: Final = "the daemon's log tells more about {operation}; `banger daemon status` says where it is"
 
@@ -32,9 +34,7 @@ def report(error: BaseException, words: Sequence[str], environment: Mapping[str,
         _tell("".join(traceback.format_exception(error)))
     told = _as_banger_error(error)
     own = words[: words.index("--")] if "--" in words else words
-    if "--json" in own:
-        _write_json(error_json(told))
-    else:
+    if "--json" not in own or not _write_json(error_json(told)):
         _tell(render_error(told, Style.for_stream(sys.stderr, environment)))
     return exits.status_of(told)
 
@@ -122,6 +122,8 @@ def _meant_command(words: Sequence[str]) -> str | None:
 def _as_banger_error(error: BaseException) -> BangerError:
     if isinstance(error, BangerError):
         return error
+    if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
+        return Failed(f"the output cannot be written: {error.strerror}", hint=exits.OUTPUT_HINT)
     if isinstance(error, OSError):
         place = f"{printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         return Failed(f"{place}{error.strerror or error}", hint="run it again with BANGER_DEBUG=1 to see where")
@@ -139,9 +141,12 @@ def _tell(text: str) -> None:
         pass  # nobody listens; the exit status still says it
 
 
-def _write_json(document: object) -> None:
+def _write_json(document: object) -> bool:
+    """Print a document; whether there was room for it. A reader that has left wants to hear nothing."""
     try:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return isinstance(error, BrokenPipeError)
+    return True

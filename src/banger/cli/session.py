@@ -133,7 +133,9 @@ class Session:
             return
         except OSError as error:
             if error.errno not in _NOBODY_READS:
-                raise Failed(f"{_NAMES[self._target]} cannot be written: {error.strerror}") from error
+                raise Failed(
+                    f"{_NAMES[self._target]} cannot be written: {error.strerror}", hint=exits.OUTPUT_HINT
+                ) from error
             raise exits.Hangup(exits.BROKEN_PIPE) from error
         self._pending = self._pending[written:]
 

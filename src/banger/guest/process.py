@@ -52,11 +52,16 @@ class ExitStatus:
     signal: int | None
 
 
+_NO_USER: Final = "there is no such user in the guest"  # agent/src/exec.c
+
+
 def explain_no_start(error: BangerError, program: str | bytes) -> BangerError:
     """The error for a program that did not start, with the `status` that a shell would tell of it where it has one."""
     name = printable(program, limit=80)
     if isinstance(error, Invalid) and error.data.get("errno") in (errno.ENOENT, errno.ENOTDIR):
         error.hint = "is the workspace gone? `--cwd /` runs the command elsewhere"
+    elif isinstance(error, Invalid) and error.summary.endswith(_NO_USER):
+        error.hint = "`--user` takes a name or a number that /etc/passwd has there"
     if isinstance(error, NotFound):
         return NotFound(
             f"the guest has no program {name}, or lacks what that needs to run",

@@ -195,7 +195,9 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
     except OSError as error:
         if error.errno == errno.ELOOP:
             return
-        raise NotFound(f"{printable(str(path), limit=300)} cannot be read: {error.strerror}") from error
+        raise NotFound(
+            f"{printable(str(path), limit=300)} cannot be read: {error.strerror}", hint="give files that you may read"
+        ) from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode):

@@ -123,43 +123,61 @@ async def prepare_patch(
     patch: SavedPatch,
     *,
     earlier: Sequence[SavedPatch],
+    applied: Sequence[SavedPatch],
     directory: Path,
     allow_dirty: bool,
     umask: int,
 ) -> Prepared:
     """Find out what applying comes to, and put everything that it needs into the empty `directory`. Changes nothing.
 
-    Raises `WrongState` for a repository with changes of its own, unless they are allowed; `Failed` with the names of
-    the files that the patch does not fit.
+    `earlier` are patches that were applied before, the newest first, as far as this is about their files; `applied` are
+    the whole of them. Raises `WrongState` for a repository with changes of its own, which are not those that they
+    brought, unless that is allowed; `Failed` with the names of the files that the patch does not fit.
     """
     make_private_directory(directory)
     source = BorrowedRepository(repository, directory)
     await asyncio.to_thread(source.make)
+    dirty: Sequence[bytes] = ()
     if not allow_dirty:
         await source.read_staged()
-        check_clean(await source.list_changes())
+        dirty = await source.list_changes()
     changes = fold_changes(patch.verdict, file_mode=repository.file_mode)
     before = [fold_changes(saved.verdict, file_mode=repository.file_mode) for saved in earlier]
-    present = await asyncio.to_thread(_look, repository.top, {path for patch in (changes, *before) for path in patch})
+    brought = [fold_changes(saved.verdict, file_mode=repository.file_mode) for saved in applied]
+    doubted = {path for path in dirty if any(path in patch for patch in brought)}
+    paths = doubted.union(changes, *before)
+    present = await asyncio.to_thread(_look, repository.top, paths)
     bench = Bench(source, directory)
     await bench.load(path for path, seen in present.items() if seen is not None)
-    selection = select_changes(changes, await bench.contents(), before)
+    here = await bench.contents()
+    check_clean([path for path in dirty if not is_applied(path, here.get(path), brought)])
+    selection = select_changes(changes, here, before)
     for index, parts in selection.undone:
         part = await asyncio.to_thread(_cut, earlier[index].path, parts, directory / f"undone-{index}.patch")
         await bench.apply(part, reverse=True)
     if selection.made:
         made = [part for change in selection.made for part in change.parts]
         await bench.apply(await asyncio.to_thread(_cut, patch.path, made, directory / "made.patch"))
-    paths = [*(change.path for change in selection.made), *selection.reverted]
-    if not paths:
+    changing = [*(change.path for change in selection.made), *selection.reverted]
+    if not changing:
         return Prepared(None, 0, selection.already, ())
     results = await bench.contents()
-    await asyncio.to_thread(_check_obstacles, repository.top, paths, results)
+    await asyncio.to_thread(_check_obstacles, repository.top, changing, results)
     (directory / NEW).mkdir()
-    await bench.write_out((path for path in paths if path in results), directory / NEW)
-    files = [_plan_file(path, results.get(path), present[path], file_mode=repository.file_mode) for path in paths]
+    await bench.write_out((path for path in changing if path in results), directory / NEW)
+    files = [_plan_file(path, results.get(path), present[path], file_mode=repository.file_mode) for path in changing]
     placing = Placing(directory, repository.top, files, umask=umask)
-    return Prepared(placing, len(paths), selection.already, selection.reverted)
+    return Prepared(placing, len(changing), selection.already, selection.reverted)
+
+
+def is_applied(path: bytes, present: Content | None, earlier: Sequence[Mapping[bytes, FileChange]]) -> bool:
+    """Whether a path is as one of the earlier patches has left it. Those that only change a mode do not count."""
+    for patch in earlier:
+        if (change := patch.get(path)) is not None:
+            known = change.new is None or bool(change.new.oid)
+            if known and _is(present, change.new, present):
+                return True
+    return False
 
 
 def check_clean(changes: Sequence[bytes]) -> None:

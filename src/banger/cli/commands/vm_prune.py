@@ -51,4 +51,5 @@ def confirm(context: Context, doomed: list[VmView]) -> bool:
     """Show what would go and ask. Raises `Invalid` where nobody can answer."""
     check_somebody_answers(hint="give -f to delete without asking")
     context.tell(render_vms(doomed, context.error_style, now_s=time.time()).removesuffix("\n"))
-    return ask(f"Delete {count(len(doomed), 'VM')} and all that is on their disks?")
+    disks = "its disk" if len(doomed) == 1 else "their disks"
+    return ask(f"Delete {count(len(doomed), 'VM')} and all that is on {disks}?")

@@ -23,7 +23,7 @@ from banger.cli.workspace_options import (
     show_plan,
     workspace_options,
 )
-from banger.core.errors import Invalid
+from banger.core.errors import BangerError, Invalid
 from banger.core.names import parse_vm_name
 from banger.core.sizes import MIB, format_size
 
@@ -151,7 +151,11 @@ def add_choices(request: RunRequest, options: Namespace) -> None:
     if options.kernel is not None:
         request["kernel"] = options.kernel
     if options.locked:
-        lock = read_lock(request["path"] or os.curdir)
+        try:
+            lock = read_lock(request["path"] or os.curdir)
+        except BangerError as error:
+            error.data["refused"] = True
+            raise
         request["lock"] = {"image": pin_view(lock.image), "kernel": pin_view(lock.kernel)}
 
 

@@ -33,11 +33,15 @@ Act = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be applied: to the repository at `source`, and patches that may be there already, the newest first."""
+    """What is to be applied: to the repository at `source`, and patches that may be there already, the newest first.
+
+    `earlier` are these as far as this is about their files, `applied` the whole of them.
+    """
 
     source: Path
     patch: SavedPatch
     earlier: Sequence[SavedPatch]
+    applied: Sequence[SavedPatch]
     allow_dirty: bool
     umask: int
 
@@ -115,6 +119,7 @@ async def _prepare(change: Change, directory: Path) -> Prepared:
         await inspect_repository(change.source, ANYTHING),
         change.patch,
         earlier=change.earlier,
+        applied=change.applied,
         directory=directory,
         allow_dirty=change.allow_dirty,
         umask=change.umask,

@@ -178,7 +178,7 @@ def listen(mapping: ForwardMapping) -> socket.socket:
         return _listen(mapping["host_port"])
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EPERM):
-            raise Failed(f"no port can be listened on: {error.strerror}") from error
+            raise Failed(f"no port can be listened on: {error.strerror}", hint="name another port") from error
         if mapping["flexible"]:
             return _listen(0)
         taken = error.errno == errno.EADDRINUSE

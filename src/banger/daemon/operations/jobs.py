@@ -102,7 +102,7 @@ class Jobs:
             begun = await _ask_in(channel, began)
             said_so = begun.output == b"begun\n"  # which a slow guest does too late to be heard
             if not said_so and (await _ask(channel, script("begun", number))).status != 0:
-                raise Failed(f"the guest did not begin the job: {begun.said}")
+                raise Failed(f"the guest did not begin the job: {begun.said}", hint="is its disk full?")
         except BaseException as error:
             await _ask(channel, script("forget", number))
             if isinstance(error, NotFound):
@@ -158,10 +158,11 @@ class Jobs:
         job = await self.find(record, number)
         channel = self._supervisor.channel(record.id, record.name)
         done = await _ask_in(channel, _as_owner(job, script("kill", number, name)))
+        hint = f"`banger vm jobs list {record.name}` shows what became of it"
         if done.status == _NOT_RUNNING:
-            raise WrongState(f"job {number} of {record.name} does not run any more")
+            raise WrongState(f"job {number} of {record.name} does not run any more", hint=hint)
         if done.status != 0:
-            raise Failed(f"job {number} of {record.name} cannot be sent {name}: {done.said}")
+            raise Failed(f"job {number} of {record.name} cannot be sent {name}: {done.said}", hint=hint)
         return view_job(await self.find(record, number))
 
     async def find(self, record: VmRecord, number: int) -> Job:
@@ -216,7 +217,10 @@ async def _ask_in(channel: Channel, request: ExecRequest) -> _Answer:
                 said[chunk.channel].extend(chunk.data[:room])
             ended = await process.wait()
     except TimeoutError as error:
-        raise TimedOut(f"the guest did not answer about its jobs within {ANSWER_DEADLINE_S:g} s") from error
+        raise TimedOut(
+            f"the guest did not answer about its jobs within {ANSWER_DEADLINE_S:g} s",
+            hint="it may be overloaded: try again, or look at `banger vm logs`",
+        ) from error
     return _Answer(bytes(said[0]), bytes(said[1]), 128 + ended.signal if ended.signal else ended.code or 0)
 
 
@@ -244,7 +248,7 @@ def parse_job_signal(text: str) -> str:
 def parse_job_number(text: str) -> int:
     """A job's number out of a path. Raises `Invalid`."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 6 or not 0 < int(text) < NUMBER_LIMIT:
-        raise Invalid(f"{ascii(text[:40])} is not the number of a job")
+        raise Invalid(f"{ascii(text[:40])} is not the number of a job", hint="`banger vm jobs list VM` shows them")
     return int(text)
 
 

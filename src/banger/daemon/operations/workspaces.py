@@ -153,6 +153,7 @@ class Workspaces:
             source=Path(workspace.source),
             patch=patch,
             earlier=[SavedPatch(one.path, narrow(one.verdict, picked)) for one in earlier],
+            applied=earlier,
             allow_dirty=allow_dirty,
             umask=umask,
         )
