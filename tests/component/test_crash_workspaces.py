@@ -40,7 +40,7 @@ def points() -> list[str]:
 
 def update_points() -> list[str]:
     steps = UpdateWorkspace(layout=LAYOUT, journal=NOBODY, known_files=NOBODY).steps(
-        RECORD, RECORD, stage=(nothing, nothing), apply=nothing, sync=nothing, know=nothing
+        RECORD, RECORD, stage=(nothing, nothing), apply=nothing, sync=nothing, write_known=nothing
     )
     return [f"update.{step.name}.{point}" for step in steps for point in POINTS]
 

@@ -55,6 +55,10 @@ async def nothing() -> None:
     """The undo of a step that needs none."""
 
 
+def write_nothing(_connection: object) -> None:
+    """The row changes of an operation that changes no rows."""
+
+
 Write = Callable[[sqlite3.Connection], None]
 Mark = Callable[[str, int, Step, str], Awaitable[None]]
 
@@ -153,6 +157,11 @@ class Journal:
                 log.error("%s: undoing %s failed: %r", operation_id, step.name, error)
         if not failed:
             await self._close(operation_id, "undone", undone, error=reason)
+
+    async def undo_begun(self, operation: OpenOperation, steps: Sequence[Step], undone: Write = write_nothing) -> None:
+        """Take back an operation that a dead daemon left open: `undo` for those of `steps` that it had begun."""
+        begun = [step for step in steps if step.name in operation.steps]
+        await self.undo(operation.id, begun, undone, reason="the daemon died")
 
     @contextmanager
     def _working_on(self, operation_id: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing, write_nothing
 from banger.store.records import OpenOperation, VmRecord
 from banger.workspace.applying import Prepared, SavedPatch, prepare_patch
 from banger.workspace.choice import ANYTHING
@@ -85,10 +85,10 @@ class ApplyPatch:
                 kind=self.kind,
                 operation_id=operation_id,
                 vm_id=record.id,
-                begin=lambda _connection: None,
+                begin=write_nothing,
                 steps=self.steps(directory, prepare, write),
-                finish=lambda _connection: None,
-                undone=lambda _connection: None,
+                finish=write_nothing,
+                undone=write_nothing,
             )
             # As long as the operation was open, this was what could take it back.
             await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
@@ -97,9 +97,7 @@ class ApplyPatch:
 
     async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
         """Take back what a dead daemon began; the VM may be gone."""
-        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
-        begun = [step for step in steps if step.name in operation.steps]
-        await self._journal.undo(operation.id, begun, lambda _connection: None, reason="the daemon died")
+        await self._journal.undo_begun(operation, self.steps(self._layout.applies / operation.id, nothing, nothing))
 
     def steps(self, directory: Path, prepare: Act, write: Act) -> Sequence[Step]:
         """The steps; their undo needs the directory alone."""

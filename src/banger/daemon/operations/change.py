@@ -105,11 +105,8 @@ class ChangeVm:
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: the row still has the old spec, the arguments the old name."""
         before = replace(record, name=operation.arguments["name"])
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(before, before) if step.name in operation.steps],
-            lambda connection: set_name(connection, record.id, before.name),
-            reason="the daemon died",
+        await self._journal.undo_begun(
+            operation, self.steps(before, before), lambda connection: set_name(connection, record.id, before.name)
         )
 
     def steps(self, before: VmRecord, after: VmRecord) -> Sequence[Step]:

@@ -17,7 +17,7 @@ from banger.core.finishing import finish
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing, write_nothing
 from banger.daemon.operations.commands import default_directory
 from banger.daemon.supervisor import Supervisor
 from banger.disk.space import FLOOR_BYTES
@@ -68,8 +68,7 @@ class CopyFiles:
     async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
         """Take back what a dead daemon began; the VM may be gone. What went into a guest, its agent has removed."""
         with reopened(operation.arguments) as host:
-            steps = [step for step in self.steps(nothing, host) if step.name in operation.steps]
-            await self._journal.undo(operation.id, steps, write_nothing, reason="the daemon died")
+            await self._journal.undo_begun(operation, self.steps(nothing, host))
 
     def steps(self, transfer: Transfer, host: HostPlace | None) -> Sequence[Step]:
         """The steps. In a guest the agent places what was transferred, so the others are for copies on the host."""
@@ -311,10 +310,6 @@ def check_space(directory: int, needed_bytes: int) -> None:
             hint="free some space, or copy to another disk",
             free_bytes=free_bytes,
         )
-
-
-def write_nothing(_connection: object) -> None:
-    """A copy has no row but its operation's."""
 
 
 def _progress(request: Request, text: str) -> Callable[[int], None]:

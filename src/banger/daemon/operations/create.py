@@ -58,11 +58,8 @@ class CreateVm:
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: nobody waits for this VM any more."""
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(record) if step.name in operation.steps],
-            lambda connection: delete_vm(connection, record.id),
-            reason="the daemon died",
+        await self._journal.undo_begun(
+            operation, self.steps(record), lambda connection: delete_vm(connection, record.id)
         )
 
     def steps(self, record: VmRecord, disk: Path | None = None) -> Sequence[Step]:

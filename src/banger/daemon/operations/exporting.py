@@ -13,7 +13,7 @@ from banger.core.errors import Invalid, NotFound
 from banger.core.files import make_private_directory
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing
+from banger.daemon.journal import Journal, Step, nothing, write_nothing
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.operations.patch_views import look_at_patch, view_files, view_findings
 from banger.daemon.streams import StreamExchange
@@ -86,22 +86,17 @@ class ExportWorkspace:
             kind=self.kind,
             operation_id=operation_id,
             vm_id=record.id,
-            begin=lambda _connection: None,
+            begin=write_nothing,
             steps=self.steps(directory, collect, send),
-            finish=lambda _connection: None,
-            undone=lambda _connection: None,
+            finish=write_nothing,
+            undone=write_nothing,
         )
         assert patch is not None
         return patch
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:  # noqa: ARG002 - the contract's
         """Remove what a dead daemon had spooled."""
-        await self._journal.undo(
-            operation.id,
-            self.steps(self._scratch / operation.id, nothing, nothing),
-            lambda _connection: None,
-            reason="the daemon died",
-        )
+        await self._journal.undo_begun(operation, self.steps(self._scratch / operation.id, nothing, nothing))
 
     def steps(self, directory: Path, collect: Act, send: Act) -> Sequence[Step]:
         """The steps; their undo needs the directory alone."""

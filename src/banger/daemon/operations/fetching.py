@@ -13,7 +13,7 @@ from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing, shielded
+from banger.daemon.journal import Journal, Step, nothing, shielded, write_nothing
 from banger.daemon.operations.exporting import find_workspace
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.supervisor import Supervisor
@@ -69,10 +69,10 @@ class FetchCommits:
             kind=self.kind,
             operation_id=operation_id,
             vm_id=record.id,
-            begin=lambda _connection: None,
+            begin=write_nothing,
             steps=self.steps(directory, collect, set_branches),
-            finish=lambda _connection: None,
-            undone=lambda _connection: None,
+            finish=write_nothing,
+            undone=write_nothing,
         )
         assert quarantine is not None
         return {
@@ -91,8 +91,7 @@ class FetchCommits:
 
     async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
         """Remove what a dead daemon had in quarantine; the VM may be gone."""
-        steps = self.steps(self._layout.applies / operation.id, nothing, nothing)
-        await self._journal.undo(operation.id, steps, lambda _connection: None, reason="the daemon died")
+        await self._journal.undo_begun(operation, self.steps(self._layout.applies / operation.id, nothing, nothing))
 
     def steps(self, directory: Path, collect: Act, set_branches: Act) -> Sequence[Step]:
         """The steps; their undo needs the directory alone."""

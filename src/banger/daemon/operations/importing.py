@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from banger.core.layout import Layout
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing
-from banger.daemon.manifest import write_manifest
+from banger.daemon.journal import Journal, Step, nothing, write_nothing
 from banger.daemon.operations.known_files import KnownFiles, name_operation
+from banger.daemon.operations.remembering import plan_remembering, with_workspace
 from banger.daemon.operations.workspace_transfer import send_entries, write_to_disk
 from banger.guest.channel import Channel
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord, put_workspace
@@ -59,7 +58,6 @@ class ImportWorkspace:
             branch=packed.branch,
             base=packed.base,
         )
-        others = tuple(other for other in record.workspaces if other.guest_path != workspace.guest_path)
 
         async def transfer() -> None:
             await send_entries(
@@ -71,19 +69,19 @@ class ImportWorkspace:
             writing_s = await write_to_disk(request, channel)
             log.info("%s: workspace written to the guest's disk in %.3f s", record.name, writing_s)
 
-        async def remember() -> None:
+        async def write_known() -> None:
             await self._known_files.write(record.id, workspace.guest_path, packed.known, durable=durable)
 
         await self._journal.roll_back_on_failure(
             kind=self.kind,
             operation_id=name_operation(request, self.kind, record, workspace),
             vm_id=record.id,
-            begin=lambda _connection: None,
+            begin=write_nothing,
             steps=self.steps(
-                record, replace(record, workspaces=(*others, workspace)), transfer, sync if durable else None, remember
+                record, with_workspace(record, workspace), transfer, sync if durable else None, write_known
             ),
             finish=lambda connection: put_workspace(connection, record.id, workspace),
-            undone=lambda _connection: None,
+            undone=write_nothing,
         )
         elapsed_s = time.monotonic() - began_s
         log.info("%s: workspace copied in %.3f s", record.name, elapsed_s - writing_s)
@@ -93,23 +91,12 @@ class ImportWorkspace:
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: what the guest has of it is the guest's."""
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(record, record, nothing, nothing, nothing) if step.name in operation.steps],
-            lambda _connection: None,
-            reason="the daemon died",
-        )
+        await self._journal.undo_begun(operation, self.steps(record, record, nothing, nothing, nothing))
 
-    def steps(self, before: VmRecord, after: VmRecord, transfer: Act, sync: Act | None, know: Act) -> Sequence[Step]:
+    def steps(
+        self, before: VmRecord, after: VmRecord, transfer: Act, sync: Act | None, write_known: Act
+    ) -> Sequence[Step]:
         """The steps; their undo needs `before` alone. `sync` is None for a VM that nobody will start again."""
-        files = self._layout.vm(before.id)
-
-        async def remember() -> None:
-            await know()
-            write_manifest(files, after)
-
-        async def forget() -> None:
-            write_manifest(files, before)
-
         written = (Step("sync", sync, nothing),) if sync is not None else ()
-        return (Step("transfer", transfer, nothing), *written, Step("manifest", remember, forget))
+        remembered = plan_remembering(self._layout.vm(before.id), before, after, write_known)
+        return (Step("transfer", transfer, nothing), *written, remembered)

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from banger.core.errors import WrongState
 from banger.core.vm import State
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step
+from banger.daemon.journal import Journal, Step, write_nothing
 from banger.daemon.supervisor import Live, Supervisor
 from banger.store.records import OpenOperation, VmRecord, set_state
 
@@ -39,7 +39,7 @@ class _SwitchProcessors:
             kind=self.kind,
             operation_id=f"{request.operation}.{self.kind}.{record.id[:8]}",
             vm_id=record.id,
-            begin=lambda _connection: None,
+            begin=write_nothing,
             steps=self.steps(record),
             finish=lambda connection: set_state(connection, record.id, self.after),
             undone=lambda connection: set_state(connection, record.id, self.before),
@@ -47,11 +47,8 @@ class _SwitchProcessors:
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take it back; a VM that is adopted afterwards gets the state that its VMM tells."""
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(record) if step.name in operation.steps],
-            lambda connection: set_state(connection, record.id, self.before),
-            reason="the daemon died",
+        await self._journal.undo_begun(
+            operation, self.steps(record), lambda connection: set_state(connection, record.id, self.before)
         )
 
     def steps(self, record: VmRecord) -> Sequence[Step]:

@@ -144,11 +144,8 @@ class StartVm:
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: the VM is stopped, as it was."""
-        await self._journal.undo(
-            operation.id,
-            [step for step in self.steps(record, None, {}) if step.name in operation.steps],
-            lambda connection: set_state(connection, record.id, State.STOPPED),
-            reason="the daemon died",
+        await self._journal.undo_begun(
+            operation, self.steps(record, None, {}), lambda connection: set_state(connection, record.id, State.STOPPED)
         )
 
     def steps(self, record: VmRecord, boot: Boot | None, timings: dict[str, float]) -> Sequence[Step]:

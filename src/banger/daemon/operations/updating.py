@@ -15,10 +15,10 @@ from banger.core.errors import BangerError, TimedOut
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
-from banger.daemon.journal import Journal, Step, nothing, shielded
-from banger.daemon.manifest import write_manifest
+from banger.daemon.journal import Journal, Step, nothing, shielded, write_nothing
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.operations.known_files import KnownFiles, name_operation
+from banger.daemon.operations.remembering import plan_remembering, with_workspace
 from banger.daemon.operations.workspace_transfer import send_entries, write_to_disk
 from banger.guest.channel import Channel, Place
 from banger.store.records import OpenOperation, VmRecord, WorkspaceRecord, put_workspace
@@ -52,7 +52,6 @@ class UpdateWorkspace:
     ) -> WorkspaceRecord:
         """Send what changed, put it in place, remember it. The caller holds the VM's lock."""
         workspace = replace(old, head=packed.head, branch=packed.branch, base=packed.base)
-        others = tuple(other for other in record.workspaces if other.guest_path != old.guest_path)
         guest = _GuestHalf(request, channel, old.guest_path, packed)
         began_s = time.monotonic()
         event: StageEvent = {
@@ -63,24 +62,24 @@ class UpdateWorkspace:
         }
         request.report(event)
 
-        async def know() -> None:
+        async def write_known() -> None:
             await self._known_files.write(record.id, old.guest_path, packed.known, durable=True)
 
         await self._journal.roll_back_on_failure(
             kind=self.kind,
             operation_id=name_operation(request, self.kind, record, old),
             vm_id=record.id,
-            begin=lambda _connection: None,
+            begin=write_nothing,
             steps=self.steps(
                 record,
-                replace(record, workspaces=(*others, workspace)),
+                with_workspace(record, workspace),
                 stage=(guest.stage, guest.unstage),
                 apply=lambda: shielded(guest.put_in_place()),
                 sync=guest.sync,
-                know=know,
+                write_known=write_known,
             ),
             finish=lambda connection: put_workspace(connection, record.id, workspace),
-            undone=lambda _connection: None,
+            undone=write_nothing,
         )
         elapsed_s = time.monotonic() - began_s
         text = f"brought {packed.sent_count} files to {printable(old.guest_path)}"
@@ -91,32 +90,18 @@ class UpdateWorkspace:
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Take back what a dead daemon began: what the guest has of it is the guest's."""
-        steps = self.steps(record, record, stage=(nothing, nothing), apply=nothing, sync=nothing, know=nothing)
-        await self._journal.undo(
-            operation.id,
-            [step for step in steps if step.name in operation.steps],
-            lambda _connection: None,
-            reason="the daemon died",
-        )
+        steps = self.steps(record, record, stage=(nothing, nothing), apply=nothing, sync=nothing, write_known=nothing)
+        await self._journal.undo_begun(operation, steps)
 
     def steps(
-        self, before: VmRecord, after: VmRecord, *, stage: tuple[Act, Act], apply: Act, sync: Act, know: Act
+        self, before: VmRecord, after: VmRecord, *, stage: tuple[Act, Act], apply: Act, sync: Act, write_known: Act
     ) -> Sequence[Step]:
         """The steps; their undo needs `before` alone."""
-        files = self._layout.vm(before.id)
-
-        async def remember() -> None:
-            await know()
-            write_manifest(files, after)
-
-        async def forget() -> None:
-            write_manifest(files, before)
-
         return (
             Step("stage", *stage),
             Step("apply", apply, nothing),
             Step("sync", sync, nothing),
-            Step("manifest", remember, forget),
+            plan_remembering(self._layout.vm(before.id), before, after, write_known),
         )
 
 
