@@ -15,6 +15,7 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.collected_tree import collect_tree
 from tests.fakes.agent import FakeAgent
 
 from banger.core.errors import BangerError, Denied, Invalid, NotFound, Unavailable
@@ -32,7 +33,6 @@ from banger.guest.tree_pack import (
     iterate_in_thread,
     pack_files,
 )
-from banger.guest.tree_stream import TreeLimits, collect_tree
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/root"}
 
@@ -212,7 +212,7 @@ async def test_a_tree_goes_in_and_comes_out_again(channel: Channel, tmp_path: Pa
     assert (inside / "link").readlink() == Path("nowhere/at/all")
 
     async with aclosing(channel.get_tree(os.fsencode(inside))) as stream:
-        tree = await collect_tree(stream, TreeLimits())
+        tree = await collect_tree(stream)
     assert sorted(tree) == [b"empty", b"link", b"sub", b"sub/big", b"sub/" + name]
     assert tree[b"sub/big"].content == big
     assert tree[b"link"].record.target == b"nowhere/at/all"
@@ -300,7 +300,7 @@ async def test_a_source_that_fails_gives_the_transfer_up(channel: Channel, tmp_p
 async def test_what_is_not_there_cannot_be_got(channel: Channel, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         async with aclosing(channel.get_tree(os.fsencode(tmp_path / "missing"))) as stream:
-            await collect_tree(stream, TreeLimits())
+            await collect_tree(stream)
 
 
 async def test_getting_can_be_given_up(channel: Channel, tmp_path: Path) -> None:

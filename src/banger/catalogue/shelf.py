@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from banger.catalogue.document import Catalogue, Entry, Kind
 from banger.catalogue.embedded import read_embedded
@@ -25,7 +25,6 @@ from banger.core.reading import read_bounded
 from banger.core.untrusted import printable
 
 Report = Callable[[Progress], None]
-OWN_PLACE: Final = "part of banger"
 
 
 class FetchText(Protocol):

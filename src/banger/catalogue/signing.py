@@ -23,7 +23,6 @@ from banger.catalogue.envelope import (
     ROTATION_TYPE,
     authenticate,
     encode_base64,
-    parse_envelope,
 )
 from banger.catalogue.keys import PublicKey, parse_keys
 from banger.core.errors import AlreadyExists, Invalid
@@ -71,11 +70,6 @@ def sign_rotation(name: str, number: int, new_keys: Sequence[str], old_keys: Seq
     keys = [str(key) for key in parse_keys(new_keys)]
     statement = {"schema": 1, "catalogue": name, "number": number, "keys": keys}
     return _encode(_seal(ROTATION_TYPE, json.dumps(statement).encode(), old_keys))
-
-
-def read_payload(text: bytes) -> bytes:
-    """The catalogue in an envelope, whoever has signed it."""
-    return parse_envelope(text, place="the file").open(kind=CATALOGUE_TYPE, what="the file")
 
 
 def _seal(kind: str, payload: bytes, keys: Sequence[Ed25519PrivateKey]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from banger.core.errors import Failed, Invalid
@@ -195,64 +195,6 @@ class TreeDecoder:
             problem = record_problem(record)
         if problem:
             raise MalformedTree(problem)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeLimits:
-    """How much of a guest's tree is accepted: entries, and bytes of content and targets together."""
-
-    entries: int = 100_000
-    content_bytes: int = 64 << 20
-
-
-class TreeGuard:
-    """The rules that span records: parents first, nothing twice, links to earlier files, and a limit on all of it."""
-
-    def __init__(self, limits: TreeLimits) -> None:
-        self._limits = limits
-        self._kinds: dict[bytes, Kind] = {}
-        self._bytes = 0
-
-    def check(self, record: TreeRecord) -> None:
-        """Raise `MalformedTree` when the record does not fit what came before."""
-        self._bytes += record.size + len(record.target) + len(record.path)
-        if len(self._kinds) >= self._limits.entries:
-            raise MalformedTree(f"more than {self._limits.entries} entries")
-        if self._bytes > self._limits.content_bytes:
-            raise MalformedTree(f"more than {self._limits.content_bytes} bytes")
-        shown = printable(record.path, limit=200)
-        parent = record.path.rpartition(b"/")[0]
-        if parent and self._kinds.get(parent) != "d":
-            raise MalformedTree(f"{shown} before its directory")
-        if record.path in self._kinds:
-            raise MalformedTree(f"{shown} twice")
-        if record.kind == "h" and self._kinds.get(record.target) not in ("f", "h"):
-            raise MalformedTree(f"{shown} is a hard link to no earlier file")
-        self._kinds[record.path] = record.kind
-
-
-@dataclass(slots=True)
-class CollectedEntry:
-    """An entry of a tree in memory."""
-
-    record: TreeRecord
-    content: bytearray = field(default_factory=bytearray)
-
-
-async def collect_tree(pieces: AsyncIterable[bytes], limits: TreeLimits) -> dict[bytes, CollectedEntry]:
-    """A whole tree from a guest in memory, by path and in order. Raises `MalformedTree`."""
-    decoder, guard = TreeDecoder(), TreeGuard(limits)
-    entries: dict[bytes, CollectedEntry] = {}
-    last: CollectedEntry | None = None
-    async for piece in pieces:
-        for event in decoder.feed(piece):
-            if isinstance(event, TreeRecord):
-                guard.check(event)
-                last = entries[event.path] = CollectedEntry(event)
-            elif last is not None:
-                last.content += event
-    decoder.finish()
-    return entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

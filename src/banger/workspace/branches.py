@@ -11,7 +11,6 @@ from banger.core.untrusted import printable
 from banger.workspace.paths import is_part_of_git
 
 BRANCH_LIMIT: Final = 50
-DETACHED: Final = "HEAD"
 _NAME_LIMIT: Final = 150
 _OID: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Fewer names than git allows (git-check-ref-format(1)): nothing that a shell, a terminal or a file system minds.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 
 import pytest
+from tests.collected_tree import CollectedEntry, collect_tree
 
 from banger.api.messages import Event
 from banger.core.config.file_sync import FileSync
@@ -14,7 +15,6 @@ from banger.core.errors import BangerError, Denied, Failed, Invalid
 from banger.daemon.operations import file_sync
 from banger.daemon.operations.file_sync import SyncFiles, plan_copies
 from banger.guest.tree_pack import HostFile
-from banger.guest.tree_stream import CollectedEntry, TreeLimits, collect_tree
 
 
 class Guest:
@@ -27,7 +27,7 @@ class Guest:
     async def put_tree(self, destination: bytes, tree: AsyncIterable[bytes]) -> None:
         if self._refusal is not None:
             raise self._refusal
-        for path, entry in (await collect_tree(tree, TreeLimits())).items():
+        for path, entry in (await collect_tree(tree)).items():
             self.files[f"{destination.decode()}/{path.decode()}"] = entry
 
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from tests.collected_tree import CollectedEntry, collect_tree
 
 from banger.core.errors import Invalid
 from banger.guest.tree_pack import (
@@ -20,14 +21,14 @@ from banger.guest.tree_pack import (
     iterate_in_thread,
     pack_files,
 )
-from banger.guest.tree_stream import TREE_END, CollectedEntry, TreeLimits, collect_tree
+from banger.guest.tree_stream import TREE_END
 
 
 async def unpack(*entries: PackEntry, reports: list[tuple[bytes, str]] | None = None) -> dict[bytes, CollectedEntry]:
     told: list[tuple[bytes, str]] = [] if reports is None else reports
     pieces = pack_files(entries, report=lambda path, what: told.append((path, what)))
     async with aclosing(iterate_in_thread(pieces)) as stream:
-        tree = await collect_tree(stream, TreeLimits())
+        tree = await collect_tree(stream)
     assert reports is not None or not told
     return tree
 
@@ -108,7 +109,7 @@ async def test_a_file_that_changes_keeps_its_announced_size(tmp_path: Path, chan
     async def all_at_once() -> Iterator[bytes]:  # type: ignore[misc]  # an asynchronous generator
         yield wire
 
-    tree = await collect_tree(all_at_once(), TreeLimits())  # type: ignore[arg-type]  # as above
+    tree = await collect_tree(all_at_once())  # type: ignore[arg-type]  # as above
     assert len(tree[b"f"].content) == size
     assert reports == [(b"f", "changed while it was read")]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +13,7 @@ from banger.guest.tree_stream import (
     TREE_END,
     MalformedTree,
     TreeDecoder,
-    TreeLimits,
     TreeRecord,
-    collect_tree,
     encode_record,
     path_problem,
 )
@@ -143,49 +139,3 @@ def test_a_single_file_has_an_empty_path_and_no_company() -> None:
         decode(head + b"hi" + head + b"hi" + TREE_END, 7)
     with pytest.raises(MalformedTree):
         decode(b"d" + bytes(36) + TREE_END, 7)
-
-
-async def pieces(*records: TreeRecord) -> AsyncIterator[bytes]:
-    for record in records:
-        yield encode_record(record) + bytes(record.size)
-    yield TREE_END
-
-
-def entry(path: bytes, **more: object) -> TreeRecord:
-    return TreeRecord(**{"kind": "f", "path": path, "mode": 0o644, **more})  # type: ignore[arg-type]  # brevity
-
-
-async def test_a_tree_is_collected_in_order() -> None:
-    tree = await collect_tree(
-        pieces(entry(b"d", kind="d"), entry(b"d/f", size=3), entry(b"h", kind="h", target=b"d/f")), TreeLimits()
-    )
-    assert list(tree) == [b"d", b"d/f", b"h"]
-    assert tree[b"d/f"].content == bytes(3)
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [entry(b"d/f")],
-        [entry(b"d"), entry(b"d/f")],
-        [entry(b"d", kind="l", target=b"/etc"), entry(b"d/f")],
-        [entry(b"f"), entry(b"f")],
-        [entry(b"h", kind="h", target=b"f")],
-        [entry(b"l", kind="l", target=b"x"), entry(b"h", kind="h", target=b"l")],
-        [entry(b"a", size=600), entry(b"b", size=600)],
-        [entry(b"%d" % number) for number in range(11)],
-    ],
-)
-async def test_trees_that_make_no_sense_are_refused(records: list[TreeRecord]) -> None:
-    with pytest.raises(MalformedTree):
-        await collect_tree(pieces(*records), TreeLimits(entries=10, content_bytes=1000))
-
-
-async def test_a_huge_announced_size_allocates_nothing() -> None:
-    with pytest.raises(MalformedTree):
-        await collect_tree(pieces_of(encode_record(entry(b"f", size=1 << 60))), TreeLimits())
-
-
-async def pieces_of(*wire: bytes) -> AsyncIterator[bytes]:
-    for piece in wire:
-        yield piece
