@@ -231,7 +231,7 @@ def test_the_doctor_mends_only_when_told_and_looks_again(world: World, daemon: F
 def test_what_passes_is_not_mended(world: World, daemon: FakeDaemon) -> None:
     daemon.reports("/v1/doctor", checks_with("pass", ["touch", "mended"]))
     done = world.run("doctor", "--fix")
-    assert (done.returncode, b"nothing that a command could mend" in done.stderr) == (0, True)
+    assert (done.returncode, b"nothing that a command could fix" in done.stderr) == (0, True)
     assert list(world.cwd.iterdir()) == []
 
 

@@ -53,7 +53,7 @@ def write_manifest(files: VmLayout, record: VmRecord) -> None:
 def rewrite_manifest(files: VmLayout, record: VmRecord) -> None:
     """Bring the manifest up to date: call it after every commit that changes what it holds.
 
-    The commit stands whatever happens here; the next daemon that starts mends what was missed.
+    The commit stands whatever happens here; the next daemon that starts fixes what was missed.
     """
     try:
         write_manifest(files, record)

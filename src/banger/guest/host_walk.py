@@ -92,7 +92,7 @@ def _enter(directory: int, name: bytes, prefix: bytes) -> tuple[int, bytes, Iter
     except OSError as error:
         shown = printable(prefix or name, limit=200)
         raise Failed(
-            f"{shown} cannot be read: {error.strerror}", hint="mend its permissions, or leave it out"
+            f"{shown} cannot be read: {error.strerror}", hint="fix its permissions, or leave it out"
         ) from error
     try:
         names = sorted(map(os.fsencode, os.listdir(descriptor)))  # noqa: PTH208 - pathlib knows no descriptors

@@ -175,7 +175,7 @@ def _pack_host_file(entry: HostFile, directories: _Directories, report: Report) 
 def _unreadable(entry: HostFile, error: OSError) -> Failed:
     return Failed(
         f"{printable(entry.name, limit=200)} cannot be read: {error.strerror}",
-        hint="mend its permissions, or leave it out",
+        hint="fix its permissions, or leave it out",
     )
 
 

@@ -14,7 +14,7 @@ from banger.core.platforms import ARCHITECTURES
 from banger.core.sizes import GIB, format_size
 from banger.core.untrusted import printable
 from banger.host.facts import Facts
-from banger.host.packages import Mend, plan_commands, plan_install
+from banger.host.packages import Fix, plan_commands, plan_install
 
 PYTHON: Final = (3, 11)
 QEMU: Final = (7, 2)
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One line of the doctor's report. `mend` is a command, or a sentence where no command helps; empty on a pass.
+    """One line of the doctor's report. `fix` is a command, or a sentence where no command helps; empty on a pass.
 
     `commands` are the argument vectors that `banger doctor --fix` runs; none where somebody has to decide.
     """
@@ -43,7 +43,7 @@ class CheckResult:
     title: str
     outcome: Outcome
     detail: str
-    mend: str = ""
+    fix: str = ""
     commands: tuple[tuple[str, ...], ...] = ()
 
 
@@ -56,7 +56,7 @@ class Question:
     ask: Callable[[], Awaitable[str]]
     otherwise: Outcome = Outcome.FAIL
     commands: tuple[tuple[str, ...], ...] = ()
-    """What mends it, where its hint is no more than these."""
+    """What fixes it, where its hint is no more than these."""
 
 
 def judge(facts: Facts) -> tuple[CheckResult, ...]:
@@ -87,17 +87,11 @@ async def examine(facts: Facts, questions: Sequence[Question]) -> tuple[CheckRes
     results = list(judge(facts))
     for question in questions:
         try:
-            detail, outcome, mend = await question.ask(), Outcome.PASS, Mend("")
+            detail, outcome, fix = await question.ask(), Outcome.PASS, Fix("")
         except BangerError as error:
-            detail, outcome, mend = error.summary, question.otherwise, Mend(error.hint, question.commands)
-        results.append(_result(question.id, question.title, outcome, printable(detail, limit=300), mend))
+            detail, outcome, fix = error.summary, question.otherwise, Fix(error.hint, question.commands)
+        results.append(_result(question.id, question.title, outcome, printable(detail, limit=300), fix))
     return tuple(results)
-
-
-def worst(results: Sequence[CheckResult]) -> Outcome:
-    """The outcome of the whole: fail before warn before pass."""
-    outcomes = {result.outcome for result in results}
-    return next((outcome for outcome in (Outcome.FAIL, Outcome.WARN) if outcome in outcomes), Outcome.PASS)
 
 
 def parse_version(text: str) -> tuple[int, ...] | None:
@@ -106,12 +100,12 @@ def parse_version(text: str) -> tuple[int, ...] | None:
     return tuple(map(int, match[0].split("."))) if match and len(match[0]) < 40 else None
 
 
-def _install(facts: Facts, *packages: str) -> Mend:
+def _install(facts: Facts, *packages: str) -> Fix:
     return plan_install(packages, facts.family, root=facts.uid == 0)
 
 
-def _result(check: str, title: str, outcome: Outcome, detail: str, mend: Mend) -> CheckResult:
-    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, mend=mend.text, commands=mend.commands)
+def _result(check: str, title: str, outcome: Outcome, detail: str, fix: Fix) -> CheckResult:
+    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, fix=fix.text, commands=fix.commands)
 
 
 def _dotted(version: Sequence[int]) -> str:
@@ -125,7 +119,7 @@ def _judge_python(facts: Facts) -> CheckResult:
         title="Python",
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=_dotted(facts.python),
-        mend="" if good else f"install Python {_dotted(PYTHON)} or newer and make .venv anew",
+        fix="" if good else f"install Python {_dotted(PYTHON)} or newer and make .venv anew",
     )
 
 
@@ -136,7 +130,7 @@ def _judge_architecture(facts: Facts) -> CheckResult:
         title="processor",
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=printable(facts.architecture, limit=40),
-        mend="" if good else f"use another computer: {' or '.join(ARCHITECTURES)}",
+        fix="" if good else f"use another computer: {' or '.join(ARCHITECTURES)}",
     )
 
 
@@ -147,7 +141,7 @@ def _judge_agent(facts: Facts) -> CheckResult:
         title="guest agent",
         outcome=Outcome.PASS if good else Outcome.FAIL,
         detail=f"built for {', '.join(facts.agents)}" if facts.agents else "not built",
-        mend="" if good else "pip install --force-reinstall . (in a checkout: make run)",
+        fix="" if good else "pip install --force-reinstall . (in a checkout: make run)",
     )
 
 
@@ -158,12 +152,12 @@ def _judge_version(facts: Facts, check: str, title: str, wanted: tuple[int, ...]
         return _result(check, title, Outcome.FAIL, "not installed", install)
     version = parse_version(program.version)
     if version is None:
-        mend = Mend(f"run it with --version; {_dotted(wanted)} or newer is needed")
-        return _result(check, title, Outcome.WARN, f"{program.path} does not say its version", mend)
+        fix = Fix(f"run it with --version; {_dotted(wanted)} or newer is needed")
+        return _result(check, title, Outcome.WARN, f"{program.path} does not say its version", fix)
     good = version[: len(wanted)] >= wanted
-    mend = Mend("") if good else Mend(f"{_dotted(wanted)} or newer is needed: {install.text}", install.commands)
+    fix = Fix("") if good else Fix(f"{_dotted(wanted)} or newer is needed: {install.text}", install.commands)
     detail = f"{_dotted(version)} at {program.path}"
-    return _result(check, title, Outcome.PASS if good else Outcome.FAIL, detail, mend)
+    return _result(check, title, Outcome.PASS if good else Outcome.FAIL, detail, fix)
 
 
 def _judge_foreign(facts: Facts) -> CheckResult:
@@ -172,9 +166,9 @@ def _judge_foreign(facts: Facts) -> CheckResult:
     foreign = [architecture for architecture in ARCHITECTURES if architecture != facts.architecture]
     missing = [architecture for architecture in foreign if facts.programs.get(f"qemu for {architecture}") is None]
     if not missing:
-        return _result("foreign", title, Outcome.PASS, f"emulated: {', '.join(foreign)}", Mend(""))
-    mend = Mend(_install(facts, *(QEMU_PACKAGES[architecture] for architecture in missing)).text)  # few need it
-    return _result("foreign", title, Outcome.WARN, f"no QEMU for {', '.join(missing)}", mend)
+        return _result("foreign", title, Outcome.PASS, f"emulated: {', '.join(foreign)}", Fix(""))
+    fix = Fix(_install(facts, *(QEMU_PACKAGES[architecture] for architecture in missing)).text)  # few need it
+    return _result("foreign", title, Outcome.WARN, f"no QEMU for {', '.join(missing)}", fix)
 
 
 def _judge_programs(
@@ -182,7 +176,7 @@ def _judge_programs(
 ) -> CheckResult:
     absent = [name for name in names if facts.programs.get(name) is None]
     if not absent:
-        return _result(check, title, Outcome.PASS, ", ".join(names), Mend(""))
+        return _result(check, title, Outcome.PASS, ", ".join(names), Fix(""))
     return _result(check, title, missing, f"{', '.join(absent)} not installed", _install(facts, *packages))
 
 
@@ -190,14 +184,14 @@ def _judge_kvm(facts: Facts) -> CheckResult:
     """Never a failure: guests then run under software emulation. Whether KVM really works is another room's answer."""
     title = "/dev/kvm"
     if facts.kvm == "missing":
-        detail, mend = "is not there", Mend("load the module kvm_intel or kvm_amd")
+        detail, fix = "is not there", Fix("load the module kvm_intel or kvm_amd")
     elif facts.kvm == "denied":
         command = ("usermod", "-aG", "kvm", facts.user)
-        detail, mend = "may not be opened", plan_commands(command, root=facts.uid == 0, after=", then log in again")
+        detail, fix = "may not be opened", plan_commands(command, root=facts.uid == 0, after=", then log in again")
     else:
-        return _result("kvm", title, Outcome.PASS, "/dev/kvm can be opened", Mend(""))
+        return _result("kvm", title, Outcome.PASS, "/dev/kvm can be opened", Fix(""))
     detail = f"/dev/kvm {detail}: guests run under software emulation"
-    return _result("kvm", title, Outcome.WARN, detail, mend)
+    return _result("kvm", title, Outcome.WARN, detail, fix)
 
 
 def _judge_namespaces(facts: Facts) -> CheckResult:
@@ -208,7 +202,7 @@ def _judge_namespaces(facts: Facts) -> CheckResult:
     if facts.user_namespaces == 0 or not facts.unprivileged_user_namespaces:
         detail = "switched off for ordinary users: the default image cannot be built"
         knobs = "sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0)"
-        return _result("namespaces", title, Outcome.FAIL, detail, Mend(knobs))
+        return _result("namespaces", title, Outcome.FAIL, detail, Fix(knobs))
     if facts.programs.get("newuidmap") is None:
         detail = "newuidmap not installed: the default image cannot be built"
         return _result("namespaces", title, Outcome.FAIL, detail, _install(facts, "uidmap"))
@@ -216,7 +210,7 @@ def _judge_namespaces(facts: Facts) -> CheckResult:
         detail = f"{facts.subuids} subordinate user ids, {_SUBUIDS} are needed to build the default image"
         command = ("usermod", "--add-subuids", "100000-165535", "--add-subgids", "100000-165535", facts.user)
         return _result("namespaces", title, Outcome.FAIL, detail, plan_commands(command, root=False))
-    return _result("namespaces", title, Outcome.PASS, f"{facts.subuids} subordinate ids", Mend(""))
+    return _result("namespaces", title, Outcome.PASS, f"{facts.subuids} subordinate ids", Fix(""))
 
 
 def _judge_space(facts: Facts) -> CheckResult:
@@ -228,7 +222,7 @@ def _judge_space(facts: Facts) -> CheckResult:
         title="disk space",
         outcome=outcome,
         detail=f"{format_size(facts.free_bytes)} free",
-        mend="" if outcome is Outcome.PASS else f"free some: {format_size(FREE_WARN_BYTES)} is a comfortable start",
+        fix="" if outcome is Outcome.PASS else f"free some: {format_size(FREE_WARN_BYTES)} is a comfortable start",
     )
 
 
@@ -239,13 +233,13 @@ def _judge_directories(facts: Facts) -> CheckResult:
             continue
         path = printable(directory.path, limit=200)
         if directory.uid != facts.uid:
-            mend = plan_commands(("chown", "-R", str(facts.uid), directory.path), root=facts.uid == 0)
-            return _wrong_directory(f"{path} belongs to user {directory.uid}", mend)
+            fix = plan_commands(("chown", "-R", str(facts.uid), directory.path), root=facts.uid == 0)
+            return _wrong_directory(f"{path} belongs to user {directory.uid}", fix)
         if directory.mode & 0o077:
-            mend = plan_commands(("chmod", "0700", directory.path), root=True)
-            return _wrong_directory(f"{path} is open to others (mode {directory.mode:04o})", mend)
+            fix = plan_commands(("chmod", "0700", directory.path), root=True)
+            return _wrong_directory(f"{path} is open to others (mode {directory.mode:04o})", fix)
     return CheckResult(id="directories", title="own directories", outcome=Outcome.PASS, detail="private")
 
 
-def _wrong_directory(detail: str, mend: Mend) -> CheckResult:
-    return _result("directories", "own directories", Outcome.FAIL, detail, mend)
+def _wrong_directory(detail: str, fix: Fix) -> CheckResult:
+    return _result("directories", "own directories", Outcome.FAIL, detail, fix)

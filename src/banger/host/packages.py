@@ -24,8 +24,8 @@ class Family(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
-    """What mends something: a sentence, or commands and the same as text."""
+class Fix:
+    """What fixes something: a sentence, or commands and the same as text."""
 
     text: str
     commands: tuple[tuple[str, ...], ...] = ()
@@ -88,19 +88,19 @@ def find_family(os_release: str) -> Family:
     return Family.UNKNOWN
 
 
-def plan_install(packages: Sequence[str], family: Family, *, root: bool) -> Mend:
+def plan_install(packages: Sequence[str], family: Family, *, root: bool) -> Fix:
     """How packages, by Debian's names, are installed in a family of distributions."""
     names = [_ELSEWHERE.get(package, {}).get(family, package) for package in packages]
     absent = [name for name in names if name in _NOWHERE.get(family, set())]
     if absent:
-        return Mend(f"install {', '.join(absent)}, which this distribution has no package of its own for")
+        return Fix(f"install {', '.join(absent)}, which this distribution has no package of its own for")
     if family is Family.UNKNOWN:
-        return Mend(f"install {', '.join(names)} (as Debian calls it) with your package manager")
+        return Fix(f"install {', '.join(names)} (as Debian calls it) with your package manager")
     return plan_commands((*_MANAGERS[family], *names), root=root)
 
 
-def plan_commands(*commands: tuple[str, ...], root: bool, after: str = "") -> Mend:
+def plan_commands(*commands: tuple[str, ...], root: bool, after: str = "") -> Fix:
     """Commands that only root may run, and what to do after them."""
     run = tuple(command if root else ("sudo", *command) for command in commands)
     text = "\n".join(shlex.join(command) for command in run)
-    return Mend(f"{text}{after}", run)
+    return Fix(f"{text}{after}", run)

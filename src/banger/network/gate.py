@@ -88,7 +88,7 @@ class Gate:
         """Everything from passt passes; the host's name server speaks with the address that the guest knows."""
         if len(frame) < _SHORTEST_TCP or frame[ETHERNET_HEADER + 9] != TCP or bytes(frame[12:14]) != _IPV4_TYPE:
             return True
-        self._handshakes.mend(frame)
+        self._handshakes.complete(frame)
         if self._dns_streams and _source_port(frame) == PORT:
             server = self._dns_streams.get(int.from_bytes(frame[_TRANSPORT + 2 : _TRANSPORT + 4], "big"))
             if server == int.from_bytes(frame[ETHERNET_HEADER + 12 : ETHERNET_HEADER + 16], "big"):

@@ -39,7 +39,7 @@ class Handshakes:
             sequence = int.from_bytes(frame[_SEQUENCE : _SEQUENCE + 4], "big")
             self._expected[key] = (sequence + 1) & 0xFFFFFFFF
 
-    def mend(self, frame: memoryview) -> None:
+    def complete(self, frame: memoryview) -> None:
         """Complete a refusal in a TCP frame for the guest; any other frame stays as it is."""
         flags = frame[_FLAGS]
         if not flags & (_SYN | _RST):

@@ -279,7 +279,7 @@ class BorrowedRepository:
                 said = error.completed.stderr.splitlines() or [b""]
                 raise Invalid(
                     f"git cannot read the untracked files: {printable(said[0].removeprefix(b'error: '), limit=300)}",
-                    hint="mend its permissions, or add it to .gitignore",
+                    hint="fix its permissions, or add it to .gitignore",
                 ) from error
         if self._gitlinks:
             lines = b"".join(b"160000 %s\t%s\0" % (link.oid.hex().encode(), link.path) for link in self._gitlinks)

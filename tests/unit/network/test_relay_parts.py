@@ -125,7 +125,7 @@ def test_a_refusal_of_a_connection_is_completed_once() -> None:
     handshakes.note(syn(4000, sequence=0xFFFFFFFF))
     first, second, other = reset(4000), reset(4000), reset(4001)
     for frame in (first, second, other):
-        handshakes.mend(frame)
+        handshakes.complete(frame)
     assert acknowledged(first) == (0x14, 0)
     assert acknowledged(second) == (0x04, 0)
     assert acknowledged(other) == (0x04, 0)
@@ -135,12 +135,12 @@ def test_what_is_complete_or_established_stays_as_it_is() -> None:
     handshakes = Handshakes()
     handshakes.note(syn(4000))
     complete = reset(4000, flags=0x14)
-    handshakes.mend(complete)
+    handshakes.complete(complete)
     assert acknowledged(complete) == (0x14, 0)
     handshakes.note(syn(4001))
-    handshakes.mend(reset(4001, flags=0x12))  # SYN and ACK: accepted
+    handshakes.complete(reset(4001, flags=0x12))  # SYN and ACK: accepted
     later = reset(4001)
-    handshakes.mend(later)
+    handshakes.complete(later)
     assert acknowledged(later) == (0x04, 0)
 
 
@@ -149,8 +149,8 @@ def test_a_flood_of_connection_requests_is_forgotten_oldest_first() -> None:
     for port in range(1, LIMIT + 2):
         handshakes.note(syn(port))
     forgotten, kept = reset(1), reset(2)
-    handshakes.mend(forgotten)
-    handshakes.mend(kept)
+    handshakes.complete(forgotten)
+    handshakes.complete(kept)
     assert acknowledged(forgotten)[0] == 0x04
     assert acknowledged(kept)[0] == 0x14
 

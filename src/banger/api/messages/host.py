@@ -17,7 +17,7 @@ class Ping(TypedDict):
 
 
 class CheckView(TypedDict):
-    """One line of `banger doctor`. `commands` mend it without anybody deciding anything; `fix` says what does."""
+    """One line of `banger doctor`. `commands` fix it without anybody deciding anything; `fix` says what does."""
 
     id: str
     title: str

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 USAGE = "[--fix [-f] | --leaks] [--json]"
 DESCRIPTION = """\
-Look at what banger needs on this computer and say what is missing, each with the command that mends it.
+Look at what banger needs on this computer and say what is missing, each with the command that fixes it.
 Each VMM is tried by running a small guest under it. The exit status is 1 when something fails.
-Without --fix it changes nothing. With it, the commands that mend what does not pass are shown and, if you
+Without --fix it changes nothing. With it, the commands that fix what does not pass are shown and, if you
 agree, run; then it looks again.
 
 With --leaks it lists instead what is banger's and not wanted any more: processes, directories, sockets,
 unfinished files. There is nothing, normally; the exit status is 1 when there is something."""
 EXAMPLES = (
     ("banger doctor", ""),
-    ("banger doctor --fix", "mend what commands can mend"),
+    ("banger doctor --fix", "fix what commands can fix"),
     ("banger doctor --json", "for programs"),
     ("banger doctor --leaks", "is anything left?"),
 )
@@ -40,7 +40,7 @@ _LABELS: Final = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("--fix", action="store_true", help="run the commands that mend what does not pass")
+    parser.add_argument("--fix", action="store_true", help="run the commands that fix what does not pass")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask first")
     parser.add_argument("--leaks", action="store_true", help="list what is left over; nothing is removed")
     add_json(parser)
@@ -60,7 +60,7 @@ def run(context: Context, options: Namespace) -> int:
         ran = run_fixes(context, commands)
         checks = ask_daemon(context)
     elif options.fix:
-        context.tell("There is nothing that a command could mend.")
+        context.tell("There is nothing that a command could fix.")
     if options.json:
         context.write(render_json({"checks": checks, "ran": ran} if options.fix else {"checks": checks}))
     else:
@@ -131,7 +131,7 @@ def ask_daemon(context: Context) -> list[CheckView]:
 
 
 def render_checks(checks: list[CheckView], style: Style) -> str:
-    """One line a check, what mends it below, the sum at the end."""
+    """One line a check, what fixes it below, the sum at the end."""
     width = max((len(printable(check["title"])) for check in checks), default=0)
     paint = {"pass": style.good, "warn": style.odd, "fail": style.bad}
     lines: list[str] = []
@@ -171,7 +171,7 @@ def _unreachable(context: Context, error: BangerError) -> list[CheckView]:
                 "title": "daemon",
                 "level": "fail",
                 "text": "it does not start with that, and it makes all the other checks",
-                "fix": "mend the configuration file and run `banger doctor` again",
+                "fix": "fix the configuration file and run `banger doctor` again",
                 "commands": [],
             },
         ]

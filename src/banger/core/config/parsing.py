@@ -68,7 +68,7 @@ def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
     except tomllib.TOMLDecodeError as error:
         raise Invalid(
             f"{printable(file)} is not a TOML document: {printable(str(error), limit=200)}",
-            hint="mend that line; `banger config check` tells whether it is good",
+            hint="fix that line; `banger config check` tells whether it is good",
         ) from error
     top = _Section(document, name="", place="", file=file)
     vm = _Section(top.take("vm_defaults", _table) or {}, name="vm_defaults", place="vm_defaults.", file=file)

@@ -16,7 +16,7 @@ from banger.core.untrusted import printable
 LOG_LEVEL_VARIABLE: Final = "BANGER_LOG_LEVEL"
 DEFAULT_LOG_LEVEL: Final = "info"
 _SIZE_LIMIT_BYTES: Final = 1 << 20
-_HINT: Final = "mend it or move it away; `banger config check` tells whether it is good"
+_HINT: Final = "fix it or move it away; `banger config check` tells whether it is good"
 
 
 def find_home(environment: Mapping[str, str], *, uid: int) -> str:
@@ -110,4 +110,4 @@ def _check_key(key: str, *, file: str) -> None:
         if not Path(path).is_file():
             raise Invalid(f"{file}: ssh_key_path: there is no file {printable(path)}", hint=hint)
         if not os.access(path, os.R_OK):
-            raise Invalid(f"{file}: ssh_key_path: {printable(path)} may not be read", hint="mend its permissions")
+            raise Invalid(f"{file}: ssh_key_path: {printable(path)} may not be read", hint="fix its permissions")

@@ -18,7 +18,7 @@ from banger.daemon.collaborators import Chooser, Images, Kernels
 from banger.guest.agent import agent_directory
 from banger.host.doctor import CheckResult, Outcome, Question, examine
 from banger.host.facts import Places, read_facts
-from banger.host.packages import Mend
+from banger.host.packages import Fix
 from banger.store.connection import list_set_aside
 
 _PULL: Final = ("banger", "image", "pull")
@@ -74,7 +74,7 @@ class Doctor:
                 "title": result.title,
                 "level": result.outcome.value,
                 "text": result.detail,
-                "fix": result.mend,
+                "fix": result.fix,
                 "commands": [list(command) for command in result.commands],
             }
             for result in results
@@ -115,7 +115,7 @@ class Doctor:
         """What each VMM can do here: not what it says of itself, but whether a guest ran under it just now."""
         kernel = self._kernels.find(self._defaults.kernel)
         if kernel is None:
-            untried = Mend("banger image pull", (_PULL,))
+            untried = Fix("banger image pull", (_PULL,))
             return (
                 _vmm("vmm", "a guest really runs", Outcome.WARN, "not tried: that needs the default kernel", untried),
             )
@@ -123,20 +123,20 @@ class Doctor:
         try:
             trials = await self._chooser.try_each(kernel)
         except BangerError as error:
-            return (_vmm("vmm", "a guest really runs", Outcome.FAIL, error.summary, Mend(error.hint)),)
+            return (_vmm("vmm", "a guest really runs", Outcome.FAIL, error.summary, Fix(error.hint)),)
         none = Outcome.FAIL if not any(trial.works for trial in trials) else Outcome.WARN
-        slower = Mend(
+        slower = Fix(
             "no VMM runs a guest here; try again when this computer is less busy"
             if none is Outcome.FAIL
             else "commands work as they are, with what runs here"
         )
         return tuple(
-            _vmm(f"vmm_{trial.name}", trial.accelerator, Outcome.PASS, trial.reason, Mend(""))
+            _vmm(f"vmm_{trial.name}", trial.accelerator, Outcome.PASS, trial.reason, Fix(""))
             if trial.works
             else _vmm(f"vmm_{trial.name}", trial.accelerator, none, trial.reason, slower)
             for trial in trials
         )
 
 
-def _vmm(check: str, title: str, outcome: Outcome, detail: str, mend: Mend) -> CheckResult:
-    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, mend=mend.text, commands=mend.commands)
+def _vmm(check: str, title: str, outcome: Outcome, detail: str, fix: Fix) -> CheckResult:
+    return CheckResult(id=check, title=title, outcome=outcome, detail=detail, fix=fix.text, commands=fix.commands)

@@ -126,7 +126,7 @@ def plan_copies(entries: Sequence[FileSync], *, home: Path, guest_home: str) -> 
         except OSError as error:
             raise Failed(
                 f"file_sync: {printable(entry.shown_host, limit=200)} cannot be read: {error.strerror}",
-                hint="mend its permissions, or take it out of the configuration file",
+                hint="fix its permissions, or take it out of the configuration file",
             ) from error
     return plan
 

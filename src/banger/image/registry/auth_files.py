@@ -73,7 +73,7 @@ def parse_auth_file(content: bytes, path: Path) -> AuthFile:
     except (ValueError, BangerError) as error:
         raise Invalid(
             f"{printable(str(path))} is not a file of credentials: {printable(str(error), limit=120)}",
-            hint="mend it or move it away; `docker login` and `podman login` write such files",
+            hint="fix it or move it away; `docker login` and `podman login` write such files",
         ) from error
     return AuthFile(path, {key: entry for key, entry in entries.items() if entry is not None}, helpers, store)
 

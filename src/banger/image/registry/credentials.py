@@ -49,13 +49,6 @@ class Credentials(Protocol):
         """What the user has for a repository of the registry `host`."""
 
 
-class NoCredentials:
-    """Knows none."""
-
-    async def find(self, _host: str, _repository: str) -> Lookup:
-        return Lookup(None)
-
-
 class UserCredentials:
     """What `docker login` and `podman login` left. Files are read anew for every registry that asks."""
 
@@ -115,11 +108,11 @@ def _read_file(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise Denied(f"{shown} cannot be read: {error.strerror}", hint="mend its permissions") from error
+        raise Denied(f"{shown} cannot be read: {error.strerror}", hint="fix its permissions") from error
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Invalid(f"{shown} is not a regular file", hint="move it away")
         content = file.read(_FILE_LIMIT_BYTES + 1)
     if len(content) > _FILE_LIMIT_BYTES:
-        raise Invalid(f"{shown} is larger than 1 MiB", hint="mend it or move it away")
+        raise Invalid(f"{shown} is larger than 1 MiB", hint="fix it or move it away")
     return content

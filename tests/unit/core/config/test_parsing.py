@@ -209,8 +209,8 @@ def test_other_ways_to_say_it(text: str, field: str, value: object) -> None:
         ('[registries."a"]\nmirrors = ["A"]', "registries: 'a': mirrors: a registry is no mirror of itself", "anyway"),
         ('[registries."a"]\nplain_http = 1', "registries: 'a': plain_http is neither true nor false", "without quotes"),
         ('[registries."a"]\n[registries."A"]', "registries: a is there twice", "one section"),
-        ("vcpu = ", "is not a TOML document: ", "mend that line"),
-        ("log_level = 'info'\nlog_level = 'info'", "is not a TOML document: ", "mend that line"),
+        ("vcpu = ", "is not a TOML document: ", "fix that line"),
+        ("log_level = 'info'\nlog_level = 'info'", "is not a TOML document: ", "fix that line"),
     ],
 )
 def test_what_cannot_be_said(text: str, summary: str, hint: str) -> None:
