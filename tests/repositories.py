@@ -33,7 +33,7 @@ def large_history(path: Path) -> None:
 
 
 def binary_assets(path: Path) -> None:
-    """Images, archives and programs: content that is no text, empty, huge for a repository, or a whole page of zeros."""
+    """Images, archives and programs: content that is not a text, empty, huge for a repository, or a whole page of zeros."""
     chance = random.Random(2)
     _init(path)
     for number in range(60):

@@ -17,7 +17,7 @@ from banger.api.version import API_VERSION
 from banger.cli.exits import OF_KIND
 
 # What is said of an error of the daemon that has no hint of its own.
-LOG_HINT = "  hint: the daemon's log tells more about op-0123456789; `banger daemon status` says where it is\n"
+LOG_HINT = "  hint: the daemon's log has the details about op-0123456789; `banger daemon status` says where it is\n"
 
 IMAGE = {
     "name": "debian-bookworm",

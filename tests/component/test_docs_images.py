@@ -12,7 +12,7 @@ from tests.unit.kernel.kernels import modules
 from banger.image.build_recipe import parse_recipe
 
 __all__ = ["example_world"]  # the fixture
-# What stands for something of the reader's; and the fake image that is exported is no archive.
+# What stands for something of the reader's; and the fake image that is exported is not an archive.
 VALUES = {
     r"\bPATH\b": "rootfs.tar",
     r"\bNAME\b": "theirs",

@@ -71,7 +71,7 @@ def test_deleting_is_how_one_gets_space(small_world: FakeWorld) -> None:
 
 
 def test_a_daemon_starts_on_a_full_disk(small_world: FakeWorld) -> None:
-    """Or says why it cannot; what runs goes on running."""
+    """Or says why it cannot; what runs keeps running."""
     small_world.succeed(*RUN)
     pid = small_world.vms()[0]["pid"]
     fill(small_world, left_kib=0)

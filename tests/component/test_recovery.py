@@ -1,4 +1,4 @@
-"""A daemon whose database was damaged: what runs goes on running, what is there stays, and the user is told once."""
+"""A daemon whose database was damaged: what runs keeps running, what is there stays, and the user is told once."""
 
 from __future__ import annotations
 

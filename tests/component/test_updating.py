@@ -106,7 +106,7 @@ def test_a_version_that_does_not_work_is_taken_back(world: InstalledWorld, tmp_p
 def test_what_there_is_not(world: InstalledWorld) -> None:
     for words, status, said in (
         (("--to", "99.9"), 3, b"the package index has no banger 99.9"),
-        (("--to", "1 2"), 2, b"is no version"),
+        (("--to", "1 2"), 2, b"is not a version"),
         (("--to", "--index-url=http://evil"), 2, b"needs a value"),
         (("--check", "--dry-run"), 2, b"exclude each other"),
     ):

@@ -49,10 +49,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "parent in the prefix": (block(b"passwd", prefix=b"..") + END, "../passwd leaves the root"),
     "parent in a long name": (long_name(b"../../x\0") + block() + END, "../../x leaves the root"),
     "parent in pax": (pax(record(b"path", b"a/..")) + block() + END, "a/.. leaves the root"),
-    "root as a file": (block(b".") + END, ". replaces the root with something that is no directory"),
+    "root as a file": (block(b".") + END, ". replaces the root with something that is not a directory"),
     "root as a link": (
         block(b".", kind=b"2", target=b"/etc") + END,
-        ". replaces the root with something that is no directory",
+        ". replaces the root with something that is not a directory",
     ),
     "no name": (block(b"") + END, "without a name has no name"),
     "NUL in pax path": (
@@ -64,7 +64,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "path too deep": (long_name(b"a/" * 300 + b"f") + block() + END, "a/a/a/a/a/a/|has a name that no file can have"),
     "symlink then file through it": (
         block(b"s", kind=b"2", target=b"/etc") + block(b"s/passwd") + END,
-        "s/passwd lies below something that is no directory",
+        "s/passwd lies below something that is not a directory",
     ),
     "symlink replaces a full directory": (
         block(b"d/f") + block(b"d", kind=b"2", target=b"/") + END,
@@ -77,11 +77,11 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "symlink with a body": (
         block(kind=b"2", target=b"t", size=512) + bytes(512) + END,
-        "file is no file and yet has a content",
+        "file is not a file and yet has a content",
     ),
     "directory with a body": (
         block(b"d/", kind=b"5", size=512) + bytes(512) + END,
-        "d/ is no file and yet has a content",
+        "d/ is not a file and yet has a content",
     ),
     "hard link outside": (
         block(kind=b"1", target=b"../../etc/shadow") + END,
@@ -101,7 +101,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "hard link with a body": (
         block(b"a") + block(b"b", kind=b"1", target=b"a", size=512) + bytes(512) + END,
-        "b is no file and yet has a content",
+        "b is not a file and yet has a content",
     ),
     "size not octal": (
         block(size=b"0000000009x\0") + END,

@@ -66,7 +66,7 @@ def make_stack(chance: random.Random) -> list[list[Entry]]:
 def make_entry(chance: random.Random, files: list[bytes]) -> Entry:
     kind = chance.choice(KINDS) if chance.random() > 0.01 else "odd"
     path = [chance.choice(NAMES[:2]) for _ in range(chance.choice((1, 1, 2, 3)))]
-    if kind not in ("directory", "symlink") and chance.random() < 0.9:  # seldom below what is no directory
+    if kind not in ("directory", "symlink") and chance.random() < 0.9:  # seldom below what is not a directory
         path[-1] = chance.choice(NAMES[2:])
     if kind in ("whiteout", "opaque"):
         path[-1] = b".wh." + path[-1] if kind == "whiteout" else b".wh..wh..opq"

@@ -127,10 +127,10 @@ BREAKOUTS: dict[str, Handled | Refused] = {
         ),
         "etc/ etc/localpasswd=inside etc/passwd==etc/localpasswd localetc/ localetc/localpasswd=different",
     ),
-    "WhiteoutRootParent": Refused(over(file(b".wh...")), "member .wh... is no whiteout of anything"),
-    "WhiteoutParent": Refused(over(file(b"etc/.wh...")), "member etc/.wh... is no whiteout of anything"),
-    "WhiteoutRoot": Refused(over(file(b".wh..")), "member .wh.. is no whiteout of anything"),
-    "WhiteoutCurrentDirectory": Refused(over(file(b"etc/.wh..")), "member etc/.wh.. is no whiteout of anything"),
+    "WhiteoutRootParent": Refused(over(file(b".wh...")), "member .wh... is not a whiteout of anything"),
+    "WhiteoutParent": Refused(over(file(b"etc/.wh...")), "member etc/.wh... is not a whiteout of anything"),
+    "WhiteoutRoot": Refused(over(file(b".wh..")), "member .wh.. is not a whiteout of anything"),
+    "WhiteoutCurrentDirectory": Refused(over(file(b"etc/.wh..")), "member etc/.wh.. is not a whiteout of anything"),
     "WhiteoutSymlink": Handled(over(file(b".wh.localetc"), base=PASSWD + symlink(b"localetc", b"/etc")), BASE_TREE),
     "WhiteoutSymlinkPath": Handled(
         over(

@@ -86,13 +86,13 @@ COMPRESSION: dict[str, Handled | Refused] = {
     ),
     "something else than a layer": Refused(
         [make_layer(file(b"a"), media_type="application/vnd.oci.image.config.v1+json")],
-        "the layer is no tar archive, but 'application/vnd.oci.image.config.v1+json'",
+        "the layer is not a tar archive, but 'application/vnd.oci.image.config.v1+json'",
     ),
     "an encrypted layer": Refused(
         [make_layer(file(b"a"), media_type=GZIP + "+encrypted")],
-        f"the layer is no tar archive, but '{GZIP}+encrypted'",
+        f"the layer is not a tar archive, but '{GZIP}+encrypted'",
     ),
     "ESC in the media type": Refused(
-        [make_layer(file(b"a"), media_type="\x1b[2J")], r"the layer is no tar archive, but '\x1b[2J'"
+        [make_layer(file(b"a"), media_type="\x1b[2J")], r"the layer is not a tar archive, but '\x1b[2J'"
     ),
 }

@@ -33,13 +33,14 @@ ENTRIES: dict[str, Handled | Refused] = {
         ),
         "a|fifo c/ c/d=2",
     ),
-    "below a file": Refused(over(file(b"etc/passwd/x")), "etc/passwd/x lies below something that is no directory"),
+    "below a file": Refused(over(file(b"etc/passwd/x")), "etc/passwd/x lies below something that is not a directory"),
     "below a device": Refused(
         one(block(b"null", kind=b"3", device=b"0000001\x000000003\0"), file(b"null/x")),
-        "null/x lies below something that is no directory",
+        "null/x lies below something that is not a directory",
     ),
     "below a link to a file": Refused(
-        over(file(b"l/x"), base=PASSWD + symlink(b"l", b"etc/passwd")), "l/x lies below something that is no directory"
+        over(file(b"l/x"), base=PASSWD + symlink(b"l", b"etc/passwd")),
+        "l/x lies below something that is not a directory",
     ),
     "below a loop of links": Refused(
         one(symlink(b"a", b"b"), symlink(b"b", b"a"), file(b"a/x")), "a/x lies below more than 40 symbolic links"
@@ -59,10 +60,10 @@ ENTRIES: dict[str, Handled | Refused] = {
         one(symlink(b"l", b"d/" * 200), symlink(b"m", b"l/" + b"d/" * 100), file(b"m/x")), "member m/x lies too deep"
     ),
     "dot symlink over the root": Refused(
-        one(PASSWD, symlink(b"/.", b"/etc")), "member /. replaces the root with something that is no directory"
+        one(PASSWD, symlink(b"/.", b"/etc")), "member /. replaces the root with something that is not a directory"
     ),
     "the root as a file": Refused(
-        one(file(b".", b"x")), "member . replaces the root with something that is no directory"
+        one(file(b".", b"x")), "member . replaces the root with something that is not a directory"
     ),
     "the root as a hard link": Refused(
         one(PASSWD, hard_link(b"./", b"etc/passwd")),

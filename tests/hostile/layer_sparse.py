@@ -121,7 +121,7 @@ SPARSE: dict[str, Handled | Refused] = {
     ),
     "sparse directory": Refused(
         one(pax(record(b"GNU.sparse.major", b"1"), record(b"GNU.sparse.minor", b"0")) + directory(b"d")),
-        "member d is no file and yet sparse",
+        "member d is not a file and yet sparse",
     ),
     "sparse of an exbibyte": Refused(
         one(version_0(b"0,1", b"a", real=1 << 60, blocks=1)),

@@ -6,10 +6,12 @@ from tests.hostile.archives import directory, file, hard_link, make_layer, symli
 from tests.hostile.layer_case import BASE, BASE_TREE, PASSWD, Handled, Refused, one, over
 
 WHITEOUTS: dict[str, Handled | Refused] = {
-    "bare whiteout": Refused(over(file(b"etc/.wh.")), "member etc/.wh. is no whiteout of anything"),
-    "whiteout of a whiteout": Refused(over(file(b".wh..wh.x")), "member .wh..wh.x is no whiteout of anything"),
-    "aufs link directory": Refused(over(directory(b".wh..wh.plnk")), "member .wh..wh.plnk is no whiteout of anything"),
-    "opaque with a name like it": Refused(over(file(b".wh..wh..opqx")), ".wh..wh..opqx is no whiteout of anything"),
+    "bare whiteout": Refused(over(file(b"etc/.wh.")), "member etc/.wh. is not a whiteout of anything"),
+    "whiteout of a whiteout": Refused(over(file(b".wh..wh.x")), "member .wh..wh.x is not a whiteout of anything"),
+    "aufs link directory": Refused(
+        over(directory(b".wh..wh.plnk")), "member .wh..wh.plnk is not a whiteout of anything"
+    ),
+    "opaque with a name like it": Refused(over(file(b".wh..wh..opqx")), ".wh..wh..opqx is not a whiteout of anything"),
     "whiteout of a file": Handled(over(file(b"etc/.wh.passwd")), "etc/"),
     "whiteout of a directory": Handled(over(file(b".wh.etc"), file(b"new")), "new="),
     "whiteout of nothing there": Handled(over(file(b"etc/.wh.missing")), BASE_TREE),
@@ -43,7 +45,7 @@ WHITEOUTS: dict[str, Handled | Refused] = {
     "whiteout that is a hard link": Handled(over(hard_link(b"etc/.wh.passwd", b".wh..wh.aufs")), "etc/"),
     "whiteout with a content": Handled(over(file(b"etc/.wh.passwd", b"ignored")), "etc/"),
     "whiteout of an empty name through a link": Refused(
-        over(file(b"l/.wh."), base=PASSWD + symlink(b"l", b"etc")), "member l/.wh. is no whiteout of anything"
+        over(file(b"l/.wh."), base=PASSWD + symlink(b"l", b"etc")), "member l/.wh. is not a whiteout of anything"
     ),
     "whiteout with a newline": Handled(over(file(b".wh.a\nb"), base=PASSWD + file(b"a\nb")), BASE_TREE),
     "whiteout of a hard link's other name": Handled(

@@ -36,12 +36,12 @@ WHOLE: dict[str, Handled | Refused] = {
     "the blob's digest as the archive's": Refused(
         [altered(A, diff_id=A.digest)], "the archive in the layer is|as the image says"
     ),
-    "digest of another length": Refused([altered(A, digest="sha256:00")], "'sha256:00' is no digest"),
-    "digest of another kind": Refused([altered(A, digest="md5:" + "0" * 32)], "|is no digest"),
+    "digest of another length": Refused([altered(A, digest="sha256:00")], "'sha256:00' is not a digest"),
+    "digest of another kind": Refused([altered(A, digest="md5:" + "0" * 32)], "|is not a digest"),
     "digest with a path in it": Refused(
-        [altered(A, digest="sha256:../../../../etc/passwd")], "'sha256:../../../../etc/passwd' is no digest"
+        [altered(A, digest="sha256:../../../../etc/passwd")], "'sha256:../../../../etc/passwd' is not a digest"
     ),
-    "digest in capitals": Refused([altered(A, digest=A.digest.upper())], "|is no digest"),
+    "digest in capitals": Refused([altered(A, digest=A.digest.upper())], "|is not a digest"),
     "a blob that is longer": Refused(
         [altered(A, size=A.size - 1)], f"the layer has more than the {A.size - 1} bytes that the image says"
     ),

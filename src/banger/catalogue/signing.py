@@ -45,7 +45,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
-        raise Invalid(f"{path} is no PEM private key without passphrase", hint="make one with `new-key`") from error
+        raise Invalid(f"{path} is not a PEM private key without passphrase", hint="make one with `new-key`") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise Invalid(f"{path} is not an Ed25519 key", hint="make one with `new-key`")
     return key

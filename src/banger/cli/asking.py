@@ -11,7 +11,7 @@ from banger.core.errors import Invalid
 def check_somebody_answers(*, hint: str) -> None:
     """Raise `Invalid`, with how to do without being asked, where nobody can answer."""
     if not os.isatty(0):
-        raise Invalid("standard input is no terminal, so nobody can be asked", hint=hint)
+        raise Invalid("standard input is not a terminal, so nobody can be asked", hint=hint)
 
 
 def ask(question: str) -> bool:

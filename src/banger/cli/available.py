@@ -31,7 +31,7 @@ def add_available(parser: Parser, *, kind: str) -> None:
 
 def add_names_only(parser: Parser) -> None:
     """`-q`, the same for every list of what has a name."""
-    parser.add_argument("-q", "--quiet", action="store_true", help="print names only, one a line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print names only, one per line")
 
 
 def write_names(context: Context, views: Iterable[Named]) -> None:

@@ -101,7 +101,7 @@ class Daemon:
             if not poll.poll((_END_DEADLINE_S - _END_SILENCE_S) * 1000):
                 raise TimedOut(
                     f"the daemon, pid {pid}, did not end within {_END_DEADLINE_S} s",
-                    hint=f"`kill -KILL {pid}` ends it; VMs go on running",
+                    hint=f"`kill -KILL {pid}` ends it; VMs keep running",
                     log=str(self._layout.daemon_log),
                 )
         finally:
@@ -237,7 +237,7 @@ class Daemon:
             if not poll.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
                 raise TimedOut(
                     f"the daemon was not ready within {_READY_DEADLINE_S:g} s",
-                    hint="its log tells more",
+                    hint="its log has the details",
                     log=str(self._layout.daemon_log),
                     log_tail=self.read_log_tail(),
                 )

@@ -141,7 +141,7 @@ def _read(target: Path, shown: str, block: Block) -> tuple[bytes | None, int]:
     except OSError as error:
         raise Denied(f"{shown} cannot be read: {error.strerror}", hint=_by_hand(block)) from error
     if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT_BYTES:
-        raise Invalid(f"{shown} is no file of a size that such files have", hint=_by_hand(block))
+        raise Invalid(f"{shown} is not a file of a size that such files have", hint=_by_hand(block))
     if status.st_uid != os.geteuid():
         raise Denied(f"{shown} belongs to somebody else", hint="run this as the user whose file it is")
     try:

@@ -31,7 +31,7 @@ class KnownNames:
         self._environment = environment
 
     def __call__(self, kind: str) -> list[Candidate]:
-        """Names of a kind, sorted, or a VM's jobs; what is no name never reaches a shell. Raises nothing."""
+        """Names of a kind, sorted, or a VM's jobs; what is not a name never reaches a shell. Raises nothing."""
         if kind.startswith("job:"):
             return list(_asked(partial(self._jobs, kind.removeprefix("job:"))))
         ask = {

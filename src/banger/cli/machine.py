@@ -25,23 +25,23 @@ NO_CHANGE: Final[Mapping[str, object]] = MappingProxyType(
 def declare_machine(parser: Parser) -> None:
     """The options; what is not given is None, and the daemon's default. Their help says what that would be."""
     parser.explain(describe_defaults)
-    parser.add_argument("--image", metavar="IMAGE", type=parse_image, help="what it boots (default: {image})")
+    parser.add_argument("--image", metavar="IMAGE", type=parse_image, help="image to boot (default: {image})")
     add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
-    parser.add_argument(
-        "--kernel", metavar="KERNEL", type=parse_image_name, help="with which kernel (default: {kernel})"
-    )
+    parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="kernel to boot (default: {kernel})")
     parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors (default: {vcpu})")
-    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G (default: {memory_mib})")
-    parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="its own disk (default: {disk_bytes})")
+    parser.add_argument(
+        "--memory", metavar="SIZE", type=parse_memory, help="memory, such as 4G (default: {memory_mib})"
+    )
+    parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="size of its own disk (default: {disk_bytes})")
     parser.add_argument(
         "--nat",
         action="store_const",
         const=True,
-        help="let it out to the internet, not to this computer (default: {nat})",
+        help="give it access to the internet, but not to this computer (default: {nat})",
     )
     parser.add_argument("--no-nat", dest="nat", action="store_const", const=False, help="give it no network")
     parser.add_argument(
-        "--ttl", metavar="TIME", type=parse_duration, help="delete it after so long, such as 2h (default: {ttl_s})"
+        "--ttl", metavar="TIME", type=parse_duration, help="delete it after this time, such as 2h (default: {ttl_s})"
     )
 
 
@@ -53,14 +53,14 @@ def add_platform(parser: Parser, description: str) -> None:
 def declare_sizes(parser: Parser) -> None:
     """The same for a VM that there is: what is not given is None, and stays."""
     parser.add_argument("--vcpu", metavar="N", type=parse_vcpu, help="virtual processors")
-    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="such as 4G")
-    parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="its own disk, which can only grow")
+    parser.add_argument("--memory", metavar="SIZE", type=parse_memory, help="memory, such as 4G")
+    parser.add_argument("--disk", metavar="SIZE", type=parse_disk, help="size of its own disk, which can only grow")
     parser.add_argument(
-        "--nat", action="store_const", const=True, help="let it out to the internet, not to this computer"
+        "--nat", action="store_const", const=True, help="give it access to the internet, but not to this computer"
     )
-    parser.add_argument("--no-nat", dest="nat", action="store_const", const=False, help="no network any more")
+    parser.add_argument("--no-nat", dest="nat", action="store_const", const=False, help="take its network away")
     parser.add_argument(
-        "--ttl", metavar="TIME", type=parse_duration, help="delete it after so long, such as 2h; 0: never"
+        "--ttl", metavar="TIME", type=parse_duration, help="delete it after this time, such as 2h; 0: never"
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def open_output(name: str | None) -> Iterator[BinaryIO]:
     """Standard output for None; else a file that takes the name only when everything is in it.
 
-    A symbolic link stays one: the file that it points to is replaced. What exists and is no file, a device or a
+    A symbolic link stays one: the file that it points to is replaced. What exists and is not a file, a device or a
     named pipe, is written into as it is. Raises `Invalid` at once for a directory, and for what cannot be written.
     """
     if name is None:

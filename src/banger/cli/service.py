@@ -74,7 +74,7 @@ class UserService:
         return True
 
     def remove(self) -> bool:
-        """Stop the service and have no unit file; whether there was one. VMs go on running. Raises `Failed`."""
+        """Stop the service and have no unit file; whether there was one. VMs keep running. Raises `Failed`."""
         if not self.installed:
             return False
         try:

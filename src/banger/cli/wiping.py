@@ -27,7 +27,7 @@ def remove_below(directory: Path) -> bool:
         return True
     shown = printable(str(directory), limit=300)
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise Denied(f"{shown} is no directory of yours", hint="remove it yourself, if it is banger's")
+        raise Denied(f"{shown} is not a directory of yours", hint="remove it yourself, if it is banger's")
     try:
         for entry in os.scandir(target):
             if entry.is_dir(follow_symlinks=False):

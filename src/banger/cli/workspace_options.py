@@ -23,9 +23,9 @@ _DEADLINE_S: Final = 300.0
 
 def declare_workspace(parser: Parser) -> None:
     """The flags of `vm run` and `vm workspace prepare`."""
-    parser.add_argument("--branch", metavar="NAME", help="work on a new branch, which only the guest has")
+    parser.add_argument("--branch", metavar="NAME", help="work on a new branch that only the guest has")
     parser.add_argument(
-        "--from", dest="start", metavar="REF", help="where it begins: files as committed there, not as here"
+        "--from", dest="start", metavar="REF", help="where the branch begins: files as committed there, not as here"
     )
     parser.add_argument(
         "--mode",
@@ -33,10 +33,10 @@ def declare_workspace(parser: Parser) -> None:
         help="newest history and files as here, or all of it, with submodules",
     )
     parser.add_argument(
-        "--include-untracked", action="store_true", help="take untracked files along, ignored ones never"
+        "--include-untracked", action="store_true", help="also copy untracked files, but never ignored ones"
     )
     parser.add_argument("--guest-path", metavar="DIR", help="where in the guest (default: where it is, or /root/NAME)")
-    parser.add_argument("--dry-run", action="store_true", help="list what would go in, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be copied, and do nothing")
 
 
 def workspace_options(options: Namespace) -> WorkspaceOptions:
@@ -90,7 +90,7 @@ def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool, new: 
     try:
         said: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
-        raise Failed("the repository could not be looked at", hint="`git status` there may tell why") from error
+        raise Failed("the repository could not be looked at", hint="`git status` there may say why") from error
     if "error" in said:
         view = said["error"]
         refused = {"refused": True} if new and view["kind"] not in ("failed", "timed_out", "internal") else {}

@@ -18,7 +18,7 @@ def check_command(argv: Sequence[str] | None, environment: Mapping[str, str]) ->
         raise Invalid("the command is empty", hint="give a command after `--`")
     words = list(argv or ())
     if any("\0" in word for word in words):
-        raise Invalid("an argument of the command has a NUL", hint="send such bytes as standard input")
+        raise Invalid("an argument of the command contains a NUL byte", hint="send such bytes as standard input")
     for name, value in environment.items():
         if not name or "=" in name or "\0" in name + value:
             raise Invalid(f"{ascii(name)} is not the name of an environment variable", hint="give --env NAME=VALUE")
@@ -27,7 +27,7 @@ def check_command(argv: Sequence[str] | None, environment: Mapping[str, str]) ->
         total = sum(len(word.encode("utf-8", "surrogateescape")) + _FIELD_BYTES for word in (*words, *variables))
     except UnicodeEncodeError as error:  # a surrogate that stands for no byte
         raise Invalid(
-            "an argument or a variable of the command is no text", hint="send it as standard input"
+            "an argument or a variable of the command is not valid text", hint="send it as standard input"
         ) from error
     if total > TOTAL_LIMIT_BYTES or max(len(words), len(variables)) > WORDS_LIMIT:
         raise Invalid(

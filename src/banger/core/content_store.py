@@ -243,7 +243,7 @@ class ContentStore:
     def _architecture(self, manifest: Mapping[str, Any]) -> str:
         architecture = str(manifest.get("architecture", self._native))
         if architecture not in self._places():
-            raise Unsupported(f"{self._kind}s for {printable(architecture, limit=40)} have no use here")
+            raise Unsupported(f"{self._kind}s for {printable(architecture, limit=40)} cannot be used here")
         return architecture
 
     def _names(self, architecture: str) -> Path:

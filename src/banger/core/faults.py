@@ -10,7 +10,7 @@ from banger.core.errors import BangerError, Denied, Failed, TimedOut, Unavailabl
 from banger.core.untrusted import printable
 
 FULL_HINT: Final = "free some space, delete VMs with `banger vm delete`, or set BANGER_HOME to a larger disk"
-DISK_HINT: Final = "look at the disk with `dmesg`; nothing was kept of what was being done"
+DISK_HINT: Final = "look for disk errors with `dmesg`; nothing of the interrupted work was kept"
 
 
 def translate_os_error(error: OSError) -> BangerError:
@@ -30,4 +30,4 @@ def translate_os_error(error: OSError) -> BangerError:
         return Denied(summary, hint="`banger doctor` looks at the directories that banger uses")
     if error.errno == errno.EIO:
         return Failed(f"the disk failed: {summary}", hint=DISK_HINT)
-    return Failed(summary, hint="the daemon's log tells more")
+    return Failed(summary, hint="the daemon's log has the details")

@@ -28,7 +28,7 @@ Kind = Literal[
 PATIENCE_S: Final = 900.0  # what an export or a copy may take, and more than any file is written for
 _PARTIAL: Final = re.compile(r"\.(?:.+\.[0-9a-f]{8}|.+\.draft)")
 _RUNS: Final = frozenset((State.STARTING, State.RUNNING, State.PAUSED, State.STOPPING, State.DELETING))
-_MAKER_IS_GONE: Final = "whoever was making it is gone"
+_MAKER_IS_GONE: Final = "the process that was making it is gone"
 _MOVES: Final = frozenset((State.CREATING, State.STARTING, State.STOPPING, State.DELETING))
 
 
@@ -83,7 +83,7 @@ def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float
             if states.get(os.path.basename(path)) not in _RUNS
         ),
         *(
-            Leak("state_directory", path, "no VM of this id is known; its disk may be worth keeping")
+            Leak("state_directory", path, "no VM has this id; its disk may be worth keeping")
             for path in seen.state_directories
             if os.path.basename(path) not in states
         ),
@@ -92,18 +92,14 @@ def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float
             for path in seen.trash
             if states.get(os.path.basename(path).partition(".")[0]) not in _MOVES
         ),
-        *(
-            Leak("scratch", one.path, "no request works in it any more")
-            for one in seen.scratch
-            if one.age_s >= patience_s
-        ),
+        *(Leak("scratch", one.path, "no request uses it any more") for one in seen.scratch if one.age_s >= patience_s),
         *(Leak("draft", path, _MAKER_IS_GONE) for path in seen.drafts),
         *(Leak("build", path, _MAKER_IS_GONE) for path in seen.builds),
         *(
-            Leak("process", f"process {pid} that builds in {path}", "whoever began it is gone")
+            Leak("process", f"process {pid} that builds in {path}", "the process that began it is gone")
             for pid, path in seen.builders
         ),
-        *(Leak("socket", path, "nothing of ours listens there") for path in seen.sockets),
+        *(Leak("socket", path, "no banger process listens there") for path in seen.sockets),
         *(
             Leak("partial_file", one.path, "it was never finished")
             for one in seen.partial_files
@@ -150,7 +146,7 @@ def find_unfinished_files(layout: Layout, *, now_s: float) -> list[Path]:
 
 def _why(vm_id: str, states: Mapping[str, State]) -> str:
     state = states.get(vm_id)
-    return "no VM of this id is known" if state is None else f"its VM is {state}"
+    return "no VM has this id" if state is None else f"its VM is {state}"
 
 
 def _names_in(directory: Path) -> Iterator[str]:

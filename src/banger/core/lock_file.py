@@ -101,7 +101,7 @@ def _parse_pin(value: object, part: str) -> Pin:
     _check_members(value, Pin._fields, optional=("reference", "fetched"))
     for member, content in value.items():
         if not isinstance(content, str):
-            raise Invalid(f"{part}.{member} is not a text", hint=_HINT)
+            raise Invalid(f"{part}.{member} is not a string", hint=_HINT)
     return check_pin(Pin(**{"reference": "", "fetched": "", **value}))
 
 

@@ -48,8 +48,8 @@ async def _lock(
                         await asyncio.sleep(_RETRY_S)
             except TimeoutError as error:
                 raise TimedOut(
-                    f"somebody else has held {path.name} for {deadline_s:g} s",
-                    hint="see with `fuser` who has the file open",
+                    f"another process has held {path.name} for {deadline_s:g} s",
+                    hint="`fuser` shows which process has the file open",
                     path=str(path),
                 ) from error
         yield

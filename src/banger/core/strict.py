@@ -47,7 +47,7 @@ def read_dataclass(kind: type[Value], value: object) -> Value:
 def _read_value(name: str, hint: object, value: object) -> object:
     if hint == Mapping[str, str]:
         if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
-            raise ValueError(f"{name} is not an object of texts")
+            raise ValueError(f"{name} is not an object of strings")
         return value
     accepted = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if type(value) is int and int not in accepted and float in accepted:

@@ -40,7 +40,7 @@ def check_move(name: str, actual: State, wanted: State) -> None:
     if wanted not in NEXT[actual]:
         raise WrongState(
             f"the VM {name} is {actual}; it cannot become {wanted} now",
-            hint=f"`banger vm show {name}` tells more",
+            hint=f"`banger vm show {name}` shows the details",
             actual=str(actual),
             wanted=str(wanted),
         )

@@ -90,7 +90,7 @@ def choose_user_key(layout: Layout, configuration: Configuration) -> Path:
 
 
 async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str], None]) -> None:
-    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs go on running.
+    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs keep running.
 
     `on_ready` gets what the user has to know about a database that had to be made again; nearly always nothing.
     """

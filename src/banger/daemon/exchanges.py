@@ -341,7 +341,7 @@ async def _read_body(receive: Receive) -> bytes:
             raise HungUp
         body += message.get("body", b"")
         if len(body) > _BODY_LIMIT:
-            raise Invalid(f"a request has at most {_BODY_LIMIT} bytes")
+            raise Invalid(f"a request may have at most {_BODY_LIMIT} bytes")
         if not message.get("more_body"):
             return bytes(body)
 

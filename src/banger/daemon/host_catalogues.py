@@ -110,7 +110,7 @@ def estimate_bytes(found: Found | None, *, build_bytes: int) -> int:
 
 def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
     """What is said while somebody else makes the same thing."""
-    return lambda: report(Progress(stage=stage, text=f"waiting for somebody else who is making {name}"))
+    return lambda: report(Progress(stage=stage, text=f"waiting for another process that is making {name}"))
 
 
 def prune_unnamed(store: ContentStore, *, in_use: frozenset[str], dry_run: bool) -> Pruned:

@@ -46,7 +46,7 @@ def _archive_pieces(
         except Damaged as error:
             raise Failed(
                 f"{image.rootfs.name} of the image {image.name} cannot be exported: {error}",
-                hint="make the image anew, with this version of banger",
+                hint="make the image again with this version of banger",
             ) from error
         if format_ == "tar":
             yield from _told(tar_pieces(tree), f"exporting {image.name}", whole_bytes, report)

@@ -387,7 +387,7 @@ class HostImages:
         if recipe is None:
             raise Unsupported(
                 f"this banger has no recipe {source.recipe} for {name_platform(architecture)}",
-                hint="use a newer banger",
+                hint="use a newer version of banger",
             )
         return recipe
 

@@ -107,8 +107,8 @@ class HostKernels:
             match found.entry.source:
                 case Bundle(digest=bundle) if bundle != came.digest:
                     raise Denied(
-                        f"the kernel {name} of the catalogue {found.catalogue} is made of {bundle},"
-                        f" not of {came.digest} any more",
+                        f"the kernel {name} of the catalogue {found.catalogue} is now made of {bundle},"
+                        f" no longer of {came.digest}",
                         hint="use the newer one, or a computer that still has this one",
                     )
                 case _:
@@ -154,7 +154,7 @@ class HostKernels:
                 if make is None:
                     raise Unsupported(
                         f"this banger has no recipe {recipe} for {name_platform(architecture)}",
-                        hint="use a newer banger",
+                        hint="use a newer version of banger",
                     )
                 return await make(self._store, name, report, came)
             case Bundle() as bundle:

@@ -83,7 +83,9 @@ class Services:
         """A VM whose guest is used as long as the block lasts, so that it is not stale. Raises `WrongState`."""
         record = await self.find(ref)
         if record.state is State.PAUSED:
-            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+            raise WrongState(
+                f"the VM {record.name} is paused", hint=f"continue it with `banger vm resume {record.name}`"
+            )
         await self.supervisor.tried(record.id)
         with self.supervisor.using(record.id):
             yield record

@@ -143,7 +143,7 @@ class Supervisor:
         if live.channel is None or live.channel.closed:
             raise WrongState(
                 f"the guest of {name} does not answer",
-                hint=f"look at `banger vm logs {name}`, or restart it with `banger vm stop {name}`",
+                hint=f"look at `banger vm logs {name}`, or restart it with `banger vm restart {name}`",
             )
         return live.channel
 
@@ -159,7 +159,7 @@ class Supervisor:
             await live.machine.aclose()
 
     async def release(self) -> None:
-        """Let go of all VMs, which go on running: the daemon ends and the next one adopts them."""
+        """Let go of all VMs, which keep running: the daemon ends and the next one adopts them."""
         for live in self._live.values():
             if live.watcher is not None:
                 live.watcher.cancel()  # a VMM that ends from now on is the next daemon's to clear up after

@@ -147,7 +147,7 @@ class LayerReader:
     ) -> None:
         """`size` and `digest` are the blob's, `diff_id` is the archive's or None."""
         if media_type and media_type not in LAYER_TYPES:
-            raise Unsupported(f"the layer is no tar archive, but {ascii(media_type[:100])}", hint=HINT)
+            raise Unsupported(f"the layer is not a tar archive, but {ascii(media_type[:100])}", hint=HINT)
         self._blob = _Blob(source, digest, size)
         self._raw = _open_archive(self._blob, limits)
         if diff_id is not None and not (diff_id == digest and isinstance(self._raw, _Plain)):
@@ -178,12 +178,12 @@ class LayerReader:
 
 
 class Digest:
-    """A digest that is being taken, and what it should be. Raises `Invalid` for what is no digest."""
+    """A digest that is being taken, and what it should be. Raises `Invalid` for what is not a digest."""
 
     def __init__(self, expected: str) -> None:
         algorithm, _, text = expected.partition(":")
         if _ALGORITHMS.get(algorithm) != len(text) or not _HEX.issuperset(text):
-            raise Invalid(f"{ascii(expected[:100])} is no digest", hint=HINT)
+            raise Invalid(f"{ascii(expected[:100])} is not a digest", hint=HINT)
         self._expected = expected
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm)

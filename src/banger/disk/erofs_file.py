@@ -18,7 +18,7 @@ SIZE_LIMIT: Final = 1 << _POSITION_BITS
 
 
 class Damaged(Exception):
-    """The file is no image that the writer made."""
+    """The file is not an image that the writer made."""
 
 
 @dataclass(frozen=True, slots=True)

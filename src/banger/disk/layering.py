@@ -10,9 +10,9 @@ last component is never followed. Then:
   whiteout stands among the entries. A directory of a lower layer that this layer only passed through begins anew.
 - A hard link is another name of what is at its target at that moment, from whichever layer, be it a symbolic link.
 
-Refused are `..` in a name; what cannot be (`.wh.` before more of a path, a whiteout of nothing, of `.`, of `..` or of a
-whiteout, a root that is no directory, a link to itself or to a directory); what lies below a file; and a whiteout of a
-symbolic link that an earlier entry of the layer went through, because the order would decide where that entry is.
+Refused are `..` in a name; what makes no sense (`.wh.` before more of a path, a whiteout of nothing, of `.`, of `..` or
+of a whiteout, a root that is not a directory, a link to itself or to a directory); what lies below a file; and a
+whiteout of a symbolic link that an earlier entry of the layer went through: the order would decide where that entry is.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class LayerMembers:
         parent, name = self._split(path)
         if not name:
             if not node.is_directory:
-                raise Unusable("replaces the root with something that is no directory")
+                raise Unusable("replaces the root with something that is not a directory")
             tree.set_attributes(ROOT, node)
             return
         if name.startswith(WHITEOUT):
@@ -190,7 +190,7 @@ class LayerMembers:
                     del stack[1:]
                 pending += reversed_parts(target)
             else:
-                raise _NoDirectory("lies below something that is no directory")
+                raise _NoDirectory("lies below something that is not a directory")
         return stack, missing
 
     def _place(self, directory: int, name: bytes, inode: int, present: int) -> None:
@@ -226,11 +226,11 @@ class LayerMembers:
     def _white_out(self, parent: bytes, name: bytes) -> None:
         hidden = name[len(WHITEOUT) :]
         if name != OPAQUE and (hidden in (b"", b".", b"..") or hidden.startswith(WHITEOUT)):
-            raise Unusable("is no whiteout of anything")
+            raise Unusable("is not a whiteout of anything")
         try:
             directory, _, missing = self._resolve(parent)
         except _NoDirectory:
-            return  # nothing is below what is no directory
+            return  # nothing is below what is not a directory
         if missing or self._mark == _KINDS:
             return  # neither is anything below the lowest layer
         if name == OPAQUE:

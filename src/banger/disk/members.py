@@ -40,14 +40,14 @@ class ArchiveMembers:
     def put(self, path: bytes, node: Node) -> None:
         """Put `node` at `path`. A later file replaces an earlier one; a directory keeps its children.
 
-        Missing parents are made. Refused are a parent that is no directory, and what would replace a directory that
+        Missing parents are made. Refused are a parent that is not a directory, and what would replace a directory that
         is not empty.
         """
         tree = self._tree
         parts = split_path(path)
         if not parts:
             if not node.is_directory:
-                raise Unusable("replaces the root with something that is no directory")
+                raise Unusable("replaces the root with something that is not a directory")
             tree.set_attributes(ROOT, node)
             return
         directory = self._find_parent(parts)
@@ -91,5 +91,5 @@ class ArchiveMembers:
                 entry = tree.add(directory, part, tree.add_inode(Node(mode=stat.S_IFDIR | 0o755)))
             directory = tree.entries.inode[entry]
             if not tree.is_directory(directory):
-                raise Unusable("lies below something that is no directory")
+                raise Unusable("lies below something that is not a directory")
         return directory

@@ -146,7 +146,7 @@ class RootTree:
             self.tree.remove(entry)
 
     def clear(self, path: str) -> None:
-        """Take out everything below a directory that is no directory itself."""
+        """Take out everything below a directory that is not a directory itself."""
         start = find(self.tree, os.fsencode(path))
         directories = [] if start is None else [inode for _, inode in walk(self.tree, start)]
         for directory in filter(self.tree.is_directory, directories):

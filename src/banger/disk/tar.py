@@ -184,13 +184,13 @@ class TarReader:
             raise Unusable(f"has the unknown type {ascii(header.kind)[1:]}")
         size = _find_size(header, values)
         if is_sparse and file_type != stat.S_IFREG:
-            raise Unusable("is no file and yet sparse")
+            raise Unusable("is not a file and yet sparse")
         if not path:
             raise Unusable("has no name")
         if file_type == stat.S_IFREG and path.endswith(b"/"):
             file_type = stat.S_IFDIR  # how archives older than ustar say it
         if file_type != stat.S_IFREG and size:
-            raise Unusable("is no file and yet has a content")
+            raise Unusable("is not a file and yet has a content")
         if header.kind == b"1":
             self._members.link(path, target)
             return

@@ -345,7 +345,7 @@ class Channel(asyncio.Protocol):
         if version != VERSION:
             raise Unsupported(
                 f"the guest's agent speaks version {version} of the protocol and this banger {VERSION}",
-                hint="`banger vm restart` gives the VM the agent of this banger; until then it goes on running",
+                hint="`banger vm restart` gives the VM the agent of this banger; until then it keeps running",
             )
         self.hello = Hello(
             version=version,

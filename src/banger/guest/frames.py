@@ -135,7 +135,7 @@ def decode_fields(payload: bytes) -> list[tuple[int, bytes]]:
 
 
 def find_number(fields: Fields, tag: int) -> int | None:
-    """The first number under `tag`, or None. Raises `ProtocolViolation` when it is no number."""
+    """The first number under `tag`, or None. Raises `ProtocolViolation` when it is not a number."""
     for found, value in fields:
         if found == tag:
             if len(value) != 8:

@@ -80,7 +80,7 @@ def check_vacant(parent: int, final: bytes, *, replace: bool) -> None:
     if there is None or stat.S_ISREG(there.st_mode) or stat.S_ISLNK(there.st_mode):
         return
     if not stat.S_ISDIR(there.st_mode):
-        raise AlreadyExists(f"{_shown(final)} is there, and is no file", hint="give another name")
+        raise AlreadyExists(f"{_shown(final)} exists and is not a file", hint="give another name")
     if not replace and _has_content(parent, final):
         raise _in_the_way(final)
 

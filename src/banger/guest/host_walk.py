@@ -21,8 +21,8 @@ _LISTING: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def walk_host(directory: str, name: bytes, top: bytes, *, skipped: Report) -> Generator[PackEntry, None, None]:
     """The entries of `name` in `directory`, parents first, as a tree whose top is called `top`.
 
-    What is no file, directory or symbolic link is told to `skipped`; so is what vanishes meanwhile. Files can be opened
-    until the next entry is asked for.
+    `skipped` is told of what is not a file, directory or symbolic link, and of what vanishes meanwhile. Files can be
+    opened until the next entry is asked for.
     Raises `NotFound`, `Failed` for a directory that cannot be read, `Invalid` for one without end.
     """
     parent = open_directory(directory)
@@ -54,7 +54,7 @@ def walk_host(directory: str, name: bytes, top: bytes, *, skipped: Report) -> Ge
                 root, descriptor, below, host_name=name + b"/" + path, path=top + b"/" + path, status=status
             )
             if entry is None:
-                skipped(path, f"is {kind}, and stays here")
+                skipped(path, f"is {kind}, and is not copied")
                 continue
             yield entry
             if isinstance(entry, Directory):

@@ -75,7 +75,7 @@ PackEntry = HostFile | MemoryFile | SymbolicLink | HardLink | Directory
 def pack_files(entries: Iterable[PackEntry], *, report: Report, end: bool = True) -> Iterator[bytes]:
     """The tree stream of `entries` in pieces of about 256 KiB, reading files as it goes.
 
-    A file that is gone or is no regular file any more is left out; one whose size changes while it is read is cut, or
+    A file that is gone or is no longer a regular file is left out; one whose size changes while it is read is cut, or
     filled with zeros, to the size that was announced. Both are told to `report` with the path and what happened.
     Without `end` the stream can be continued with another one. Raises `Failed` for a file that cannot be read,
     `Invalid` for a path that no tree can hold.
@@ -144,12 +144,12 @@ def _pack_host_file(entry: HostFile, directories: _Directories, report: Report) 
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             raise _unreadable(entry, error) from error
-        report(entry.path, "is no regular file any more" if error.errno == errno.ELOOP else "is gone")
+        report(entry.path, "is no longer a regular file" if error.errno == errno.ELOOP else "is gone")
         return
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
-            report(entry.path, "is no regular file any more")
+            report(entry.path, "is no longer a regular file")
             return
         # Never setuid: who owns the file changes on the way.
         mode = stat.S_IMODE(before.st_mode) & 0o777 if entry.mode is None else entry.mode

@@ -117,7 +117,7 @@ class TreeDecoder:
         position = 0
         while position < len(view):
             if self.finished:
-                raise MalformedTree("it goes on after its end")
+                raise MalformedTree("it continues after its end")
             if self._content_left:
                 piece = view[position : position + self._content_left]
                 position += len(piece)

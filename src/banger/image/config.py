@@ -90,7 +90,7 @@ def check_config(config: ImageConfig, manifest: Manifest, wanted: Platform, *, w
     """Does a configuration belong to its manifest, and run where we want it? Raises `Failed`, `Unsupported`."""
     if len(config.diff_ids) != len(manifest.layers):
         raise Failed(
-            f"{what} has {len(manifest.layers)} layers, and its configuration speaks of {len(config.diff_ids)}",
+            f"{what} has {len(manifest.layers)} layers, but its configuration lists {len(config.diff_ids)}",
             hint="the image was made by a broken tool; choose another image or tag",
         )
     if not wanted.runs(config.platform):
@@ -122,16 +122,16 @@ def _environment(variables: Sequence[str]) -> Mapping[str, str]:
     for variable in map(_text, variables):
         name, equals, value = variable.partition("=")
         if not name or not equals:
-            raise ValueError(f"{ascii(variable[:40])} is no variable of an environment")
+            raise ValueError(f"{ascii(variable[:40])} is not a variable of an environment")
         found[name] = value
     return found
 
 
 def _user(text: str) -> str:
     if _USER.fullmatch(text) is None:
-        raise ValueError(f"{ascii(text[:40])} is no user")
+        raise ValueError(f"{ascii(text[:40])} is not a user")
     for part in text.split(":"):
         # Other programs let such a number wrap round to root's (CVE-2024-40635).
         if part.lstrip("+-").isdigit() and not (part.isascii() and part.isdigit() and int(part[:20]) <= _UID_LIMIT):
-            raise ValueError(f"{ascii(part[:40])} is no number of a user")
+            raise ValueError(f"{ascii(part[:40])} is not a number of a user")
     return _text(text)

@@ -149,7 +149,7 @@ def _write(
             for packed, path, mode in download.files:
                 file = files.open(packed)
                 if file is None:
-                    raise Failed(f"{download.url} has no file {packed}", hint="use a newer banger")
+                    raise Failed(f"{download.url} has no file {packed}", hint="use a newer version of banger")
                 tree.add_open_file(path, file, mode=mode)
         digest = write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
         init = tree.find_init()
@@ -187,7 +187,9 @@ def open_download(
             check()
             size += len(data)
             if size > _OPEN_LIMIT_BYTES:
-                raise Failed("a download is larger than it may be when it is unpacked", hint="use a newer banger")
+                raise Failed(
+                    "a download is larger than it may be when it is unpacked", hint="use a newer version of banger"
+                )
             unpacked.write(data)
     unpacked.seek(0)
     return opened.enter_context(closing(read_rootfs(unpacked, scratch=draft, report=lambda _: check())))

@@ -19,7 +19,7 @@ _INTEGER_DIGITS: Final = 19  # as many as the largest signed 64-bit number has
 def read_document(content: bytes, *, what: str) -> dict[str, Any]:
     """The JSON object that `content` is. `what` is its name in errors.
 
-    Raises `Failed` for what is no object in UTF-8, names a member twice, is nested too deep, or has a number that is
+    Raises `Failed` if it is not an object in UTF-8, names a member twice, is nested too deep, or has a number that is
     not finite or has more digits than a 64-bit one.
     """
     try:
@@ -50,7 +50,7 @@ def convert_document(value: object, kind: type[Document], *, what: str) -> Docum
 def _malformed(what: str, why: str) -> Failed:
     return Failed(
         f"{what} is malformed: {printable(why, limit=200)}",
-        hint="the registry sent what no image can be; ask who runs it, or try another tag",
+        hint="the registry sent an impossible image; ask its operator, or try another tag",
     )
 
 
@@ -84,4 +84,4 @@ def _fraction(text: str) -> float:
 
 
 def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")

@@ -69,7 +69,7 @@ async def fetch_image(
     """Fetch what is missing of an image. With everything in the cache, a reference with a digest needs no network.
 
     Whoever reads the layers holds `cache.in_use()` around this and the reading. Raises the errors of the client and of
-    the cache, `Unsupported` for what is no image for `platform`, `Failed` for what cannot be believed.
+    the cache, `Unsupported` for what is not an image for `platform`, `Failed` for what cannot be believed.
     """
     what = printable(reference.familiar, limit=200)
     async with cache.in_use():
@@ -119,7 +119,7 @@ class _Pull:
         if media_type not in (None, chosen.media_type):
             raise Failed(
                 f"{what} was sent as {printable(media_type or '', limit=80)}, and its index says {chosen.media_type}",
-                hint="the registry sent what no honest tool writes; ask who runs it, or try another tag",
+                hint="the registry sent something that no honest tool writes; ask its operator, or try another tag",
             )
         manifest = parse_manifest(content, media_type=chosen.media_type, what=what)
         if isinstance(manifest, Index):
@@ -170,7 +170,7 @@ class _Pull:
         if size is not None and len(content) != size:
             raise Failed(
                 f"the manifest {shorten(digest)} of {self._what} has {len(content)} bytes, and its index says {size}",
-                hint="the registry sent what no honest tool writes; ask who runs it, or try another tag",
+                hint="the registry sent something that no honest tool writes; ask its operator, or try another tag",
             )
         return content, media_type
 

@@ -81,7 +81,7 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """Manifests of the same image for several platforms; what is no image, such as attestations, is left out."""
+    """Manifests of the same image for several platforms; what is not an image, such as attestations, is left out."""
 
     media_type: str
     entries: tuple[IndexEntry, ...]
@@ -115,7 +115,7 @@ class _Index(msgspec.Struct, frozen=True, rename="camel"):
 def parse_manifest(content: bytes, *, media_type: str | None, what: str) -> Manifest | Index:
     """Read a manifest or an index. `media_type` is what came with it, None for nothing; `what` is its name in errors.
 
-    Raises `Failed` for what contradicts itself or the specification, `Unsupported` for what is no image that we run.
+    Raises `Failed` if it contradicts itself or the specification, `Unsupported` if it is not an image that we can run.
     """
     value = read_document(content, what=what)
     kind = _find_kind(value, media_type, what)
@@ -148,7 +148,7 @@ def _find_kind(value: dict[str, Any], media_type: str | None, what: str) -> str:
     """The one media type that header, document and members agree on."""
     said = value.get("mediaType")
     if said is not None and not isinstance(said, str):
-        raise _contradicts(what, "its mediaType is no text")
+        raise _contradicts(what, "its mediaType is not a string")
     if said and media_type and said != media_type:
         raise _contradicts(
             what, f"it was sent as {printable(media_type, limit=80)} and says {printable(said, limit=80)}"
@@ -156,7 +156,7 @@ def _find_kind(value: dict[str, Any], media_type: str | None, what: str) -> str:
     if "fsLayers" in value or (media_type or said or "").startswith(_SCHEMA_1) or value.get("schemaVersion") == 1:
         raise Unsupported(
             f"{what} is in Docker's old format (schema 1)",
-            hint="push the image again with a tool of this decade, or ask the registry for another tag",
+            hint="push the image again with a current tool, or ask the registry for another tag",
         )
     if "manifests" in value and ("layers" in value or "config" in value):
         raise _contradicts(what, "it is an index and an image in one")
@@ -164,8 +164,8 @@ def _find_kind(value: dict[str, Any], media_type: str | None, what: str) -> str:
     kind = media_type or said or (INDEX_TYPES[0] if is_index else MANIFEST_TYPES[0])
     if kind not in (*INDEX_TYPES, *MANIFEST_TYPES):
         raise Unsupported(
-            f"{what} is of the type {printable(kind, limit=80)}, which is no image",
-            hint="see whether the name is right",
+            f"{what} is of the type {printable(kind, limit=80)}, which is not an image",
+            hint="check the name",
         )
     if is_index != (kind in INDEX_TYPES):
         raise _contradicts(what, f"its members are not those of {kind}")
@@ -185,7 +185,7 @@ def _index(index: _Index, kind: str, what: str) -> Index:
             IndexEntry(descriptor=descriptor, platform=Platform(there.os, there.architecture, there.variant))
         )
     if not entries:
-        raise Unsupported(f"{what} is an index without any image", hint="see whether the name and the tag are right")
+        raise Unsupported(f"{what} is an index without any image", hint="check the name and the tag")
     return Index(media_type=kind, entries=tuple(entries))
 
 
@@ -193,7 +193,7 @@ def _manifest(manifest: _Manifest, kind: str, what: str) -> Manifest:
     if manifest.config.media_type not in CONFIG_TYPES:
         found = printable(manifest.artifact_type or manifest.config.media_type, limit=80)
         raise Unsupported(
-            f"{what} is no image but an artifact of the type {found}", hint="see whether the name and the tag are right"
+            f"{what} is not an image but an artifact of the type {found}", hint="check the name and the tag"
         )
     if not manifest.layers:
         raise Unsupported(f"{what} has no layers, so there is nothing to boot", hint="choose another image")
@@ -241,8 +241,8 @@ def _descriptor(found: _Descriptor, what: str) -> Descriptor:
 
 def _contradicts(what: str, why: str) -> Failed:
     return Failed(
-        f"{what} cannot be believed: {why}",
-        hint="the registry sent what no honest tool writes; ask who runs it, or try another tag",
+        f"{what} cannot be trusted: {why}",
+        hint="the registry sent something that no honest tool writes; ask its operator, or try another tag",
     )
 
 

@@ -33,4 +33,6 @@ def name_reference(reference: Reference) -> str:
     try:
         return parse_image_name(name)
     except Invalid as error:
-        raise Invalid(f"{reference.familiar} makes no name for an image", hint="choose one with --name") from error
+        raise Invalid(
+            f"{reference.familiar} cannot be turned into an image name", hint="choose one with --name"
+        ) from error

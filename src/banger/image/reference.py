@@ -60,7 +60,7 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """Parse what a user wrote. Raises `Invalid` for anything that is no reference, saying what is wrong first."""
+    """Parse what a user wrote. Raises `Invalid` for anything that is not a reference, saying what is wrong first."""
     if not text:
         raise Invalid("the reference of an image cannot be empty", hint=_HINT)
     if len(text) > _REFERENCE_LIMIT or not text.isascii() or not text.isprintable() or " " in text:

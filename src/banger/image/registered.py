@@ -112,7 +112,7 @@ def _check_digest(file: HostFile, found: str) -> None:
     if found != file.digest:
         raise Failed(
             f"{printable(file.path, limit=300)} is {found}, not {file.digest} as it was registered",
-            hint="delete the image and register it anew",
+            hint="delete the image and register it again",
         )
 
 

@@ -38,7 +38,7 @@ class RootfsTree(Protocol):
         """Take everything out of a directory."""
 
     def clear(self, path: str) -> None:
-        """Take out everything below a directory that is no directory itself."""
+        """Take out everything below a directory that is not a directory itself."""
 
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
         """Put a file of root's."""

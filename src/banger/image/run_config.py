@@ -66,5 +66,5 @@ def parse_stop_signal(text: str) -> int:
     elif f"SIG{name}" in signal.Signals.__members__:
         number = int(signal.Signals[f"SIG{name}"])
     if number is None or not 0 < number <= _LAST_SIGNAL:
-        raise Invalid(f"the image's stop signal {printable(text, limit=40)} is no signal")
+        raise Invalid(f"the image's stop signal {printable(text, limit=40)} is not a signal")
     return number

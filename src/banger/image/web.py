@@ -82,7 +82,7 @@ class WebFiles:
             return _gone(source)
         refusal = await self._requests.refusal(source, answer, what=printable(source.repository, limit=200))
         if isinstance(refusal, Failed):
-            return Failed(refusal.summary, hint="see whether the address is right, or ask who runs the server")
+            return Failed(refusal.summary, hint="check the address, or ask the server's operator")
         return refusal
 
 
@@ -103,9 +103,9 @@ def _locate(url: str) -> _File:
     try:
         file = parse_url(url)
     except ValueError as error:
-        raise Invalid(f"{printable(url, limit=200)} is no usable address: {error}") from error
+        raise Invalid(f"{printable(url, limit=200)} is not a usable address: {error}") from error
     return _File(host=file.origin.authority, origin=file.origin, repository=file.target, file=file)
 
 
 def _gone(source: _File) -> NotFound:
-    return NotFound(f"there is nothing at {printable(str(source.file), limit=300)}", hint="see whether that is right")
+    return NotFound(f"there is nothing at {printable(str(source.file), limit=300)}", hint="check the address")

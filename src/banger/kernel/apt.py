@@ -37,7 +37,7 @@ class KernelApt(Apt):
     async def find_exactly(self, name: str, version: str) -> Candidate:
         """A kernel package in one version, if the archive has that. Raises `NotFound`."""
         if _PACKAGE.fullmatch(name) is None or _VERSION.fullmatch(version) is None:
-            raise NotFound(f"{ascii(f'{name} {version}'[:200])} is no kernel package of Debian's")
+            raise NotFound(f"{ascii(f'{name} {version}'[:200])} is not a kernel package of Debian's")
         versions = parse_versions(await self.run("apt-cache", "madison", name))
         if version not in versions:
             rest = f"; it has {', '.join(versions)}" if versions else ""

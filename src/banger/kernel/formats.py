@@ -51,7 +51,7 @@ def parse_kernel(data: bytes) -> KernelFormat:
         raise Unsupported("the file is compressed with gzip", hint="unpack it first: gunzip FILE")
     if data[:2] == b"MZ" and data[4:8] == b"zimg":
         raise Unsupported("the kernel is an EFI program that unpacks itself", hint="give its uncompressed Image")
-    raise Invalid("the file is no kernel of Linux", hint=_HINT)
+    raise Invalid("the file is not a kernel of Linux", hint=_HINT)
 
 
 def read_embedded_config(data: bytes) -> str | None:

@@ -69,7 +69,7 @@ class Database:
         except sqlite3.Error as error:
             raise judge_opening(error, self._path) from error
         except UnicodeDecodeError as error:  # Python could not even decode what SQLite complained about
-            raise Damaged(f"the database {self._path} is damaged: its schema is no text") from error
+            raise Damaged(f"the database {self._path} is damaged: its schema is not text") from error
 
     def _transact(self, function: Callable[[sqlite3.Connection], Result]) -> Result:
         connection = self._connection

@@ -65,7 +65,7 @@ def judge_opening(error: sqlite3.Error, path: Path) -> BangerError:
         return told
     if primary_code(error) in _CONTENT:
         return Damaged(f"the database {path} is damaged: {error}")
-    return Failed(f"the database {path} cannot be opened: {error}", hint="the daemon's log tells more")
+    return Failed(f"the database {path} cannot be opened: {error}", hint="the daemon's log has the details")
 
 
 def primary_code(error: sqlite3.Error) -> int:

@@ -265,7 +265,7 @@ class BorrowedRepository:
             said = error.completed.stderr.splitlines() or [b""]
             raise Invalid(
                 f"git cannot read the tracked files: {printable(said[0].removeprefix(b'error: '), limit=300)}",
-                hint="`git status` tells which file is not readable, or has become something else",
+                hint="`git status` says which file is not readable, or has become something else",
             ) from error
 
     async def _stage_more(self) -> None:
@@ -356,7 +356,7 @@ class BorrowedRepository:
             if entry.mode not in self._modes or entry.stage != 0 or not can_be_tracked(entry.path):
                 raise Invalid(
                     f"{printable(entry.path, limit=200)} cannot be copied as it is tracked",
-                    hint="did the repository change meanwhile? `git status` tells",
+                    hint="did the repository change meanwhile? see `git status`",
                 )
         return entries
 

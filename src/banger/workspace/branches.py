@@ -39,7 +39,7 @@ def parse_branches(said: bytes) -> list[GuestBranch]:
         branches[name] = GuestBranch(name, commit)
     if len(branches) > BRANCH_LIMIT:
         raise Denied(
-            f"the guest has more than {BRANCH_LIMIT} branches", hint="delete those there that you do not want to have"
+            f"the guest has more than {BRANCH_LIMIT} branches", hint="delete the branches there that you do not need"
         )
     return list(branches.values())
 

@@ -45,7 +45,9 @@ def check_choice(choice: Choice) -> None:
     if choice.mode not in MODES:
         raise Invalid(f"there is no mode {ascii(choice.mode)}", hint="use overlay or full-copy")
     if choice.branch is not None and (problem := find_branch_problem(choice.branch)):
-        raise Invalid(f"{ascii(choice.branch)[:100]} is no name of a branch: {problem}", hint="use letters and hyphens")
+        raise Invalid(
+            f"{ascii(choice.branch)[:100]} is not a name of a branch: {problem}", hint="use letters and hyphens"
+        )
     if choice.start is None:
         return
     if choice.branch is None:
@@ -81,7 +83,7 @@ def check_guest_path(path: str) -> str:
     hint = "give a directory such as /root/app"
     shown = printable(path, limit=100)
     if not path.startswith("/") or "\0" in path or len(path) > _GUEST_PATH_LIMIT or not path.isprintable():
-        raise Invalid(f"{shown} is no absolute path in a guest", hint=hint)
+        raise Invalid(f"{shown} is not an absolute path in a guest", hint=hint)
     if ".." in path.split("/"):
         raise Invalid(f"{shown} goes up again", hint=hint)
     found = "/" + posixpath.normpath(path).lstrip("/")

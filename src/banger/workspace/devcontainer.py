@@ -91,7 +91,7 @@ async def find_devcontainer(
             raise Invalid(f"{place} is a symbolic link, or behind one", hint=_LEAVE_OUT)
         found = read_small_file(path, limit_bytes=SIZE_LIMIT_BYTES)
         if found is None:
-            raise Invalid(f"{place} is no regular file, or larger than 256 KiB", hint=_LEAVE_OUT)
+            raise Invalid(f"{place} is not a regular file, or larger than 256 KiB", hint=_LEAVE_OUT)
         return parse_devcontainer(found[0], file=place, usual=usual, chosen=chosen)
     return None
 
@@ -120,19 +120,19 @@ class _Reader:
         document = self._decode(text)
         for name, reason in _REFUSED.items():
             if document.get(name):
-                raise Unsupported(f"{self._file}: {name} cannot be had: {reason}", hint=f"--image and {_LEAVE_OUT}")
+                raise Unsupported(f"{self._file}: {name} is not supported: {reason}", hint=f"--image and {_LEAVE_OUT}")
         if document.get("features"):
             raise Unsupported(
-                f"{self._file}: features cannot be had: {_WHY_NO_FEATURES}",
+                f"{self._file}: features are not supported: {_WHY_NO_FEATURES}",
                 hint=f"`banger image build` makes an image with what you need; {_LEAVE_OUT}",
             )
         folder = self._text(document, "workspaceFolder")
         if folder and not _FOLDER.fullmatch(folder):
-            self._refuse("workspaceFolder is no absolute directory with a plain name")
+            self._refuse("workspaceFolder is not an absolute directory with a plain name")
         self._guest_path = self._chosen or folder or self._guest_path
         user = self._text(document, "remoteUser") or self._text(document, "containerUser")
         if user and not _USER.fullmatch(user):
-            self._refuse("remoteUser is no name of a user")
+            self._refuse("remoteUser is not a name of a user")
         return DevContainer(
             file=self._file,
             guest_path=self._guest_path,
@@ -153,24 +153,24 @@ class _Reader:
             reason = "nested too deep" if isinstance(error, RecursionError) else printable(str(error), limit=200)
             raise Invalid(f"{self._file} is not JSON with comments: {reason}", hint=_LEAVE_OUT) from error
         if not isinstance(document, dict):
-            self._refuse("it is no object")
+            self._refuse("it is not an object")
         return document
 
     def _text(self, document: Mapping[str, Any], name: str) -> str:
         value = document.get(name, "")
         if not isinstance(value, str) or not value.isprintable() or len(value) > _WORD_LIMIT:
-            self._refuse(f"{name} is no text")
+            self._refuse(f"{name} is not a string")
         return self._expand(name, value)
 
     def _environment(self, value: object) -> Mapping[str, str]:
         if value is None:
             return {}
         if not isinstance(value, dict) or len(value) > _WORDS_LIMIT:
-            self._refuse("containerEnv is no object, or has too many variables")
+            self._refuse("containerEnv is not an object, or has too many variables")
         environment: dict[str, str] = {}
         for name, text in value.items():
             if not _VARIABLE_NAME.fullmatch(name) or not self._is_word(text):
-                self._refuse(f"containerEnv: {printable(name, limit=60)} is no variable with a text")
+                self._refuse(f"containerEnv: {printable(name, limit=60)} is not a variable with a text")
             environment[name] = self._expand(f"containerEnv.{name}", text)
         return environment
 
@@ -185,17 +185,17 @@ class _Reader:
         if self._is_word(value):
             return ("sh", "-c", self._expand(name, str(value)))
         if not isinstance(value, list) or len(value) > _WORDS_LIMIT or not all(map(self._is_word, value)):
-            self._refuse(f"{name} is no command")
+            self._refuse(f"{name} is not a command")
         return tuple(self._expand(name, word) for word in value)
 
     def _ports(self, value: object) -> tuple[int, ...]:
         if value is None:
             return ()
         if not isinstance(value, list) or len(value) > _WORDS_LIMIT:
-            self._refuse("forwardPorts is no list of ports")
+            self._refuse("forwardPorts is not a list of ports")
         own = [port for port in value if not isinstance(port, str)]  # `db:5432` is of another container
         if not all(type(port) is int and 0 < port <= 65_535 for port in own):
-            self._refuse("forwardPorts is no list of ports")
+            self._refuse("forwardPorts is not a list of ports")
         return tuple(dict.fromkeys(own))
 
     def _expand(self, name: str, text: str) -> str:

@@ -66,7 +66,7 @@ async def list_repository(repository: Repository) -> list[ListedFile]:
 
 
 def _look(repository: Repository, paths: Iterable[tuple[bytes, int]]) -> list[ListedFile]:
-    """As git would take them: what is no file or link any more is left out. Blocking."""
+    """As git would take them: what is not a file or link any more is left out. Blocking."""
     found = []
     with WorkTree(repository.top) as tree:
         for path, mode in paths:

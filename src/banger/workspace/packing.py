@@ -232,7 +232,7 @@ def plan_directories(
     if both:
         raise Invalid(
             f"{printable(min(both), limit=200)} is tracked both as a file and as a directory",
-            hint="`git fsck` tells what is wrong",
+            hint="`git fsck` says what is wrong",
         )
     # A directory's name is the beginning of the names in it, and so sorts before them.
     return [WorkspaceEntry(path=path, kind="directory", mode=0o755, mtime_ns=now_ns) for path in sorted(wanted)]

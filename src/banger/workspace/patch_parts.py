@@ -26,7 +26,7 @@ def pick_files(verdict: PatchVerdict, picked: Sequence[bytes]) -> PatchVerdict:
         if not any(_is_at_or_below(file.path, path) for file in verdict.files):
             raise NotFound(
                 f"the patch does not touch {show_path(path)}",
-                hint="`banger vm workspace status` lists what it touches; paths begin at the top of the repository",
+                hint="`banger vm workspace status` lists what it changes; paths begin at the top of the repository",
             )
     return narrow(verdict, picked)
 
@@ -52,7 +52,7 @@ def _normal(path: bytes) -> bytes:
     normal = posixpath.normpath(path) if path else b""
     if not normal or normal.startswith((b"/", b"../")) or normal == b"..":
         raise Invalid(
-            f"{show_path(path)} is no path inside the repository", hint="paths begin at the top of the repository"
+            f"{show_path(path)} is not a path inside the repository", hint="paths begin at the top of the repository"
         )
     return b"" if normal == b"." else normal
 

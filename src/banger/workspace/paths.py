@@ -22,7 +22,7 @@ DEPTH_LIMIT: Final = 128
 def find_path_problem(path: bytes) -> str | None:
     """Why `path` may not be in a patch, or None."""
     if not path or len(path) > PATH_LIMIT or b"\0" in path:
-        return "it is no path a file can have"
+        return "it is not a path a file can have"
     if path.startswith(b"/") or (path[1:2] == b":" and path[:1].isalpha()):
         return "it is absolute"
     if path.count(b"/") >= DEPTH_LIMIT:

@@ -116,7 +116,7 @@ def find_obstacle(top: Path, path: bytes, gone: frozenset[bytes]) -> str | None:
         except FileNotFoundError:
             return None
         if not stat.S_ISDIR(status.st_mode):
-            return None if parent in gone else f"{show_path(parent)} is no directory here"
+            return None if parent in gone else f"{show_path(parent)} is not a directory here"
     try:
         status = os.lstat(os.path.join(here, last))
     except FileNotFoundError:

@@ -218,14 +218,14 @@ async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
         if mode == _GITLINK:
             found.append(path)
         if stage != b"0":
-            raise Invalid(f"{shown} has an unfinished merge", hint="finish or abort the merge (`git status` tells)")
+            raise Invalid(f"{shown} has an unfinished merge", hint="finish or abort the merge (see `git status`)")
         if mode == _DIRECTORY or (tag in _SKIPPED and not os.path.lexists(os.path.join(os.fsencode(top), path))):
             raise Invalid(
                 f"the repository is a sparse checkout: {shown} is tracked but not there",
                 hint="use a clone, or run `git sparse-checkout disable` first",
             )
         if not can_be_tracked(path):
-            raise Invalid(f"{shown} is no name that git tracks", hint="`git fsck` tells what is wrong")
+            raise Invalid(f"{shown} is not a name that git tracks", hint="`git fsck` says what is wrong")
     return tuple(found)
 
 
@@ -238,7 +238,7 @@ async def _check_tree(top: Path, commit: str) -> None:
             raise has_submodule(path)
         if not can_be_tracked(path):
             raise Invalid(
-                f"{printable(path, limit=200)} is no name that git tracks", hint="`git fsck` tells what is wrong"
+                f"{printable(path, limit=200)} is not a name that git tracks", hint="`git fsck` says what is wrong"
             )
 
 

@@ -55,7 +55,7 @@ run diff-index --cached --raw --no-abbrev -z --no-renames --no-relative "$base" 
 """
 )
 
-# In this order, because what fails first must not have touched a file. `xargs -r` is no option everywhere. The index
+# In this order, because what fails first must not have touched a file. `xargs -r` does not exist everywhere. The index
 # forgets files that come anew: one of the same second and size as the old one would count as unchanged.
 APPLY: Final = (
     _BEGINNING
@@ -174,7 +174,7 @@ async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[s
     except NotFound as error:
         raise Unsupported("there is no shell in the guest", hint="use an image with a shell and git") from error
     except Invalid as error:
-        raise Failed(f"{printable(guest_path)} is no directory in the guest any more", hint=_AGAIN) from error
+        raise Failed(f"{printable(guest_path)} is not a directory in the guest any more", hint=_AGAIN) from error
     if ended.status != 0:
         raise _explain(ended)
     return bytes(said)
@@ -198,7 +198,7 @@ def _parse_oid(text: bytes) -> str | None:
 
 
 def _nonsense() -> Failed:
-    return Failed("git in the guest says what git does not say", hint="--overwrite copies everything again")
+    return Failed("git in the guest gave an answer that git does not give", hint="--overwrite copies everything again")
 
 
 def _explain(ended: Ended) -> BangerError:

@@ -84,7 +84,7 @@ async def test_a_directory_in_place_of_a_file_is_left_out(tmp_path: Path) -> Non
     (tmp_path / "d").mkdir()
     reports: list[tuple[bytes, str]] = []
     assert await unpack(HostFile(path=b"d", root=tmp_path, name=b"d"), reports=reports) == {}
-    assert reports == [(b"d", "is no regular file any more")]
+    assert reports == [(b"d", "is no longer a regular file")]
 
 
 @pytest.mark.parametrize("name", [b"../x", b"/etc/passwd", b"a/../../b", b""])

@@ -129,9 +129,9 @@ def test_what_somebody_changes_afterwards_is_not_taken_back(tmp_path: Path, top:
     [
         ("x", (), None),
         ("a", (), None),  # git says what is wrong with it
-        ("a/x", (), "a is no directory here"),
+        ("a/x", (), "a is not a directory here"),
         ("a/x", ("a",), None),
-        ("link/x", (), "link is no directory here"),
+        ("link/x", (), "link is not a directory here"),
         ("kept", (), "kept is a directory here"),
         ("kept", ("kept/gone",), "kept is a directory here"),
         ("kept", ("kept/gone", "kept/stays"), None),

@@ -54,7 +54,7 @@ class BuildRequest(TypedDict):
 
 
 class SaveRequest(TypedDict):
-    """Body of `POST /v1/images/save` (progress): make an image of a stopped VM."""
+    """Body of `POST /v1/images/save` (progress): make an image from a stopped VM."""
 
     vm: str
     name: str

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 USAGE = "[FILE] [--json]"
 DESCRIPTION = """\
 Say whether the configuration file, or FILE in its place, is good, and what is wrong with it if it is not.
-With a file that is not good the daemon does not start. Nothing is changed."""
+With an invalid file the daemon does not start. Nothing is changed."""
 EXAMPLES = (
     ("banger config check", ""),
     ("banger config check draft.toml", "before it is put in place"),
@@ -28,7 +28,7 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", nargs="?", help="another file than the one that is in force")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="another file instead of the one in force")
     add_json(parser)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from banger.cli.context import Context
 
 USAGE = "[--json]"
-DESCRIPTION = "End the daemon if it runs, and start it again: after banger was updated, for example. VMs go on running."
+DESCRIPTION = "End the daemon if it runs, and start it again: after banger was updated, for example. VMs keep running."
 EXAMPLES = (("banger daemon restart", ""),)
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 USAGE = "[--json]"
 DESCRIPTION = """\
-End the daemon and wait until it is gone. VMs go on running; the next command starts a daemon that takes
-care of them again. Commands that are under way are cancelled; what must not stay half done, such as the
+End the daemon and wait until it is gone. VMs keep running; the next command starts a daemon that takes
+care of them again. Commands in progress are cancelled; what must not stay half done, such as the
 stop of a VM, is finished first."""
 EXAMPLES = (("banger daemon stop", ""),)
 

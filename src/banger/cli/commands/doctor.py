@@ -28,8 +28,8 @@ Each VMM is tried by running a small guest under it. The exit status is 1 when s
 Without --fix it changes nothing. With it, the commands that fix what does not pass are shown and, if you
 agree, run; then it looks again.
 
-With --leaks it lists instead what is banger's and not wanted any more: processes, directories, sockets,
-unfinished files. There is nothing, normally; the exit status is 1 when there is something."""
+With --leaks it lists instead what belongs to banger and is no longer wanted: processes, directories, sockets,
+unfinished files. Normally there is nothing; the exit status is 1 when there is something."""
 EXAMPLES = (
     ("banger doctor", ""),
     ("banger doctor --fix", "fix what commands can fix"),

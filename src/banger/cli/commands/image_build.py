@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = "RECIPE --name NAME [--json] [-q]"
 DESCRIPTION = """\
-Make an image out of another one: with packages of Debian, files that lie beside the recipe, and what
+Make an image from another one: with packages of Debian, files from beside the recipe, and what
 commands do that run in a guest, never on this computer. The recipe is a TOML file; docs/images.md shows
 all that it may say. The packages are downloaded here and compared with Debian's signed lists, so that the
 guest needs no network for them."""
@@ -30,7 +30,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="a TOML file")
-    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="name of the new image")
     add_json(parser)
     add_quiet(parser)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 USAGE = "[--dry-run] [--json] [-q]"
 DESCRIPTION = """\
-Remove what can be got again and nothing needs now: downloads for images that are gone, pulls that were
+Remove what can be downloaded again and nothing needs now: downloads for images that are gone, pulls that were
 interrupted a week ago, unpacked layers that are kept so that images which share them are made quickly,
 and images and kernels that lost their name to newer ones and that no VM boots."""
 EXAMPLES = (

@@ -36,7 +36,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of an image", completes="image")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, whole or not at all")
     parser.add_argument(
         "--format", choices=("oci", "docker", "tar"), default="oci", help="what kind of archive (default: oci)"
     )

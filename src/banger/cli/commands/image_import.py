@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 USAGE = "PATH --name NAME [--tag TAG] [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
-Make an image of what other tools wrote: a tar of a root directory, an archive of `docker save` or
+Make an image from what other tools wrote: a tar of a root directory, an archive of `docker save` or
 `podman save`, an OCI archive, or the directory of an OCI image layout; archives also compressed by gzip
 or zstd. The image boots unmodified, with its own init or without any. `-` reads standard input."""
 EXAMPLES = (
@@ -40,7 +40,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", help="an archive, an image layout, or - for standard input")
-    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="name of the new image")
     parser.add_argument("--tag", metavar="TAG", help="which image, where there are several")
     add_platform(parser, "which one, or what it has to be for (default: this computer's own)")
     add_json(parser)
@@ -66,7 +66,7 @@ def archive_path(context: Context, name: str) -> Iterator[str]:
     if name != "-":
         path = os.path.abspath(name)
         if not Path(path).is_file() and not (Path(path) / "oci-layout").is_file():
-            what = "is no archive and no image layout" if os.path.lexists(path) else "is not there"
+            what = "is not an archive and no image layout" if os.path.lexists(path) else "is not there"
             raise Invalid(f"{ascii(name)} {what}", hint="give an archive, an image layout, or - for standard input")
         yield path
         return

@@ -42,9 +42,9 @@ def declare(parser: Parser) -> None:
         help="default: debian-bookworm",
         completes="image-to-pull",
     )
-    parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="what to call an image of a registry")
-    parser.add_argument("--size", metavar="SIZE", type=parse_disk, help="the disk that its VMs get, such as 4GiB")
-    parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="the kernel that its VMs get")
+    parser.add_argument("--name", metavar="NAME", type=parse_image_name, help="name for an image from a registry")
+    parser.add_argument("--size", metavar="SIZE", type=parse_disk, help="disk size for its VMs, such as 4GiB")
+    parser.add_argument("--kernel", metavar="KERNEL", type=parse_image_name, help="kernel for its VMs")
     add_platform(parser, "which one of the image's, such as linux/arm64 (default: this computer's own)")
     add_json(parser)
     add_quiet(parser)

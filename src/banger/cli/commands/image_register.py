@@ -29,7 +29,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a file system image")
-    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call the image")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="name of the new image")
     parser.add_argument("--init", metavar="PATH", help="its systemd (default: none, the agent is process 1)")
     add_platform(parser, "what it is for, such as linux/arm64 (default: this computer's own)")
     add_json(parser)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 USAGE = "VM NAME [--json] [-q]"
 DESCRIPTION = """\
-Make an image of a stopped VM: everything on its disk, with owners, modes, links, devices and extended
+Make an image from a stopped VM: everything on its disk, with owners, modes, links, devices and extended
 attributes, and started as the VM's own image says. What makes the VM this VM is left out: host name,
 machine id, ssh keys, resolver, and files that the configuration copies into each VM; so is what is in
 /tmp. The VM is not changed, and may be started again as soon as its disk is copied. It is done in a VM
-of banger's own, which goes afterwards."""
+of banger's own, which is deleted afterwards."""
 EXAMPLES = (
     ("banger image save box tools", ""),
     ("banger vm run --image tools --rm --no-workspace -- make --version", "use it"),
@@ -28,7 +28,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     add_vm(parser)
-    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="what to call the image")
+    parser.add_argument("name", metavar="NAME", type=parse_image_name, help="name of the new image")
     add_json(parser)
     add_quiet(parser)
 

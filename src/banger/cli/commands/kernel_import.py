@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = "FILE --name NAME [--modules PATH] [--config FILE] [--json] [-q]"
 DESCRIPTION = """\
-Make a kernel of a bzImage or vmlinux (x86_64) or an Image (aarch64), with its modules. It is looked at
+Make a kernel from a bzImage or vmlinux (x86_64) or an Image (aarch64), with its modules. It is looked at
 first: what guests need and it lacks is named. Where it has no modules, its configuration has to say what
 is built in: the one that it carries (CONFIG_IKCONFIG), or --config."""
 EXAMPLES = (
@@ -33,7 +33,7 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="the kernel")
-    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="what to call it")
+    parser.add_argument("--name", metavar="NAME", required=True, type=parse_image_name, help="name of the new kernel")
     parser.add_argument("--modules", metavar="PATH", help="lib/modules/RELEASE, or a tar of it")
     parser.add_argument("--config", metavar="FILE", help="the configuration that it was built with")
     add_json(parser)

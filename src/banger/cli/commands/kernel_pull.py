@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 USAGE = "[NAME] [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
-Get a kernel that a catalogue has, as its source has it now. The default is debian-cloud, from Debian's
+Get a kernel from a catalogue, as its source has it now. The default is debian-cloud, from Debian's
 signed archive. VMs keep the kernel that they were made with."""
 EXAMPLES = (
     ("banger kernel pull", "the newest debian-cloud"),

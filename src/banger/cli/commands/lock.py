@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USAGE = "[PATH] [--image IMAGE] [--kernel KERNEL] [--platform PLATFORM] [--json] [-q]"
 DESCRIPTION = """\
 Pin the image and the kernel that the VMs of a repository boot: write their digests, and where they come
-from, into banger.lock at its top, for `banger vm run --locked`. What is not here is got first."""
+from, into banger.lock at its top, for `banger vm run --locked`. What is not here is pulled first."""
 EXAMPLES = (
     ("banger lock", "the defaults"),
     ("banger lock --image alpine:3.20", "an image of a registry"),

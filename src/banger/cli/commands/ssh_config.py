@@ -39,8 +39,8 @@ EXAMPLES = (
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("--install", action="store_true", help="have it in ~/.ssh/config")
-    parser.add_argument("--uninstall", action="store_true", help="have it there no more")
+    parser.add_argument("--install", action="store_true", help="include it from ~/.ssh/config")
+    parser.add_argument("--uninstall", action="store_true", help="remove the Include from ~/.ssh/config")
     add_json(parser)
 
 

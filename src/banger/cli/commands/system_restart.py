@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 USAGE = "[--json]"
 DESCRIPTION = """\
-Start the daemon anew and wait until it answers: as the service that `banger system install` made of it, or as
-`banger daemon restart` does where it is none. VMs go on running."""
+Restart the daemon and wait until it answers: as the service that `banger system install` made of it, or as
+`banger daemon restart` does where it is none. VMs keep running."""
 EXAMPLES = (("banger system restart", "after banger was updated"),)
 
 

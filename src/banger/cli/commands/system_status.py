@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 USAGE = "[--json]"
 DESCRIPTION = f"""\
-Show the daemon, whether it is a service of your systemd, and where banger keeps what it keeps. Starts
+Show the daemon, whether it is a service of your systemd, and where banger keeps its files. Starts
 nothing. The exit status is {exits.NOT_RUNNING} when no daemon runs."""
 EXAMPLES = (("banger system status", ""), ("banger system status --json", "for programs"))
 

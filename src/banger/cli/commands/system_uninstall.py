@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 USAGE = "[--purge] [-f] [--json] [-q]"
 DESCRIPTION = """\
 End the daemon and remove what banger put elsewhere than into its own directories: the service, completions,
-the Include in ~/.ssh/config. VMs, images and kernels stay, and VMs go on running.
+the Include in ~/.ssh/config. VMs, images and kernels stay, and VMs keep running.
 
 With --purge they go too: every VM with its disk, running ones as well, images, kernels, downloads, logs and
 keys. It shows the VMs and asks. Your configuration file stays. The program itself goes with what installed

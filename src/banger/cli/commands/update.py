@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 USAGE = "[--check | --dry-run] [--to VERSION] [--force] [--json] [-q]"
 DESCRIPTION = """\
-Put the newest banger, or the one that --to names, in the place of this one: with pip or pipx, whichever
+Update banger to the newest version, or to the one that --to names: with pip or pipx, whichever
 installed it, from the package index that they are set to. The new one is tried, then the daemon is started
-anew. When either goes wrong, the version that was there is put back. VMs go on running.
+anew. When either goes wrong, the version that was there is put back. VMs keep running.
 
 An older version is taken only with --force: its daemon refuses a database that a newer one has changed."""
 EXAMPLES = (
@@ -38,10 +38,10 @@ _RESTART_TIMEOUT_S: Final = 600.0
 
 
 def declare(parser: Parser) -> None:
-    parser.add_argument("--check", action="store_true", help="only say which version there is")
+    parser.add_argument("--check", action="store_true", help="only say which version is available")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--to", metavar="VERSION", help="this version instead of the newest")
-    parser.add_argument("--force", action="store_true", help="also to an older one, or the same once more")
+    parser.add_argument("--force", action="store_true", help="allow an older version, or the same one again")
     add_json(parser)
     add_quiet(parser)
 
@@ -50,7 +50,7 @@ def run(context: Context, options: Namespace) -> int:
     if options.check and options.dry_run:
         raise Invalid("--check and --dry-run exclude each other", hint="leave one of them out")
     if options.to is not None and (not options.to.isascii() or not options.to.replace(".", "").isalnum()):
-        raise Invalid(f"{ascii(options.to)} is no version", hint="such as 0.2.0")
+        raise Invalid(f"{ascii(options.to)} is not a version", hint="such as 0.2.0")
     installation = find_installation()
     with Progress.for_terminal(context.environment, quiet=options.quiet) as progress:
         progress.event({"event": "stage", "stage": "look", "text": "looking for versions", "state": "begin"})
@@ -132,11 +132,11 @@ def _tell(context: Context, options: Namespace, version: str, *, command: list[s
     if options.json:
         _write(context, version, command=command, updated=False, restarted=False)
     elif command is None:
-        context.write(f"banger {__version__} is here, and nothing newer: the index has {version}\n")
+        context.write(f"banger {__version__} is installed, and there is nothing newer: the index has {version}\n")
     elif options.dry_run:
         context.write(f"{shlex.join(command)}\n")
     else:
-        context.write(f"banger {__version__} is here, and {version} can be had: `banger update`\n")
+        context.write(f"banger {__version__} is installed, and {version} is available: run `banger update`\n")
     return 0
 
 

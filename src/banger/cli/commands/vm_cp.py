@@ -44,7 +44,7 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     parser.add_argument("source", metavar="SRC", help="what is copied: PATH or VM:PATH")
     parser.add_argument("destination", metavar="DEST", help="where to: PATH or VM:PATH")
-    parser.add_argument("-f", "--force", action="store_true", help="a directory may replace a directory")
+    parser.add_argument("-f", "--force", action="store_true", help="let a directory replace a directory")
     add_json(parser)
     add_quiet(parser)
 

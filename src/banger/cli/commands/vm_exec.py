@@ -28,7 +28,7 @@ that the repository asks for. When HEAD of the repository has moved since it was
 With --auto-prepare the workspace is brought up to date first, unless something done in the guest would
 be lost by that.
 
-With --detach it goes on as a job, also when this computer's side ends. Its number is printed, and
+With --detach it runs as a job, which survives the end of this command. Its number is printed, and
 `banger vm jobs` tells of it.
 
 Ctrl-C and SIGTERM go to the command; the same once more within two seconds gives it up."""
@@ -49,10 +49,10 @@ def declare(parser: Parser) -> None:
     add_vm(parser)
     declare_environment(parser)
     parser.add_argument("--cwd", metavar="DIR", help="directory in the guest (default: the workspace, else home)")
-    parser.add_argument("--timeout", metavar="TIME", type=parse_duration, help="end it after so long, such as 10m")
+    parser.add_argument("--timeout", metavar="TIME", type=parse_duration, help="end it after this time, such as 10m")
     parser.add_argument("--user", metavar="USER", help="user in the guest (default: the image's)")
     parser.add_argument("--auto-prepare", action="store_true", help="bring the workspace up to date first")
-    parser.add_argument("-d", "--detach", action="store_true", help="let it go on as a job, and print its number")
+    parser.add_argument("-d", "--detach", action="store_true", help="run it as a job, and print its number")
     parser.add_argument("--json", action="store_true", help="with --detach, print the job as one JSON document")
     parser.take_command(after=1)
 

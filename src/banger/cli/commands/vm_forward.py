@@ -43,7 +43,7 @@ def declare(parser: Parser) -> None:
         type=parse_mapping,
         help="GUESTPORT or HOSTPORT:GUESTPORT",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON document for each port, one a line")
+    parser.add_argument("--json", action="store_true", help="print a JSON document for each port, one per line")
 
 
 def run(context: Context, options: Namespace) -> int:

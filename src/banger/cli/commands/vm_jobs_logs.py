@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 USAGE = "VM JOB [-f] [-n LINES]"
 DESCRIPTION = """\
-Print what a job of a running VM said, output and errors together, as it said them. On a terminal what
-could control it is written out. With --follow it goes on printing until the job ends, or until Ctrl-C,
+Print what a job of a running VM has printed, output and errors together. On a terminal what
+could control it is written out. With --follow it keeps printing until the job ends, or until Ctrl-C,
 which does not end the job."""
 EXAMPLES = (
     ("banger vm jobs logs box 1", ""),
@@ -32,8 +32,8 @@ EXAMPLES = (
 def declare(parser: Parser) -> None:
     add_vm(parser)
     add_job(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the job ends")
-    parser.add_argument("-n", "--tail", metavar="LINES", type=parse_lines, help="begin so many lines before the end")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the job ends")
+    parser.add_argument("-n", "--tail", metavar="LINES", type=parse_lines, help="start this many lines before the end")
 
 
 def run(context: Context, options: Namespace) -> int:

@@ -27,7 +27,7 @@ _HEADER = ("ID", "NAME", "STATE", "IMAGE", "VCPU", "MEMORY", "DISK", "NAT", "WOR
 
 def declare(parser: Parser) -> None:
     add_json(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print ids only, one a line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print ids only, one per line")
 
 
 def run(context: Context, options: Namespace) -> int:

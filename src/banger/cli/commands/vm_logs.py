@@ -27,7 +27,7 @@ Print what VMs' consoles printed: the kernel, the guest's init, and a panic if t
 works when a VM is stopped, or died. The last 512 KiB at least are kept.
 Colours are taken out, and what could control your terminal is written out.
 
-With --follow it goes on printing until the VMs end, or until Ctrl-C. When several are named, their lines
+With --follow it keeps printing until the VMs end, or until Ctrl-C. When several are named, their lines
 come as they are printed, each with the name of its VM.
 
 With --json one VM is an object. When several are named they are a list, in the order given, in which
@@ -43,8 +43,8 @@ EXAMPLES = (
 
 def declare(parser: Parser) -> None:
     add_vms(parser)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the VMs end")
-    parser.add_argument("-n", "--tail", metavar="LINES", type=parse_lines, help="begin so many lines before the end")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep printing until the VMs end")
+    parser.add_argument("-n", "--tail", metavar="LINES", type=parse_lines, help="start this many lines before the end")
     add_json(parser)
 
 

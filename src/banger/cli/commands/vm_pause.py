@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 USAGE = "VM... [--json] [-q]"
 DESCRIPTION = """\
-Stop the processors of running VMs. They keep their memory and go on with `banger vm resume`."""
+Stop the processors of running VMs. They keep their memory and continue with `banger vm resume`."""
 EXAMPLES = (("banger vm pause box", ""), ("banger vm resume box", "go on"))
 
 

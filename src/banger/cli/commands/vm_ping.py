@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 USAGE = "VM... [-c N] [--json]"
 DESCRIPTION = """\
-Ask the agents of running VMs for a sign of life, one time after the other, and say how long each answer
-took. It needs no network in the VM. The exit status tells whether all answered; one that does not is not
+Ask the agents of running VMs whether they are alive, several times, and say how long each answer
+took. It needs no network in the VM. The exit status says whether all answered; one that does not is not
 asked again.
 
 With --json one VM is an object. When several are named they are a list, in the order given, in which

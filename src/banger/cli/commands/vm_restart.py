@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 USAGE = "VM... [--wait WHAT] [--json] [-q | -v]"
 DESCRIPTION = """\
-Shut VMs down in order and start them again, with what `banger vm set` changed. A stopped VM is started."""
+Shut VMs down cleanly and start them again, with what `banger vm set` changed. A stopped VM is started."""
 EXAMPLES = (("banger vm restart box", ""), ("banger vm restart box otter", "both at once"))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 USAGE = "VM... [--json] [-q]"
 DESCRIPTION = """\
-Let paused VMs go on where they were."""
+Let paused VMs continue where they were."""
 EXAMPLES = (("banger vm resume box", ""), ("banger vm resume box otter", "both at once"))
 
 

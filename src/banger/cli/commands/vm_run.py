@@ -42,7 +42,7 @@ The tools of mise.toml and .tool-versions are installed by the guest's mise, whi
 needs --nat: before CMD, and behind a shell, as a job that `banger vm jobs` tells of. A devcontainer.json
 decides on image, user, variables and first commands, as far as a VM can be given what it asks for.
 
-The VM goes on running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
+The VM keeps running afterwards, unless --rm deletes it. It has no network, unless --nat lets it out.
 The first run makes the default image, which takes a minute or two."""
 EXAMPLES = (
     ("banger vm run", "a shell, with the repository that you are in"),
@@ -72,9 +72,9 @@ def declare(parser: Parser) -> None:
         "--no-bootstrap",
         dest="bootstrap",
         action="store_false",
-        help="do nothing that the repository asks for: tools, devcontainer.json",
+        help="ignore what the repository asks for: tools, devcontainer.json",
     )
-    parser.add_argument("--no-workspace", action="store_true", help="put no repository in")
+    parser.add_argument("--no-workspace", action="store_true", help="make a VM without a repository")
     declare_workspace(parser)
     declare_environment(parser)
     add_wait(parser)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 USAGE = "VM... [--json] [-q]"
 DESCRIPTION = """\
-Shut VMs down in order. Their disks stay, and `banger vm start` brings them back.
+Shut VMs down cleanly. Their disks stay, and `banger vm start` brings them back.
 
 A guest that does not answer within 10 seconds hangs, and is ended at once. One that answers has 5 minutes
 to write its data to its disk, and then 45 seconds to switch itself off, before it is ended."""

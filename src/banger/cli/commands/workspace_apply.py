@@ -46,7 +46,7 @@ def declare(parser: Parser) -> None:
         "--pick", metavar="PATH", nargs="+", action="extend", help="only these, from the top of the repository"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    parser.add_argument("--allow-dirty", action="store_true", help="also beside changes that are not committed")
+    parser.add_argument("--allow-dirty", action="store_true", help="apply beside changes that are not committed")
     add_guest_path(parser)
     parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
     add_json(parser)

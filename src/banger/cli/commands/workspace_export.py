@@ -37,7 +37,7 @@ _SHOWN_FILES: Final = 20
 
 def declare(parser: Parser) -> None:
     add_vm(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write it there, whole or not at all")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, whole or not at all")
     add_guest_path(parser)
     parser.add_argument("--base-commit", metavar="COMMIT", help="since this commit (default: the one that went in)")
     add_quiet(parser)

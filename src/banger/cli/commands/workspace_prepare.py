@@ -43,7 +43,7 @@ def declare(parser: Parser) -> None:
     add_vm(parser)
     parser.add_argument("path", metavar="PATH", nargs="?", default=os.curdir, help="a directory of a git repository")
     declare_workspace(parser)
-    parser.add_argument("--overwrite", action="store_true", help="lose what was done to the workspace in the guest")
+    parser.add_argument("--overwrite", action="store_true", help="replace what was done to the workspace in the guest")
     add_json(parser)
     add_quiet(parser)
 

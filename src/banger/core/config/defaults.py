@@ -29,7 +29,7 @@ class Defaults(NamedTuple):
     image: str = DEFAULT_IMAGE
     kernel: str = DEFAULT_KERNEL
     auto_stop_stale_after_s: float = 0.0
-    """How long a VM that nobody uses goes on running; 0 for ever."""
+    """How long a VM that nobody uses keeps running; 0 for ever."""
     origins: Mapping[str, Origin] = _NOTHING
 
     def origin(self, field: str) -> Origin:

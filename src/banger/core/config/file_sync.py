@@ -66,7 +66,7 @@ def _text(key: str, value: object, *, example: str) -> str:
     if value is None:
         raise Invalid(f"{key} is missing", hint=f'write {key} = "{example}"')
     if not isinstance(value, str):
-        raise Invalid(f"{key} must be a text", hint=f'write {key} = "{example}"')
+        raise Invalid(f"{key} must be a string", hint=f'write {key} = "{example}"')
     if not value:
         raise Invalid(f"{key} is empty", hint=f'write {key} = "{example}"')
     return value
@@ -91,6 +91,6 @@ def _parse_mode(value: object) -> int | None:
         return None
     if not isinstance(value, str) or _MODE.fullmatch(value) is None:
         raise Invalid(
-            f"mode: {ascii(value)} is not a file mode", hint='write three octal digits as a text: mode = "0600"'
+            f"mode: {ascii(value)} is not a file mode", hint='write three octal digits as a string: mode = "0600"'
         )
     return int(value, 8)

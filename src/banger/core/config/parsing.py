@@ -68,7 +68,7 @@ def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
     except tomllib.TOMLDecodeError as error:
         raise Invalid(
             f"{printable(file)} is not a TOML document: {printable(str(error), limit=200)}",
-            hint="fix that line; `banger config check` tells whether it is good",
+            hint="fix that line; `banger config check` says whether it is good",
         ) from error
     top = _Section(document, name="", place="", file=file)
     vm = _Section(top.take("vm_defaults", _table) or {}, name="vm_defaults", place="vm_defaults.", file=file)
@@ -165,7 +165,7 @@ def _parse_path(value: object, home: str) -> str:
 
 def _parse_duration(value: object) -> float:
     if isinstance(value, bool) or not (isinstance(value, str) or value == 0):
-        raise Invalid(f"{_shown(value)} is not a duration", hint='write it as a text, such as "2h"; "0" means never')
+        raise Invalid(f"{_shown(value)} is not a duration", hint='write it as a string, such as "2h"; "0" means never')
     return float(parse_duration(str(value)))
 
 
@@ -194,7 +194,7 @@ def _parse_disk_bytes(value: object) -> int:
 
 def _parse_size(value: object, limits: tuple[int, int]) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Invalid(f"{_shown(value)} is not a size", hint='write a text such as "4G", or a number of MiB')
+        raise Invalid(f"{_shown(value)} is not a size", hint='write a string such as "4G", or a number of MiB')
     size_bytes = parse_size(str(value))
     if not limits[0] <= size_bytes <= limits[1]:
         hint = f"write a size from {format_size(limits[0])} to {format_size(limits[1])}"
@@ -264,7 +264,7 @@ def _parse_catalogues(value: object, home: str) -> tuple[CatalogueSource, ...]:
                 url=values.get("url"), path=values.get("path"), key=values.get("key"), home=home
             )
             if any(other.place == source.place for other in sources):
-                raise Invalid("it is there already", hint="give all its keys in one entry: key = [..., ...]")
+                raise Invalid("it is listed already", hint="give all its keys in one entry: key = [..., ...]")
         except Invalid as error:
             raise Invalid(f"entry {number}: {error.summary}", hint=error.hint) from error
         sources.append(source)

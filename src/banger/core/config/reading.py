@@ -16,7 +16,7 @@ from banger.core.untrusted import printable
 LOG_LEVEL_VARIABLE: Final = "BANGER_LOG_LEVEL"
 DEFAULT_LOG_LEVEL: Final = "info"
 _SIZE_LIMIT_BYTES: Final = 1 << 20
-_HINT: Final = "fix it or move it away; `banger config check` tells whether it is good"
+_HINT: Final = "fix it or move it away; `banger config check` says whether it is good"
 
 
 def find_home(environment: Mapping[str, str], *, uid: int) -> str:

@@ -38,7 +38,10 @@ def parse_registry(host: str, *, mirrors: object, plain_http: object) -> Registr
         raise Invalid("plain_http is neither true nor false", hint="write true or false, without quotes")
     found = _parse_mirrors(mirrors)
     if any(mirror.host == name and not mirror.prefix for mirror in found):
-        raise Invalid("mirrors: a registry is no mirror of itself", hint="leave it out: it is asked in the end anyway")
+        raise Invalid(
+            "mirrors: a registry cannot be its own mirror",
+            hint="leave it out: the registry itself is always asked last",
+        )
     return Registry(name, found, bool(plain_http))
 
 
@@ -47,7 +50,7 @@ def index_registries(registries: tuple[Registry, ...]) -> Mapping[str, Registry]
     found: dict[str, Registry] = {}
     for registry in registries:
         if registry.host in found:
-            raise Invalid(f"{registry.host} is there twice", hint="make one section of the two")
+            raise Invalid(f"{registry.host} is listed twice", hint="merge the two sections")
         found[registry.host] = registry
     return found
 
@@ -56,7 +59,7 @@ def _parse_mirrors(value: object) -> tuple[Mirror, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise Invalid("mirrors is not a list of texts", hint=_EXAMPLE)
+        raise Invalid("mirrors is not a list of strings", hint=_EXAMPLE)
     if len(value) > MIRRORS_LIMIT:
         raise Invalid(f"{len(value)} mirrors are too many", hint=f"{MIRRORS_LIMIT} are allowed")
     return tuple(map(_parse_mirror, value))

@@ -42,7 +42,7 @@ def list_recipe_files(directory: Path, files: Sequence[RecipeFile]) -> list[tupl
     for file in files:
 
         def refuse(name: bytes, what: str) -> None:
-            raise Invalid(f"{printable(name, limit=200)} {what}", hint="a recipe takes files and directories")
+            raise Invalid(f"{printable(name, limit=200)} {what}", hint="a recipe can only copy files and directories")
 
         destination, base = posixpath.split(file.path)
         try:
@@ -51,13 +51,13 @@ def list_recipe_files(directory: Path, files: Sequence[RecipeFile]) -> list[tupl
         except (FileNotFoundError, NotADirectoryError) as error:
             raise Invalid(
                 f"there is no {printable(file.source, limit=200)} beside the recipe, or only through a link",
-                hint="files lie in the recipe's directory",
+                hint="files must be in the recipe's directory",
             ) from error
         except OSError as error:
             raise Failed(f"{printable(file.source, limit=200)} cannot be read: {error.strerror}") from error
         count += len(entries)
         if count > _FILES_LIMIT:
-            raise Invalid(f"the recipe takes more than {_FILES_LIMIT} files", hint="put an archive instead")
+            raise Invalid(f"the recipe copies more than {_FILES_LIMIT} files", hint="copy one archive instead")
         found.append((destination, entries))
     return found
 
@@ -144,7 +144,7 @@ class BuildGuest:
         how = f"was ended by signal {ended.signal}" if ended.signal is not None else f"ended with status {ended.code}"
         raise Failed(
             f"`{shown}` {how} in the guest" + (f": {lines.kept[-1]}" if lines.kept else ""),
-            hint="nothing of the build is left",
+            hint="nothing of the build was kept",
             log_tail="\n".join(lines.kept),
             exit_status=ended.code,
         )

@@ -168,8 +168,8 @@ def check_base(recipe: Recipe, base: Image, *, file: str) -> None:
     if recipe.base_digest not in (None, base.digest):
         raise Failed(
             f"{printable(file, limit=200)} is for an image {recipe.base} of {recipe.base_digest},"
-            f" and the one here is {base.digest}",
-            hint="look whether the recipe suits this one, and write its digest",
+            f" but the one here is {base.digest}",
+            hint="check that the recipe suits this one, then write its digest into the recipe",
         )
 
 

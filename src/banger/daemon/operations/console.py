@@ -44,7 +44,7 @@ class FollowConsole:
                     if follower.fell_behind:
                         follower.fell_behind = False
                         request.notice(
-                            f"something of {record.name} may be missing here: it came faster than it was read"
+                            f"some output of {record.name} may be missing here: it came faster than it could be read"
                         )
                     await exchange.send_output(data)
                 if over:

@@ -105,7 +105,7 @@ class CopyFiles:
         self, request: Request, record: VmRecord, channel: Channel, asked: CopyRequest, guest_path: str
     ) -> CopyResult:
         if asked["host_name"] is None or asked["name"] is None:
-            raise Invalid("nothing was named that could be copied", hint="give a file or a directory")
+            raise Invalid("there is nothing to copy", hint="give a file or a directory")
         # The top of the tree has its name only when it is complete; until then another one.
         partial = partial_name(check_name(asked["name"]), request.operation)
         notices = Notices(request, partial)
@@ -286,16 +286,16 @@ async def plan_guest_place(
     shown = f"{vm}:{printable(posixpath.join(parent, final), limit=100)}"
     if (found == "directory" and not (tree and asked["replace"])) or (found.endswith("directory") and not tree):
         hint = "give another name, or --force to replace all of it" if tree else "give another name"
-        raise AlreadyExists(f"{shown} is a directory already", hint=hint)
+        raise AlreadyExists(f"{shown} is already a directory", hint=hint)
     if found == "file" and tree:
-        raise AlreadyExists(f"{shown} is a file already", hint="give another name")
+        raise AlreadyExists(f"{shown} is already a file", hint="give another name")
     return parent, final
 
 
 def check_guest_path(path: str) -> str:
     """Raise `Invalid` for what no path of a guest is."""
     if not path or "\0" in path or len(path) > 4000:
-        raise Invalid("that is no path in a guest", hint="write VM:PATH")
+        raise Invalid("that is not a path in a guest", hint="write VM:PATH")
     return path
 
 

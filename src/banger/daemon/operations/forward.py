@@ -169,7 +169,7 @@ def check_mappings(mappings: Sequence[ForwardMapping]) -> None:
         raise Invalid(f"{len(mappings)} ports cannot be forwarded at once", hint=f"give 1 to {MAPPINGS_LIMIT}")
     for mapping in mappings:
         if not (0 <= mapping["host_port"] <= 65535 and 1 <= mapping["guest_port"] <= 65535):
-            raise Invalid("a port is no number from 1 to 65535", hint="write HOSTPORT:GUESTPORT")
+            raise Invalid("a port must be a number from 1 to 65535", hint="write HOSTPORT:GUESTPORT")
 
 
 def listen(mapping: ForwardMapping) -> socket.socket:
@@ -178,7 +178,7 @@ def listen(mapping: ForwardMapping) -> socket.socket:
         return _listen(mapping["host_port"])
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EPERM):
-            raise Failed(f"no port can be listened on: {error.strerror}", hint="name another port") from error
+            raise Failed(f"cannot listen on a port: {error.strerror}", hint="name another port") from error
         if mapping["flexible"]:
             return _listen(0)
         taken = error.errno == errno.EADDRINUSE

@@ -28,7 +28,7 @@ class ExportImage:
         platform, wanted = asked.get("platform"), asked["format"]
         format_ = next((known for known in FORMATS if known == wanted), None)
         if format_ is None:
-            raise Invalid(f"{ascii(wanted[:40])} is no format of images", hint=f"give one of {', '.join(FORMATS)}")
+            raise Invalid(f"{ascii(wanted[:40])} is not a format of images", hint=f"give one of {', '.join(FORMATS)}")
         image = self._images.find(name, parse_platform(platform) if platform else None)
         if image is None:
             raise NotFound(

@@ -41,7 +41,7 @@ from banger.image.packages import Packages, parse_packages
 from banger.image.reference import parse_reference
 from banger.image.store import Image
 
-_NO_LIST: Final = "no package manager that banger knows keeps a list in it"
+_NO_LIST: Final = "no package manager that banger knows has a list in it"
 _INIT: Final = re.compile(r"/[\x21-\x7e]{1,254}")
 
 

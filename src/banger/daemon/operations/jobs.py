@@ -149,7 +149,9 @@ class Jobs:
             await process.wait()
         job = await self.find(record, number)
         if job.state == "lost":
-            raise Failed(f"nobody saw how job {number} of {record.name} ended", hint="was the VM restarted meanwhile?")
+            raise Failed(
+                f"it is not known how job {number} of {record.name} ended", hint="was the VM restarted meanwhile?"
+            )
         return view_job(job)
 
     async def kill(self, record: VmRecord, number: int, signal_name: str) -> JobView:
@@ -160,7 +162,7 @@ class Jobs:
         done = await _ask_in(channel, _as_owner(job, script("kill", number, name)))
         hint = f"`banger vm jobs list {record.name}` shows what became of it"
         if done.status == _NOT_RUNNING:
-            raise WrongState(f"job {number} of {record.name} does not run any more", hint=hint)
+            raise WrongState(f"job {number} of {record.name} is no longer running", hint=hint)
         if done.status != 0:
             raise Failed(f"job {number} of {record.name} cannot be sent {name}: {done.said}", hint=hint)
         return view_job(await self.find(record, number))

@@ -91,8 +91,8 @@ class Lifecycle:
             record = await self._again(record)
             if record.state in (State.RUNNING, State.PAUSED, State.STARTING):
                 raise WrongState(
-                    f"the VM {record.name} is {record.state}, and only VMs that do not run are pruned",
-                    hint=f"`banger vm delete {record.name}` deletes it all the same",
+                    f"the VM {record.name} is {record.state}, and only VMs that do not run can be pruned",
+                    hint=f"`banger vm delete {record.name}` deletes it anyway",
                 )
             await self._delete(request, record)
 

@@ -44,7 +44,7 @@ class Locking:
                 raise Denied(
                     f"banger.lock wants the {kind} {pin.name} as {pin.digest} for {pin.platform},"
                     f" and what can be had is {found.digest} for {name_platform(found.architecture)}",
-                    hint="`banger lock` pins what is here now; see with `git log banger.lock` who pinned the other one",
+                    hint="`banger lock` pins what is here now; `git log banger.lock` shows who pinned the other one",
                 )
         await self._images.verify(image)
         await self._kernels.verify(kernel)
@@ -59,7 +59,7 @@ class Locking:
         match pin.source:
             case "oci" if pin.fetched:
                 reference = parse_reference(pin.reference).at(pin.fetched)
-                request.notice(f"banger.lock has {reference} pulled")
+                request.notice(f"pulling {reference} for banger.lock")
                 return await self._images.pull(reference, self._free_name(pin), report, architecture=architecture)
             case "distribution" | "bundle":
                 return await self._images.ensure(pin.name, report, architecture=architecture, current=True)
@@ -74,7 +74,7 @@ class Locking:
             architecture = parse_platform(pin.platform)
             came = Provenance(kind=pin.source, reference=pin.reference, digest=pin.fetched)
             taken = self._kernels.find(pin.name, architecture) is not None
-            request.notice(f"banger.lock has the kernel {pin.name} got again: {pin.reference}")
+            request.notice(f"getting the kernel {pin.name} again for banger.lock: {pin.reference}")
             return await self._kernels.get_again(
                 pin.name,
                 came,
@@ -110,5 +110,5 @@ def _pin(item: Image | Kernel) -> PinView:
 def _not_here(kind: str, pin: Pin) -> NotFound:
     return NotFound(
         f"the {kind} {pin.name} of banger.lock ({pin.digest}) is not here, and was made of files",
-        hint=f"get those files from who wrote the lock file: `banger {kind} import`",
+        hint=f"get those files from whoever wrote the lock file: `banger {kind} import`",
     )

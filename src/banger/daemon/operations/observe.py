@@ -114,7 +114,9 @@ class Observe:
 
     async def _check_running(self, record: VmRecord) -> None:
         if record.state is State.PAUSED:
-            raise WrongState(f"the VM {record.name} is paused", hint=f"`banger vm resume {record.name}` lets it go on")
+            raise WrongState(
+                f"the VM {record.name} is paused", hint=f"continue it with `banger vm resume {record.name}`"
+            )
         if self._supervisor.find(record.id) is None:
             self._supervisor.channel(record.id, record.name)  # raises, in its own words
         await self._supervisor.tried(record.id)

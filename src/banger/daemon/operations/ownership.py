@@ -34,5 +34,5 @@ async def give_to_user(channel: Channel, record: VmRecord, guest_path: str) -> N
     if ended.code != 0:
         raise Failed(
             f"the workspace cannot be given to the user {user}: {printable(bytes(said).strip(), limit=200)}",
-            hint="has the image that user? --no-bootstrap leaves devcontainer.json out",
+            hint="does the image have that user? --no-bootstrap ignores devcontainer.json",
         )

@@ -78,7 +78,7 @@ class PauseVm(_SwitchProcessors):
     kind = "pause"
     before = State.RUNNING
     after = State.PAUSED
-    hint = "only a running VM can be paused; `banger vm show {name}` tells more"
+    hint = "only a running VM can be paused; `banger vm show {name}` shows the details"
 
 
 class ResumeVm(_SwitchProcessors):

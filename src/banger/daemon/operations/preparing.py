@@ -190,7 +190,7 @@ def check_known(work: _Work, old: WorkspaceRecord, known: Known | None) -> Known
     again = "--overwrite drops what was done there and copies everything again"
     place = f"{printable(old.guest_path)} in {work.record.name}"
     if known is None or known.object_format != work.repository.object_format:
-        raise Failed(f"nobody remembers what {place} was copied from", hint=again)
+        raise Failed(f"it is not known what {place} was copied from", hint=again)
     if known.choice.mode != work.repository.choice.mode:
         raise Failed(f"{place} was copied with --mode {known.choice.mode}", hint=again)
     return known

@@ -54,9 +54,9 @@ class Setup:
         parts = [f"image {printable(container.image, limit=200)}"] if container.image else []
         parts += [f"user {container.user}"] if container.user else []
         parts += [f"variables {', '.join(container.environment)}"] if container.environment else []
-        request.notice(f"{container.file} decides on {' and '.join(parts) or 'nothing'} (--no-bootstrap leaves it out)")
+        request.notice(f"{container.file} decides on {' and '.join(parts) or 'nothing'} (--no-bootstrap ignores it)")
         if container.ignored:
-            request.notice(f"{container.file}: ignored are {', '.join(container.ignored)}")
+            request.notice(f"{container.file}: ignoring {', '.join(container.ignored)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,7 +150,7 @@ class _GuestHalf:
         except TimeoutError as error:
             raise TimedOut(
                 f"the guest did not put the files in place within {deadline_s:.0f} s",
-                hint="is its disk slow or full? `banger vm logs` may tell; then do it again",
+                hint="is its disk slow or full? `banger vm logs` may say; then try again",
             ) from error
 
     async def sync(self) -> None:

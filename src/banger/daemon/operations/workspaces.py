@@ -125,7 +125,7 @@ class Workspaces:
         """Apply a saved patch: judged again, because the file was on the disk meanwhile."""
         workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         if not 0 <= asked["umask"] <= 0o777:
-            raise Invalid("that is no umask", hint="run `banger daemon restart` if banger was just updated")
+            raise Invalid("that is not a umask", hint="run `banger daemon restart` if banger was just updated")
         name = asked["saved"]
         saved = await asyncio.to_thread(self._saved.read, name)
         picked = [os.fsencode(path) for path in asked["paths"]]

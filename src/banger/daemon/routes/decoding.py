@@ -41,4 +41,4 @@ def _decode_any_bytes(body: bytes) -> Any:  # noqa: ANN401 - JSON
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a number of JSON")

@@ -52,7 +52,7 @@ def read_docker_archive(place: Place, platform: Platform, *, tag: str | None) ->
         raise Failed(f"{what} is malformed", hint=_HINT)
     chosen = _choose(convert_document(wrapped["list"], list[_Saved], what=what), tag)
     if not all(map(_is_path, (chosen.config, *chosen.layers))):
-        raise Failed(f"{what} names what can be no file", hint=_HINT)
+        raise Failed(f"{what} names something that cannot be a file", hint=_HINT)
     config_bytes = read_small(place, chosen.config, limit_bytes=DOCUMENT_LIMIT_BYTES)
     if config_bytes is None:
         raise Failed(f"the configuration {printable(chosen.config, limit=100)} is missing in the archive", hint=_HINT)
@@ -61,7 +61,7 @@ def read_docker_archive(place: Place, platform: Platform, *, tag: str | None) ->
         raise wrong_platform("the image", platform, [config.platform])
     if len(config.diff_ids) != len(chosen.layers):
         raise Failed(
-            f"the archive has {len(chosen.layers)} layers, and its configuration speaks of {len(config.diff_ids)}",
+            f"the archive has {len(chosen.layers)} layers, but its configuration lists {len(config.diff_ids)}",
             hint=_HINT,
         )
     layers = tuple(_layer(place, path, diff_id) for path, diff_id in zip(chosen.layers, config.diff_ids, strict=True))

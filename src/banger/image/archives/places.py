@@ -52,7 +52,7 @@ class DirectoryPlace:
             os.close(directory)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise Invalid(f"{printable(path)} of the image layout is no regular file")
+            raise Invalid(f"{printable(path)} of the image layout is not a regular file")
         return os.fdopen(descriptor, "rb")
 
 

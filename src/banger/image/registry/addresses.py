@@ -20,7 +20,7 @@ class Place(IntEnum):
     PRIVATE = 1
     LOOPBACK = 2
     SPECIAL = 3
-    """Link-local, where clouds keep their metadata; multicast; and what is no address of a server."""
+    """Link-local, where clouds keep their metadata; multicast; and what is not an address of a server."""
 
 
 ANYWHERE: Final = Place.SPECIAL

@@ -62,7 +62,7 @@ class Answer:
         if text is None:
             return None
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
-            raise self.error("sent a length that is no number")
+            raise self.error("sent a length that is not a number")
         return int(text)
 
     def error(self, what: str) -> Failed:

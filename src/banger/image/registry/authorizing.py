@@ -119,7 +119,7 @@ class Authorizer:
         found = convert_document(read_document(content, what=what), _TokenAnswer, what=what)
         token = found.token or found.access_token or ""
         if not token or len(token) > _TOKEN_LIMIT or not (token.isascii() and token.isprintable()) or " " in token:
-            raise Failed(f"{realm.origin} sent no usable token", hint="the registry misbehaves; ask who runs it")
+            raise Failed(f"{realm.origin} sent no usable token", hint="the registry misbehaves; ask its operator")
         life_s = min(max(found.expires_in or _LEAST_LIFE_S, _LEAST_LIFE_S), _MOST_LIFE_S)
         return _Header(f"Bearer {token}", self._monotonic_s() + life_s - _SLACK_S)
 
@@ -131,7 +131,7 @@ def _parse(source: Source, refusal: Answer) -> dict[str, Challenge]:
     except ValueError as error:
         raise Failed(
             f"{source.origin} wants a login in words that make no sense: {error}",
-            hint="the registry misbehaves; ask who runs it",
+            hint="the registry misbehaves; ask its operator",
         ) from error
     return {challenge.scheme: challenge for challenge in reversed(challenges)}
 
@@ -167,10 +167,10 @@ def _denied(source: Source, lookup: Lookup) -> BangerError:
     if lookup.credential is None:
         return Denied(
             f"{source.host} lets nobody read {source.repository} without a login, or there is no such image",
-            hint=troubles or f"see whether the name is right, or log in: {login}",
+            hint=troubles or f"check the name, or log in: {login}",
         )
     username = printable(lookup.credential.username, limit=60)
     return Denied(
         f"{source.host} does not let {username or 'you'} read {source.repository}, or there is no such image",
-        hint=troubles or f"see whether the name is right, or log in anew: {login}",
+        hint=troubles or f"check the name, or log in anew: {login}",
     )

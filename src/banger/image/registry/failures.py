@@ -54,7 +54,7 @@ def _cannot_understand(error: Exception, origin: Origin) -> Exception:
     return Transient(
         Failed(
             f"{origin} does not speak proper HTTP: {said}",
-            hint="see whether the address is that of a registry, or ask who runs it",
+            hint="check that the address is a registry's, or ask its operator",
         )
     )
 

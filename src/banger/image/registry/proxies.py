@@ -27,7 +27,7 @@ class Proxy:
 def choose_proxy(origin: Origin, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy for `origin` by `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, also in capitals.
 
-    Raises `Invalid` for a variable that is no URL, `Unsupported` for a kind of proxy that we cannot speak to.
+    Raises `Invalid` for a variable that is not a URL, `Unsupported` for a kind of proxy that we cannot speak to.
     """
 
     def read(name: str) -> tuple[str, str]:
@@ -48,7 +48,7 @@ def _parse_proxy(variable: str, text: str) -> Proxy:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         authority = parse_host(parts.netloc.rpartition("@")[2])
     except (ValueError, BangerError) as error:
-        raise Invalid(f"{variable} is no URL of a proxy", hint=hint) from error  # it may hold a password: not shown
+        raise Invalid(f"{variable} is not a URL of a proxy", hint=hint) from error  # it may hold a password: not shown
     if parts.scheme not in ("http", "https"):
         raise Unsupported(f"{variable} is a proxy of the kind {ascii(parts.scheme[:20])}", hint=hint)
     return Proxy(origin_of(parts.scheme, authority), unquote(parts.username or ""), unquote(parts.password or ""))

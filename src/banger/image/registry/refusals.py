@@ -18,5 +18,5 @@ def forbidden_scheme(origin: Origin) -> BangerError:
     """The error for a server without TLS that a stranger wants us to connect to."""
     return Denied(
         f"the registry sent us to {origin}, which has no TLS",
-        hint="ask who runs it; only where the configuration says plain_http of both is it followed",
+        hint="ask its operator; only where the configuration says plain_http of both is it followed",
     )

@@ -75,7 +75,7 @@ class Requests:
         said = _read_complaint(await answer.read_complaint())
         because = f": {said}" if said else ""
         if answer.status == 404:
-            return NotFound(f"{source.host} has no {what}{because}", hint="see whether the name and the tag are right")
+            return NotFound(f"{source.host} has no {what}{because}", hint="check the name and the tag")
         if answer.status in (401, 403):
             return Denied(
                 f"{answer.url.origin} does not give {what} to you{because}",
@@ -85,7 +85,7 @@ class Requests:
             return self._passing(answer, because)
         return Failed(
             f"{answer.url.origin} answered with status {answer.status} when asked for {what}{because}",
-            hint="see whether the address is that of a registry, or ask who runs it",
+            hint="check that the address is a registry's, or ask its operator",
         )
 
     async def persist(self, work: Callable[[], Awaitable[Result]]) -> Result:
@@ -106,7 +106,7 @@ class Requests:
         await asyncio.sleep(delay_s)
 
     async def _follow(self, stack: AsyncExitStack, source: Source, outgoing: Outgoing, header: str | None) -> Answer:
-        """The first answer that is no redirect. `header` goes to the source alone, and not after we were sent away."""
+        """The first answer that is not a redirect. `header` goes to the source alone, and not after a redirect."""
         url, reach, at_home = outgoing.url, ANYWHERE, True
         for _ in range(REDIRECTS_LIMIT + 1):
             at_home = at_home and url.origin == source.origin
@@ -125,7 +125,7 @@ class Requests:
             await stack.aclose()
         raise Failed(
             f"{source.origin} sends us from place to place without end",
-            hint="the registry misbehaves; ask who runs it",
+            hint="the registry misbehaves; ask its operator",
         )
 
     def _passing(self, answer: Answer, because: str) -> Transient:

@@ -54,14 +54,14 @@ def judge_redirect(
     """Where an answer to `url` sends us, and how far inwards that may be.
 
     `peer` is where the server is that says so, and `reach` how far inwards it might have been itself. Raises `Failed`
-    for what is no URL, `Denied` for one without TLS that the user did not allow.
+    for what is not a URL, `Denied` for one without TLS that the user did not allow.
     """
     try:
         target = parse_url(location, base=url)
     except ValueError as error:
         raise Failed(
             f"{url.origin} sent us to {printable(location, limit=80)}, and {error}",
-            hint="the registry misbehaves; ask who runs it",
+            hint="the registry misbehaves; ask its operator",
         ) from error
     if target.origin == url.origin:
         return target, reach
@@ -89,7 +89,7 @@ def judge_realm(text: str, *, source: Source, has_secret: bool) -> Url:
     except ValueError as error:
         raise Failed(
             f"{source.origin} wants us to log in at {printable(text, limit=80)}, and {error}",
-            hint="the registry misbehaves; ask who runs it",
+            hint="the registry misbehaves; ask its operator",
         ) from error
     if realm.origin == source.origin:
         return realm

@@ -59,7 +59,7 @@ def parse_url(text: str, *, base: Url | None = None) -> Url:
     fragment is dropped.
     """
     if len(text) > URL_LIMIT or _CHARACTERS.fullmatch(text) is None:
-        raise ValueError("it is no proper URL")
+        raise ValueError("it is not a proper URL")
     parts = urlsplit(urljoin(str(base), text) if base is not None else text)
     if parts.scheme not in DEFAULT_PORTS:
         raise ValueError("it is neither http nor https")

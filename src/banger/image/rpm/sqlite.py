@@ -28,7 +28,7 @@ Value = bytes | int | None
 
 
 class Damaged(Exception):
-    """The file is no sound database."""
+    """The file is not a sound database."""
 
 
 class SqliteFile:
@@ -37,7 +37,7 @@ class SqliteFile:
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
         head = file.read(100)
         if len(head) < 100 or not head.startswith(MAGIC):
-            raise Damaged("it is no SQLite database")
+            raise Damaged("it is not a SQLite database")
         if size_bytes > _SIZE_LIMIT_BYTES:
             raise Unsupported(f"it is larger than {_SIZE_LIMIT_BYTES >> 20} MiB")
         page_bytes = int.from_bytes(head[16:18], "big")
@@ -71,7 +71,7 @@ class SqliteFile:
             start = 100 if number == 1 else 0
             kind, cells = page[start], int.from_bytes(page[start + 3 : start + 5], "big")
             if kind not in (_INTERIOR, _LEAF) or depth > _DEPTH_LIMIT:
-                raise Damaged(f"page {number} is no page of a table")
+                raise Damaged(f"page {number} is not a page of a table")
             if len(stack) > _WAITING_LIMIT:
                 raise Damaged("it has too many pages")
             pointers = start + (12 if kind == _INTERIOR else 8)

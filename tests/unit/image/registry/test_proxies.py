@@ -64,7 +64,7 @@ def test_addresses_without_a_proxy(host: str, no_proxy: str, is_exempt: bool) ->
     "text", ["http://", "http://[::1", "http://a b", "http://me:secret-canary@a_b:1", "http://a:x"]
 )
 def test_a_variable_that_is_no_url(text: str) -> None:
-    with pytest.raises(Invalid, match="https_proxy is no URL") as caught:
+    with pytest.raises(Invalid, match="https_proxy is not a URL") as caught:
         choose_proxy(HTTPS, {"https_proxy": text})
     assert "canary" not in f"{caught.value.summary}{caught.value.hint}"
 
