@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -58,30 +59,12 @@ def import_path(
                 check=check,
             )
 
-    def read_rootfs(source: BinaryIO, *, scratch: Path | None, report: Callable[[int], None]) -> ArchiveTree:
-        start = source.read(4)
-        source.seek(0)
-        if not start.startswith(_COMPRESSED):
-            return ArchiveTree(source, scratch=scratch, report=report)
-        blob = LayerReader(
-            source,
-            media_type=_ARCHIVE_TYPE,
-            digest=digest_file(path),
-            size=os.fstat(source.fileno()).st_size,
-            diff_id=None,
-            limits=ExpansionLimits(),
-        )
-        with closing(blob):
-            tree = ArchiveTree(blob.content, scratch=scratch, report=report)
-            blob.finish()
-        return tree
-
     with path.open("rb") as archive:
         return import_archive(
             store,
             name,
             archive,
-            read_rootfs=read_rootfs,
+            read_rootfs=partial(_read_archive, path),
             read_layers=read_layers,
             tag=tag,
             architecture=architecture,
@@ -89,3 +72,23 @@ def import_path(
             check=check,
             provenance=provenance,
         )
+
+
+def _read_archive(path: Path, source: BinaryIO, *, scratch: Path | None, report: Callable[[int], None]) -> ArchiveTree:
+    """The tree of the archive at `path`, open as `source`, compressed or not."""
+    start = source.read(4)
+    source.seek(0)
+    if not start.startswith(_COMPRESSED):
+        return ArchiveTree(source, scratch=scratch, report=report)
+    blob = LayerReader(
+        source,
+        media_type=_ARCHIVE_TYPE,
+        digest=digest_file(path),
+        size=os.fstat(source.fileno()).st_size,
+        diff_id=None,
+        limits=ExpansionLimits(),
+    )
+    with closing(blob):
+        tree = ArchiveTree(blob.content, scratch=scratch, report=report)
+        blob.finish()
+    return tree

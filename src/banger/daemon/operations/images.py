@@ -22,7 +22,7 @@ from banger.api.messages import (
 from banger.core.config.defaults import Defaults
 from banger.core.errors import AlreadyExists, Invalid, NotFound
 from banger.core.names import parse_image_name
-from banger.core.platforms import host_architecture, name_platform
+from banger.core.platforms import host_architecture
 from banger.core.untrusted import printable
 from banger.core.vm import check_disk_size
 from banger.daemon.collaborators import Images, Kernels
@@ -63,10 +63,7 @@ class ImageVerbs:
     async def available(self, request: Request) -> AvailableResult:
         """What catalogues have."""
         found, opened = await self._images.available(reporter(request))
-        here = frozenset(
-            (image.name, name_platform(image.architecture)) for image in await asyncio.to_thread(self._images.list)
-        )
-        return view_available(found, opened, here=here, operation=request.operation)
+        return await view_available(request, self._images, found, opened)
 
     async def show(self, name: str, platform: str | None = None) -> ImageDetail:
         """Everything about one. Raises `NotFound`."""
@@ -93,22 +90,7 @@ class ImageVerbs:
 
     async def delete(self, request: Request, asked: NamesRequest) -> NamesResult:
         """Remove images that no VM uses."""
-        architecture = read_platform(asked.get("platform"))
-
-        def find_digest(name: str) -> str | None:
-            image = self._images.find(name, architecture)
-            return image.digest if image is not None else None
-
-        return await remove_each(
-            asked["names"],
-            kind="image",
-            platform=asked.get("platform"),
-            find_digest=find_digest,
-            known=lambda: {image.name for image in self._images.list()},
-            remove=lambda name, in_use: self._images.remove(name, in_use=in_use, architecture=architecture),
-            users=self._users,
-            request=request,
-        )
+        return await remove_each(request, asked, kind="image", store=self._images, users=self._users)
 
     async def pull(self, request: Request, asked: PullRequest) -> ImageView:
         """Make sure that an image is here as it is now at its source, and the default kernel with it.

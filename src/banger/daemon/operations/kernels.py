@@ -16,7 +16,7 @@ from banger.api.messages import (
 )
 from banger.core.errors import Invalid
 from banger.core.names import parse_image_name
-from banger.core.platforms import host_architecture, name_platform
+from banger.core.platforms import host_architecture
 from banger.daemon.collaborators import Kernels
 from banger.daemon.context import Request
 from banger.daemon.operations.stored import (
@@ -45,10 +45,7 @@ class KernelVerbs:
     async def available(self, request: Request) -> AvailableResult:
         """What catalogues have."""
         found, opened = await self._kernels.available(reporter(request))
-        here = frozenset(
-            (kernel.name, name_platform(kernel.architecture)) for kernel in await asyncio.to_thread(self._kernels.list)
-        )
-        return view_available(found, opened, here=here, operation=request.operation)
+        return await view_available(request, self._kernels, found, opened)
 
     async def show(self, name: str, platform: str | None = None) -> KernelDetail:
         """Everything about one. Raises `NotFound`."""
@@ -85,22 +82,7 @@ class KernelVerbs:
 
     async def delete(self, request: Request, asked: NamesRequest) -> NamesResult:
         """Remove kernels that no VM uses."""
-        architecture = read_platform(asked.get("platform"))
-
-        def find_digest(name: str) -> str | None:
-            kernel = self._kernels.find(name, architecture)
-            return kernel.digest if kernel is not None else None
-
-        return await remove_each(
-            asked["names"],
-            kind="kernel",
-            platform=asked.get("platform"),
-            find_digest=find_digest,
-            known=lambda: {kernel.name for kernel in self._kernels.list()},
-            remove=lambda name, in_use: self._kernels.remove(name, in_use=in_use, architecture=architecture),
-            users=self._users,
-            request=request,
-        )
+        return await remove_each(request, asked, kind="kernel", store=self._kernels, users=self._users)
 
 
 def view_kernel(kernel: Kernel) -> KernelView:

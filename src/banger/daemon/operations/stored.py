@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
 
-from banger.api.messages import AvailableResult, AvailableView, CatalogueView, NamesResult, ProvenanceView
+from banger.api.messages import (
+    AvailableResult,
+    AvailableView,
+    CatalogueView,
+    NamesRequest,
+    NamesResult,
+    ProvenanceView,
+)
 from banger.catalogue.document import Bundle, Distribution, Entry, OciSource
 from banger.catalogue.shelf import Found, Opened
 from banger.core.errors import NotFound, WrongState
 from banger.core.nearest import hint_nearest
-from banger.core.platforms import parse_platform
+from banger.core.platforms import name_platform, parse_platform
 from banger.core.provenance import Provenance
 from banger.daemon.context import Request
 from banger.daemon.exchanges import error_view
@@ -33,32 +41,50 @@ class Users:
         return found
 
 
-async def remove_each(
-    names: Sequence[str],
-    *,
-    kind: str,
-    platform: str | None,
-    find_digest: Callable[[str], str | None],
-    known: Callable[[], Iterable[str]],
-    remove: Callable[[str, frozenset[str]], bool],
-    users: Users,
-    request: Request,
-) -> NamesResult:
-    """Remove what no VM uses; one that cannot be removed is no reason to keep the others."""
+class Item(Protocol):
+    """An image or a kernel."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def architecture(self) -> str: ...
+
+
+class Store(Protocol):
+    """What the stores of images and of kernels have in common; see `daemon.collaborators`."""
+
+    def find(self, name: str, architecture: str | None = None) -> Item | None: ...
+
+    def list(self) -> Sequence[Item]: ...
+
+    def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool: ...
+
+
+Kind = Literal["image", "kernel"]
+
+
+async def remove_each(request: Request, asked: NamesRequest, *, kind: Kind, store: Store, users: Users) -> NamesResult:
+    """Remove what no VM uses; one that cannot be removed does not keep the others from being removed."""
     outcomes: NamesResult = {"outcomes": []}
-    for name in dict.fromkeys(names):
+    platform = asked.get("platform")
+    architecture = read_platform(platform)
+    for name in dict.fromkeys(asked["names"]):
         try:
             used = await users.by_digest()
-            digest = await asyncio.to_thread(find_digest, name)
-            if digest is None:
-                raise missing(kind, name, platform, known())
-            if digest in used:
-                vms = used[digest]
+            item = await asyncio.to_thread(store.find, name, architecture)
+            if item is None:
+                raise missing(kind, name, platform, {known.name for known in store.list()})
+            if item.digest in used:
+                vms = used[item.digest]
                 raise WrongState(
                     f"the {kind} {name} is used by {'the VM' if len(vms) == 1 else 'the VMs'} {', '.join(vms)}",
                     hint=f"delete what uses it first: `banger vm delete {' '.join(vms)}`",
                 )
-            await asyncio.to_thread(remove, name, frozenset(used))
+            await asyncio.to_thread(store.remove, name, in_use=frozenset(used), architecture=architecture)
         except Exception as error:  # noqa: BLE001 - of any kind: the others are removed all the same
             outcomes["outcomes"].append({"name": name, "error": error_view(error, request.operation)})
         else:
@@ -71,7 +97,7 @@ def read_platform(platform: str | None) -> str | None:
     return parse_platform(platform) if platform else None
 
 
-def missing(kind: str, name: str, platform: str | None, known: Iterable[str]) -> NotFound:
+def missing(kind: Kind, name: str, platform: str | None, known: Iterable[str]) -> NotFound:
     """The error for what is not in the store, which has `known` names."""
     of_it = f" for {platform}" if platform else ""
     return NotFound(
@@ -80,13 +106,14 @@ def missing(kind: str, name: str, platform: str | None, known: Iterable[str]) ->
     )
 
 
-def view_available(
-    found: Sequence[Found], opened: Sequence[Opened], *, here: frozenset[tuple[str, str]], operation: str
+async def view_available(
+    request: Request, store: Store, found: Sequence[Found], opened: Sequence[Opened]
 ) -> AvailableResult:
-    """What catalogues have, and which of them are believed. `here` are the names and platforms in the store."""
+    """What catalogues have, whether it is in the store already, and which catalogues are believed."""
+    here = {(item.name, name_platform(item.architecture)) for item in await asyncio.to_thread(store.list)}
     return {
         "entries": [_view_entry(one, here=(one.entry.name, one.entry.platform) in here) for one in found],
-        "catalogues": [_view_catalogue(one, operation) for one in opened],
+        "catalogues": [_view_catalogue(one, request.operation) for one in opened],
     }
 
 
