@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from banger.api.messages import ExitResult, RunRequest
 from banger.core.commands import check_command
@@ -29,17 +29,30 @@ from banger.daemon.operations.ownership import give_to_user
 from banger.daemon.operations.packing import Packing
 from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
-from banger.daemon.operations.setting_up import SetUpVm, read_setup
+from banger.daemon.operations.setting_up import Setup, SetUpVm, read_setup
 from banger.daemon.operations.start import StartVm
 from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
 from banger.guest.readiness import Wait
+from banger.image.store import Image
 from banger.store.connection import Database
 from banger.store.records import VmRecord, set_ephemeral
 from banger.workspace.packing import settle
 from banger.workspace.repository import Repository, inspect_repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    """What a request comes to, decided before anything exists. `record` is not in the database yet."""
+
+    record: VmRecord
+    image: Image
+    repository: Repository | None
+    setup: Setup
+    command: Sequence[str]
+    environment: Mapping[str, str]
 
 
 class RunVm:
@@ -72,35 +85,22 @@ class RunVm:
         """Run to the end of the command. Everything that can be refused is refused before anything exists."""
         began_s = time.monotonic()
         with refusing():
-            check_run(asked)
-            choice, guest_path = read_choice(asked), read_guest_path(asked)
-            repository = None if asked["path"] is None else await inspect_wished(request, asked["path"], choice)
-            wanted = asked.get("bootstrap", True)
-            setup = await read_setup(repository, guest_path, wanted=wanted, nat=self._plan.nat(asked))
-            setup.tell(request)
-            asked = {**asked, "image": setup.choose_image(asked)}
-            # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
-            record = await self._make.plan(request, asked, attended=not asked["detach"], ephemeral=True)
-            record = replace(record, spec=setup.complete(record.spec))
-            image = self._plan.image(record.spec)
-            environment = usual_environment(record.spec, image, asked["environment"])
-            command = asked["command"] or setup.choose_command(default_command(image))
-            check_terminal(asked, command)
-            check_command(command, environment)
+            planned = await self._decide(request, asked)
+        record, setup = planned.record, planned.setup
         kept, kept_later = False, not asked["ephemeral"]
         try:
             async with self._make.made(request, record) as made:
                 record = await self._prepare(
                     request,
                     made,
-                    repository,
+                    planned.repository,
                     setup.guest_path,
                     wait=asked.get("wait", "agent"),
                     durable=kept_later,
                 )
                 # A shell can be used meanwhile; a command, and whoever waits for `--detach` to return, wants all of it.
-                alone = asked["detach"] or command != LOGIN_SHELL
-                done = await self._set_up(request, record, setup, environment, wait=alone, kept=kept_later)
+                alone = asked["detach"] or planned.command != LOGIN_SHELL
+                done = await self._set_up(request, record, setup, planned.environment, wait=alone, kept=kept_later)
                 if not asked["ephemeral"]:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                     record = replace(record, ephemeral=False)
@@ -115,25 +115,58 @@ class RunVm:
                 request.notice(f"{done.failure} ({done.hint})")
                 result["status"] = 1
             if not asked["detach"]:
-                with self._supervisor.using(record.id):
-                    result = await run_for_client(
-                        self._supervisor.channel(record.id, record.name),
-                        exchange,
-                        argv=command,
-                        environment=environment,
-                        cwd=default_directory(record, image),
-                        user=default_user(record, image),
-                        make_cwd=not record.workspaces,
-                        pty=asked["pty"],
-                        stdin=asked["stdin"],
-                        tools=plan_tools(record, default_directory(record, image)),
-                    )
+                result = await self._run_command(record, planned, asked, exchange)
             if kept:
                 result["vm"] = view_vm(record, self._supervisor)
             return result
         finally:
             if not kept:
                 await shielded(self._remove(request, record))
+
+    async def _decide(self, request: Request, asked: RunRequest) -> _Planned:
+        """Refuse what can be refused, and plan the rest. Gets image and kernel if they are not here yet."""
+        check_run(asked)
+        choice, guest_path = read_choice(asked), read_guest_path(asked)
+        repository = None if asked["path"] is None else await inspect_wished(request, asked["path"], choice)
+        wanted = asked.get("bootstrap", True)
+        setup = await read_setup(repository, guest_path, wanted=wanted, nat=self._plan.nat(asked))
+        setup.tell(request)
+        asked = {**asked, "image": setup.choose_image(asked)}
+        # Until it is ready the VM belongs to this request: whoever dies now, nothing is left.
+        record = await self._make.plan(request, asked, attended=not asked["detach"], ephemeral=True)
+        record = replace(record, spec=setup.complete(record.spec))
+        image = self._plan.image(record.spec)
+        environment = usual_environment(record.spec, image, asked["environment"])
+        command = asked["command"] or setup.choose_command(default_command(image))
+        check_terminal(asked, command)
+        check_command(command, environment)
+        return _Planned(
+            record=record,
+            image=image,
+            repository=repository,
+            setup=setup,
+            command=command,
+            environment=environment,
+        )
+
+    async def _run_command(
+        self, record: VmRecord, planned: _Planned, asked: RunRequest, exchange: StreamExchange
+    ) -> ExitResult:
+        """Run the command, or the shell, joined to the client's streams."""
+        directory = default_directory(record, planned.image)
+        with self._supervisor.using(record.id):
+            return await run_for_client(
+                self._supervisor.channel(record.id, record.name),
+                exchange,
+                argv=planned.command,
+                environment=planned.environment,
+                cwd=directory,
+                user=default_user(record, planned.image),
+                make_cwd=not record.workspaces,
+                pty=asked["pty"],
+                stdin=asked["stdin"],
+                tools=plan_tools(record, directory),
+            )
 
     async def _prepare(
         self,
