@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from banger.core.layers import Layer
 from banger.core.progress import Progress
@@ -44,40 +45,21 @@ def make_layered_image(
     The same layers are not unpacked twice: what the store has under another name gets this one too. Raises `Invalid`
     for layers that cannot be a root file system, `Failed` for what has another digest than was said.
     """
-    told = -_STEP_BYTES
-
-    def tell_read(done: int, total: int) -> None:
-        nonlocal told
-        check()
-        if done - told >= _STEP_BYTES or done == total:
-            told = done
-            report(Progress(stage="image", text=f"unpacking {name}", done=done, total=total, unit="bytes"))
-
     same = find_same(store, found.digest)
-    digests: dict[str, str] = {}
     with store.content.draft() as draft:
         if same is not None:
-            (draft / ROOTFS_FILE).hardlink_to(same.rootfs)
-            if same.packages is not None:
-                (draft / PACKAGES_FILE).hardlink_to(same.packages)
-            files = [ROOTFS_FILE, *([PACKAGES_FILE] if same.packages is not None else [])]
-            init = same.init
+            files = _link(same, draft)
         else:
-            with closing(read_layers(found.layers, scratch=draft, report=tell_read)) as tree:
-                digests[ROOTFS_FILE] = write_rootfs(
-                    tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check
-                )
-                files = [ROOTFS_FILE, *write_packages(tree, draft)]
-                init = tree.find_init()
+            files = _unpack(found.layers, draft, name, read_layers=read_layers, report=report, check=check)
         content = store.content.publish(
             draft,
             name=name,
-            files=files,
-            digests=digests,
+            files=files.names,
+            digests=files.digests,
             manifest=plan_manifest(
                 name=name,
                 architecture=found.config.platform.machine,
-                init=init,
+                init=files.init,
                 created_at_s=time.time(),
                 source=origin,
                 environment=found.config.environment,
@@ -87,6 +69,47 @@ def make_layered_image(
             ),
         )
         return store.view(name, content)
+
+
+class _Files(NamedTuple):
+    """What is in a draft: names of files, the digests that are known of them, and the init of the root file system."""
+
+    names: Sequence[str]
+    digests: Mapping[str, str]
+    init: str | None
+
+
+def _link(same: Image, draft: Path) -> _Files:
+    """Put the files of an image that is in the store already into a draft, as hard links."""
+    (draft / ROOTFS_FILE).hardlink_to(same.rootfs)
+    if same.packages is None:
+        return _Files([ROOTFS_FILE], {}, same.init)
+    (draft / PACKAGES_FILE).hardlink_to(same.packages)
+    return _Files([ROOTFS_FILE, PACKAGES_FILE], {}, same.init)
+
+
+def _unpack(
+    layers: Sequence[Layer],
+    draft: Path,
+    name: str,
+    *,
+    read_layers: ReadLayers,
+    report: Callable[[Progress], None],
+    check: Callable[[], None],
+) -> _Files:
+    """Write the root file system that the layers make, and its list of packages, into a draft."""
+    told = -_STEP_BYTES
+
+    def tell_read(done: int, total: int) -> None:
+        nonlocal told
+        check()
+        if done - told >= _STEP_BYTES or done == total:
+            told = done
+            report(Progress(stage="image", text=f"unpacking {name}", done=done, total=total, unit="bytes"))
+
+    with closing(read_layers(layers, scratch=draft, report=tell_read)) as tree:
+        digest = write_rootfs(tree, draft / ROOTFS_FILE, text=f"writing {name}", report=report, check=check)
+        return _Files([ROOTFS_FILE, *write_packages(tree, draft)], {ROOTFS_FILE: digest}, tree.find_init())
 
 
 def find_same(store: ImageStore, digest: str) -> Image | None:
