@@ -1,4 +1,4 @@
-"""Which contract is spoken. Apart from the messages, because a command line that only sends one needs just this."""
+"""The version of the API. Separate from the messages, because sending a request needs only this."""
 
 from __future__ import annotations
 

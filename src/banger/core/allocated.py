@@ -1,4 +1,4 @@
-"""What files really take on the host's disk, which for sparse ones is less than their size."""
+"""How much space files really take on the host's disk: for sparse files less than their size."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _BLOCK_BYTES: Final = 512  # st_blocks counts these, whatever the file system's 
 
 
 def allocated_bytes(paths: Iterable[Path]) -> int:
-    """Bytes that files and directory trees have on the disk; what is missing takes none. Follows no link.
+    """Bytes that files and directory trees take on the disk; a missing one takes none. Follows no link.
 
-    What a file shares with others by reference is counted for each of them.
+    Blocks that a file shares with others (reflinks) are counted for each of them.
     """
     return sum(map(_of_tree, paths))
 

@@ -1,7 +1,7 @@
 """Debian packages downloaded and verified by apt with a configuration, lists and a cache of our own.
 
-Nothing of the host's apt is read but its mirrors and proxies, and nothing of it is written: hooks, pins and sources
-that somebody configured on the host have no part in what banger runs.
+Only mirrors and proxies are read from the host's apt, and nothing of it is written: hooks, pins and sources
+that somebody configured on the host do not affect what banger runs.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Apt:
         await self.run("apt-get", "-q", "update")
 
     async def download_missing(self, packages: Sequence[str]) -> list[Path]:
-        """The files of packages and of what they need, but for what is installed, each compared with the signed lists.
+        """The files of packages and of their dependencies that are not installed, each compared with the signed lists.
 
-        Raises `CommandFailed` where they cannot be installed together with what there is.
+        Raises `CommandFailed` where they cannot be installed together with what is there.
         """
         await self.run("apt-get", "-q", "-y", "--download-only", "--no-remove", "install", *packages)
         return sorted((self.directory / "cache" / "archives").glob("*.deb"))

@@ -1,4 +1,4 @@
-"""Builds of images that were killed: the directories that they left, and the processes that outlived who began them."""
+"""Killed builds of images: the directories they left, and the processes that outlived whoever started them."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def find_abandoned_builds(place: Path = BUILDS) -> list[Path]:
 
 
 def find_builders(directory: Path) -> list[ProcessIdentity]:
-    """What builds in a directory."""
+    """The build processes that work in a directory."""
     return find_processes(directory, label=BUILD_PROGRAM)

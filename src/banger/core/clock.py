@@ -12,7 +12,7 @@ class Clock(Protocol):
     """What the daemon needs from time."""
 
     def now_s(self) -> float:
-        """Seconds since the epoch, for people and records; may jump."""
+        """Seconds since the epoch, to be shown and recorded; may jump."""
 
     def monotonic_s(self) -> float:
         """Seconds that never jump, for deadlines."""
@@ -35,7 +35,7 @@ class Ids(Protocol):
         """A new uuid4 in its usual text form."""
 
     def operation_id(self) -> str:
-        """A new id that is short enough to read out and greps to one operation."""
+        """A new id, short enough to read aloud and unique enough to grep for one operation."""
 
     def number(self) -> int:
         """A random 64-bit number."""

@@ -1,4 +1,4 @@
-"""What a command for a guest may be: it travels to the agent in one frame, with its whole environment."""
+"""The limits of a command for a guest: it travels to the agent in one frame, with its whole environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FIELD_BYTES: Final = 5  # a tag and a length for each word
 
 
 def check_command(argv: Sequence[str] | None, environment: Mapping[str, str]) -> None:
-    """Raise `Invalid` for a command that no guest would take. Without `argv` it is a shell."""
+    """Raise `Invalid` for a command that no guest accepts. Without `argv` it is a shell."""
     if argv is not None and not argv:
         raise Invalid("the command is empty", hint="give a command after `--`")
     words = list(argv or ())

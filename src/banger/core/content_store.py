@@ -1,9 +1,9 @@
-"""Directories of files that never change, named by what they hold; and names that point at them.
+"""Directories of files that never change, named by the digest of their content, and names that point at them.
 
 sha256/<hex>/manifest.json and the files it lists
 names/<name>.json            {"digest": "sha256:<hex>"}, and what is true of the name rather than of the content
 names/<architecture>/        the same for what this computer's processors do not run: a name may have one of each
-drafts/                      what is being made; each is locked by its maker, and removed when its maker is gone
+drafts/                      content being made; each is locked by its maker, and removed when its maker is gone
 locks/<name>                 held while a name is being made
 """
 
@@ -60,7 +60,7 @@ class ContentStore:
 
     @contextmanager
     def draft(self) -> Iterator[Path]:
-        """An empty directory to make content in; what is not published from it goes."""
+        """An empty directory to make content in. Everything that is not published from it is removed."""
         drafts = self._root / "drafts"
         make_private_directory(drafts)
         path, descriptor = make_locked_directory(drafts)
@@ -81,7 +81,7 @@ class ContentStore:
     ) -> Content:
         """Make `files` of a draft an entry, and `name` for the manifest's `architecture` point at it.
 
-        `digests` are of files whose writers took them; the others are read for theirs.
+        `digests` are those that writers computed while writing; other files are read for theirs.
 
         The digest covers the files and the manifest but for `OF_NAME`, so that the same content has the same digest
         whoever made it, when, and out of what.
@@ -108,7 +108,7 @@ class ContentStore:
         return self._read(digest, of_name)
 
     def annotate(self, name: str, architecture: str, said: Mapping[str, Any]) -> Content:
-        """Say something more of a name: keys of `OF_NAME` and their values. Raises `NotFound`."""
+        """Set more keys of a name, all of them in `OF_NAME`. Raises `NotFound`."""
         content = self.find(name, architecture)
         if content is None:
             raise NotFound(
@@ -121,7 +121,7 @@ class ContentStore:
         return self._read(content.digest, of_name)
 
     def find(self, name: str, architecture: str | None = None) -> Content | None:
-        """What `name` points at, or None; also for a name that no entry can have."""
+        """What `name` points at; None if nothing does, also for a name that no entry can have."""
         for place in self._places() if architecture is None else (architecture,):
             with suppress(FileNotFoundError, NotFound, Invalid, Failed, ValueError, KeyError, TypeError):
                 of_name = dict(json.loads(self._pointer(name, place).read_bytes()))
@@ -130,7 +130,7 @@ class ContentStore:
         return None
 
     def read(self, digest: str) -> Content:
-        """The entry of that digest, with what was said of it when it first came. Raises `NotFound`."""
+        """The entry of that digest, as its manifest described it when it was first published. Raises `NotFound`."""
         return self._read(digest, {})
 
     def _read(self, digest: str, of_name: Mapping[str, Any]) -> Content:
@@ -167,7 +167,7 @@ class ContentStore:
                 )
 
     def list(self) -> list[tuple[str, Content]]:
-        """Names and what they point at, by name; what is native comes first."""
+        """Names and what they point at, sorted by name; the native architecture comes first."""
         found = (
             (path.stem, place, self.find(path.stem, place))
             for place in self._places()
@@ -176,9 +176,9 @@ class ContentStore:
         return [(name, content) for name, _, content in sorted(found, key=lambda each: each[0]) if content is not None]
 
     def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
-        """Take a name away, and its entry with it unless another name or `in_use` (digests) still needs that.
+        """Remove a name, and its entry too unless another name or `in_use` (digests) still needs it.
 
-        Returns whether the entry went. Raises `NotFound`.
+        Returns whether the entry was removed. Raises `NotFound`.
         """
         content = self.find(name, architecture)
         if content is None:
@@ -195,7 +195,7 @@ class ContentStore:
         return True
 
     def find_unnamed(self, *, in_use: frozenset[str], older_than_s: float) -> Sequence[Content]:
-        """Entries that no name and none of `in_use` (digests) needs, and that were not made a moment ago."""
+        """Entries from before `older_than_s` (seconds since the epoch) that no name and no digest of `in_use` needs."""
         named = {content.digest for _, content in self.list()} | in_use
         found: list[Content] = []
         for path in sorted((self._root / "sha256").glob("*")):
@@ -212,9 +212,9 @@ class ContentStore:
 
     @asynccontextmanager
     async def making(self, name: str, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
-        """Held while `name` is made: one maker at a time in this process and among processes.
+        """A lock held while `name` is made: one maker at a time, in this process and among processes.
 
-        `waiting` is called when somebody else is at it.
+        `waiting` is called if another maker holds it.
         """
         self._pointer(name, self._native)
         make_private_directory(self._root / "locks")
@@ -222,13 +222,13 @@ class ContentStore:
             yield
 
     def abandoned_drafts(self) -> Sequence[Path]:
-        """What dead makers left."""
+        """The drafts that dead makers left."""
         with suppress(FileNotFoundError):
             return [path for path in sorted((self._root / "drafts").iterdir()) if not is_locked(path)]
         return ()
 
     def remove_drafts(self) -> None:
-        """Remove what dead makers left; drafts of living ones stay."""
+        """Remove the drafts that dead makers left; those of living makers stay."""
         for path in self.abandoned_drafts():
             remove_unlocked_directory(path)
 
@@ -255,7 +255,7 @@ class ContentStore:
 
 
 class HasDigest(Protocol):
-    """What an entry looks like to those who use it."""
+    """The least that a store has to know of its items."""
 
     @property
     def digest(self) -> str: ...
@@ -272,11 +272,11 @@ class ItemStore(Generic[Item]):
         self._view = view
 
     def view(self, name: str, content: Content) -> Item:
-        """The item that an entry is under a name."""
+        """The item made of an entry and a name."""
         return self._view(name, content)
 
     def find(self, name: str, architecture: str | None = None) -> Item | None:
-        """What a name means for an architecture; without one for this computer's own, else for whatever there is."""
+        """The item of a name for an architecture; without one, this computer's own, else any."""
         content = self.content.find(name, architecture)
         return self._view(name, content) if content is not None else None
 
@@ -295,7 +295,7 @@ class ItemStore(Generic[Item]):
         self.content.verify(self.content.read(item.digest))
 
     def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
-        """Take the name away, and the item unless another name or a digest `in_use` needs it. Raises `NotFound`."""
+        """Remove the name, and the item unless another name or a digest `in_use` needs it. Raises `NotFound`."""
         return self.content.remove(name, in_use=in_use, architecture=architecture)
 
     def list(self) -> list[Item]:
@@ -303,7 +303,7 @@ class ItemStore(Generic[Item]):
 
 
 def _identify(manifest: Mapping[str, Any]) -> str:
-    """The digest of an entry: of its files' digests and of everything else that its manifest says of the content."""
+    """The digest of an entry: over the digests of its files and all else that its manifest says of the content."""
     identity = {key: value for key, value in manifest.items() if key not in OF_NAME}
     return f"sha256:{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()}"
 
@@ -318,7 +318,7 @@ def digest_file(path: Path) -> str:
 
 
 def remove_unlocked_directory(path: Path) -> bool:
-    """Remove a directory tree whose maker is gone: nobody has it locked. Returns whether it is gone now."""
+    """Remove a directory tree that nobody has locked, because its maker is gone. Returns whether it is gone now."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -334,7 +334,7 @@ def remove_unlocked_directory(path: Path) -> bool:
 
 
 def make_locked_directory(parent: Path, *, prefix: str = "") -> tuple[Path, int]:
-    """A new directory, which nobody can guess, and the descriptor that holds its lock."""
+    """A new directory with an unguessable name, and the descriptor that holds its lock."""
     while True:
         path = parent / f"{prefix}{secrets.token_hex(8)}"
         path.mkdir(mode=0o700)
@@ -342,7 +342,7 @@ def make_locked_directory(parent: Path, *, prefix: str = "") -> tuple[Path, int]
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
-        # Until it is locked it is nobody's, and may be removed as such.
+        # Until it is locked, others may take it for abandoned and remove it.
         if try_lock(descriptor) and path.exists():
             return path, descriptor
         os.close(descriptor)

@@ -46,7 +46,7 @@ def read_host_sources(root: Path = Path("/etc/apt")) -> list[str]:
 
 
 async def read_host_proxies() -> tuple[tuple[str, str], ...]:
-    """The proxies that this host's apt is told to use: names of apt's options with their values."""
+    """The proxies that this host's apt is configured to use: apt's option names with their values."""
     shown = await run(["apt-config", "dump", "--format", '%f "%v";%n', "Acquire"], hint="install the package apt")
     return parse_proxies(shown.stdout.decode("utf-8", "replace"))
 
@@ -65,7 +65,7 @@ def render_apt_conf(options: Sequence[tuple[str, str]]) -> str:
 def find_mirrors(sources: Sequence[str], *, suite: str) -> Mirrors:
     """The mirrors that a host's own apt sources name for `suite`, else the public ones.
 
-    Others publish for Debian's suites under the same names, so an entry signed by another key is none of Debian's,
+    Other archives use the same suite names. So an entry signed by another key than Debian's is ignored,
     and among the rest an address that also has the suite's updates is preferred.
     """
     entries = [
@@ -88,7 +88,7 @@ def find_mirrors(sources: Sequence[str], *, suite: str) -> Mirrors:
 
 
 def render_sources(mirrors: Mirrors, *, suite: str) -> str:
-    """One-line entries for apt, verified by the archive's keyring and nothing else."""
+    """One-line entries for apt, verified against Debian's archive keyring alone."""
     options = f"[signed-by={KEYRING}]"
     return (
         f"deb {options} {mirrors.archive} {suite} main\n"

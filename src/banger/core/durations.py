@@ -1,4 +1,4 @@
-"""Durations that people write, such as `90s`, `2h` or `1h30m`, and print back the same way. Whole seconds."""
+"""Durations in whole seconds, as people write them: `90s`, `2h` or `1h30m`; parsed, and printed the same way."""
 
 from __future__ import annotations
 

@@ -22,19 +22,6 @@ from typing import ClassVar, Final
 
 ErrorData = str | int | float | bool | None
 
-KINDS: Final = (
-    "invalid",
-    "not_found",
-    "already_exists",
-    "wrong_state",
-    "denied",
-    "unsupported",
-    "unavailable",
-    "timed_out",
-    "failed",
-    "internal",
-)
-
 
 class BangerError(Exception):
     """Root of the tree. `summary` is one sentence without a final full stop; `hint` says what to do next."""
@@ -123,6 +110,7 @@ _BY_KIND: Final = {
         Internal,
     )
 }
+KINDS: Final = tuple(_BY_KIND)
 
 
 def error_of_kind(kind: str, summary: str, *, hint: str = "", **data: ErrorData) -> BangerError:

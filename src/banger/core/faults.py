@@ -1,4 +1,4 @@
-"""What the operating system said went wrong with files, as errors that a user can act on."""
+"""Errors of the operating system about files, as errors that a user can act on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that come in the event loop, read as a file by a thread."""
+"""Bytes that arrive in the event loop, read as a file by a thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class _Source(io.RawIOBase):
-    """The reading end. What comes after the last byte is the end of the feed: its failure, if it has failed."""
+    """The reading end. After the last byte it reads as end of file, or raises the failure of the feed."""
 
     def __init__(self, descriptor: int, outcome: Future[None]) -> None:
         super().__init__()
@@ -46,10 +46,10 @@ class _Source(io.RawIOBase):
 async def run_fed(
     chunks: AsyncGenerator[bytes, None], work: Callable[[BinaryIO, Callable[[], None]], Result]
 ) -> Result:
-    """Run `work` in a thread on a file that has what `chunks` give; the function it gets too is `run_in_thread`'s.
+    """Run `work` in a thread on a file with the bytes of `chunks`. Its second argument is `run_in_thread`'s check.
 
-    Only as much is taken from `chunks` as is read. When they raise, so does reading, instead of an end of file: nobody
-    takes a part for the whole. They are closed when `work` has ended, or this call is cancelled.
+    Only as much is taken from `chunks` as is read. When they raise, reading raises too instead of ending: nobody
+    takes a part for the whole. They are closed when `work` has ended or this call is cancelled.
     """
     reading, writing = os.pipe()
     with suppress(OSError):  # a small one will do too

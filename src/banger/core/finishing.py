@@ -1,4 +1,4 @@
-"""Work that is brought to its end whatever happens to the one who waits for it."""
+"""Work that is finished even if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def finish(
 ) -> Result:
     """Run `work` to its end; a cancellation meanwhile is raised after it. The work must have deadlines of its own.
 
-    `unheard` gets the failure that the cancellation takes the place of.
+    `unheard` gets a failure that the cancellation would otherwise hide.
     """
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None

@@ -1,4 +1,4 @@
-"""What a layer of an image is, to those who fetch it and to those who read it."""
+"""A layer of an image: the contract between those who fetch layers and those who read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every file and directory name that banger uses on the host, and nowhere else.
+"""Every file and directory name that banger uses on the host. No other module spells one out.
 
 Directories follow the XDG base directory specification; `BANGER_HOME` puts all of them under one directory.
 Written out rather than taken from a library, and without dataclasses, because most commands need it and those imports
@@ -20,7 +20,7 @@ BUILD_BELOW_DRAFT = "tmp"  # where root builds
 
 
 def build_prefix(uid: int) -> str:
-    """How the names of a user's build directories begin."""
+    """The prefix of the names of a user's build directories."""
     return f"banger-image-{uid}-"
 
 
@@ -41,7 +41,7 @@ class VmLayout(NamedTuple):
 
     @property
     def workspaces(self) -> Path:
-        """What its workspaces were sent last."""
+        """A record of what was last sent to each workspace."""
         return self.state / "workspaces"
 
     @property
@@ -133,22 +133,22 @@ class Layout(NamedTuple):
 
     @property
     def trash(self) -> Path:
-        """Directories on their way out: renamed here first, so that a half-removed VM never looks like one."""
+        """Directories being removed: renamed here first, so that a half-removed VM never looks like a VM."""
         return self.state / "trash"
 
     @property
     def exports(self) -> Path:
-        """Patches that were made to be applied, as they came from guests."""
+        """Patches saved for `apply`, as they came from guests."""
         return self.state / "exports"
 
     @property
     def applies(self) -> Path:
-        """What is needed to take back a change of a work tree that is under way, by operation."""
+        """By operation, what is needed to undo a change of a work tree that is in progress."""
         return self.state / "applies"
 
     @property
     def scratch(self) -> Path:
-        """Work files of requests; what is there when a daemon starts is nobody's any more."""
+        """Work files of requests. What a daemon finds here when it starts is left over."""
         return self.run / "scratch"
 
     @property
@@ -171,12 +171,12 @@ class Layout(NamedTuple):
 
     @property
     def catalogue_memories(self) -> Path:
-        """What was seen of each catalogue of the user's."""
+        """What is remembered of each configured catalogue."""
         return self.state / "catalogues"
 
     @property
     def catalogue_copies(self) -> Path:
-        """Catalogues as they were seen last, for when they cannot be reached."""
+        """The last seen copy of each catalogue, for when it cannot be reached."""
         return self.cache / "catalogues"
 
     @property
@@ -209,7 +209,7 @@ class Layout(NamedTuple):
 
     @property
     def start_lock(self) -> Path:
-        """Held by a command line while it starts the daemon."""
+        """Held by a client while it starts the daemon."""
         return self.run / "start.lock"
 
     @property
@@ -221,5 +221,5 @@ class Layout(NamedTuple):
 
 
 def layout_from_environment(environment: Mapping[str, str], *, uid: int) -> Layout:
-    """The layout below the roots that the environment says. Raises `Invalid` as `find_roots` does."""
+    """The layout below the roots from the environment. Raises `Invalid` as `find_roots` does."""
     return Layout(*map(Path, find_roots(environment, uid=uid)))

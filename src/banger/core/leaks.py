@@ -1,7 +1,7 @@
-"""What is ours on this computer and not wanted any more: first everything is looked at, then one pure function judges.
+"""Leftovers of banger on this computer: first everything is looked at, then one pure function judges.
 
-Nothing is removed here. What is under way looks like a leak for a moment: the state of a VM, the lock of a maker and
-the age of a file tell it apart.
+Nothing is removed here. Work in progress can look like a leak: the state of a VM, the lock of a maker and
+the age of a file tell the difference.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOVES: Final = frozenset((State.CREATING, State.STARTING, State.STOPPING, State
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Something that is left: what kind of thing, which one, and why it is not wanted."""
+    """A leftover: its kind, which one it is, and why it is not wanted."""
 
     kind: Kind
     what: str
@@ -51,10 +51,10 @@ class Aged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Everything that was seen. Processes are pids with the id of the VM on their label.
+    """Everything that was seen. A process is its pid with the VM id in its label.
 
-    `drafts` and `builds` are directories without a maker, `builders` processes that work in them all the same, and
-    `partial_files` are written by nobody.
+    `drafts` and `builds` are directories without a maker, `builders` processes that still work in them, and
+    `partial_files` are being written by nobody.
     """
 
     processes: tuple[tuple[int, str], ...] = ()
@@ -70,7 +70,7 @@ class Sighting:
 
 
 def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float = PATIENCE_S) -> tuple[Leak, ...]:
-    """Judge. `states` are the VMs that have a row; whoever looks while others work takes what two looks agree on."""
+    """Judge. `states` are the VMs that have a row. While others work, only what two looks agree on is a leak."""
     return (
         *(
             Leak("process", f"process {pid} of the VM {vm_id}", _why(vm_id, states))
@@ -109,8 +109,8 @@ def find_leaks(seen: Sighting, states: Mapping[str, State], *, patience_s: float
 
 
 def look_around(layout: Layout, *, now_s: float, builds: Path = BUILDS) -> Sighting:
-    """See what there is below the directories of one banger and, of this user, in `builds`; and which processes are
-    labelled as its own.
+    """See what is below the directories of one banger, this user's directories in `builds`, and which processes are
+    labelled as banger's.
     """
     vms = layout.run / "vms"
     drafts = [
@@ -139,7 +139,7 @@ def look_around(layout: Layout, *, now_s: float, builds: Path = BUILDS) -> Sight
 
 
 def find_unfinished_files(layout: Layout, *, now_s: float) -> list[Path]:
-    """Files that nobody will finish, where all files are banger's own."""
+    """Files that nobody will finish, in directories where every file is banger's."""
     old = (Path(one.path) for one in _aged(_partial_files(layout), now_s) if one.age_s >= PATIENCE_S)
     return [path for path in old if path.parent != layout.config]
 
@@ -161,7 +161,7 @@ def _aged(paths: Iterable[str], now_s: float) -> Iterator[Aged]:
 
 
 def _stray_sockets(layout: Layout) -> Iterator[str]:
-    """Sockets beside the daemon's; those of VMs are told about with their run directories."""
+    """Sockets beside the daemon's; those of VMs are reported with their run directories."""
     for path in _names_in(layout.run):
         with suppress(OSError):
             if path != str(layout.daemon_socket) and stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -169,7 +169,7 @@ def _stray_sockets(layout: Layout) -> Iterator[str]:
 
 
 def _partial_files(layout: Layout) -> Iterator[str]:
-    """What `write_durably` and makers of disks leave when they are killed: hidden, with a suffix of their own.
+    """What `write_durably` and makers of disks leave when they are killed: hidden files with a random suffix.
 
     Both lock what they write.
     """

@@ -1,4 +1,4 @@
-"""Between which bounds the sizes of a VM lie. Apart from `core.vm`, whose import costs more than a command may."""
+"""The limits of a VM's sizes. Separate from `core.vm`, whose import is too slow for the command line."""
 
 from __future__ import annotations
 

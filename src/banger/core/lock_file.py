@@ -1,7 +1,7 @@
 """`banger.lock`: which image and kernel the VMs of a repository boot, by digest. Pure.
 
-It comes from a repository, and so from anybody: nothing in it is more than a name, a digest, or where an image was
-got; what that leads to is judged by whoever follows it.
+It comes from a repository, and so from anybody. It holds only names, digests, and where an image was fetched
+from; whoever follows it has to judge what that leads to.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def parse_lock(text: bytes, *, file: str) -> Lock:
 
 
 def check_pin(pin: Pin) -> Pin:
-    """Return a pin that can be followed. Raises `Invalid`."""
+    """Return `pin` if it is well-formed. Raises `Invalid`."""
     parse_image_name(pin.name)
     if pin.platform not in _PLATFORMS:
         raise Invalid(f"{ascii(pin.platform[:80])} is not a platform", hint=_HINT)
@@ -87,7 +87,7 @@ def check_pin(pin: Pin) -> Pin:
 
 
 def render_lock(lock: Lock) -> bytes:
-    """The file: always the same for the same pins. Raises `Invalid` for what could not be read back."""
+    """The text of the file, always the same for the same pins. Raises `Invalid` if it could not be parsed again."""
     lines = [_HEAD, f"version = {VERSION}\n"]
     for part, pin in lock._asdict().items():
         lines.append(f"\n[{part}]\n")

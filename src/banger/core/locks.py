@@ -19,9 +19,9 @@ _RETRY_S: Final = 0.05
 async def exclusive_lock(
     path: Path, *, deadline_s: float, waiting: Callable[[], None] = lambda: None
 ) -> AsyncIterator[None]:
-    """Hold the lock file `path` (made if missing, never removed). `waiting` is called once if somebody else has it.
+    """Hold the lock file `path` (made if missing, never removed). `waiting` is called once if another holds it.
 
-    The kernel gives the lock back when its holder dies. Raises `TimedOut` after `deadline_s` of waiting.
+    The kernel releases the lock when its holder dies. Raises `TimedOut` after `deadline_s` of waiting.
     """
     async with _lock(path, try_lock, deadline_s=deadline_s, waiting=waiting):
         yield
@@ -29,7 +29,7 @@ async def exclusive_lock(
 
 @asynccontextmanager
 async def shared_lock(path: Path, *, deadline_s: float) -> AsyncIterator[None]:
-    """Hold the lock file together with others who share it, and with nobody who has it exclusively. As above."""
+    """Hold the lock file, shared with other shared holders but with no exclusive one. As `exclusive_lock`."""
     async with _lock(path, _try_shared_lock, deadline_s=deadline_s, waiting=lambda: None):
         yield
 
@@ -58,7 +58,7 @@ async def _lock(
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody alive has a file or directory locked. What is not there, or is a link, is nobody's."""
+    """Whether a living process has locked a file or directory. False if it is missing or a symbolic link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

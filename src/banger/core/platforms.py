@@ -1,4 +1,4 @@
-"""What a guest's programs are made for: the kernel's word for it inside, the words of registries where people write it.
+"""Processor architectures: the kernel's words inside banger, the words of registries where people write them.
 
 Cheap to import: the command line reads platforms too.
 """
@@ -39,10 +39,10 @@ def parse_platform(text: str) -> str:
 
 
 def name_platform(architecture: str) -> str:
-    """What registries and catalogues call an architecture; one that they have no word for is called what it is."""
+    """What registries and catalogues call an architecture; the kernel's own word if they have none."""
     return _OF_ARCHITECTURE.get(architecture, architecture)
 
 
 def host_architecture() -> str:
-    """What this computer's own programs are made for."""
+    """The architecture of this computer, as `uname -m` says."""
     return os.uname().machine

@@ -1,4 +1,4 @@
-"""The one module that starts processes, and the one that says who a process is.
+"""The one module that starts processes, and that identifies them.
 
 Argument lists only, never a shell; standard input is null unless given; the environment is built from an allow-list;
 every program runs in a session of its own so that a Ctrl-C on a terminal reaches us and not it.
@@ -76,7 +76,7 @@ def base_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def proxy_environment() -> dict[str, str]:
-    """The variables that say through which proxy programs here reach the network; for programs that download."""
+    """The proxy variables of our environment, for programs that download."""
     names = (*_PROXIES, *(name.upper() for name in _PROXIES))
     return {name: os.environ[name] for name in names if name in os.environ}
 
@@ -122,7 +122,7 @@ async def run(
     accepted: Sequence[int] = (0,),
     hint: str = "",
 ) -> Completed:
-    """Run a program to its end and return what it said.
+    """Run a program to its end and return its status and output.
 
     Raises `CommandFailed` for a status outside `accepted`, `TimedOut` after `timeout_s`, `Unavailable` when it cannot
     be started, `PrintedTooMuch` as soon as it does. Whatever happens, the program is gone afterwards.
@@ -150,8 +150,9 @@ async def run(
 
 
 def run_here(argv: Sequence[str]) -> int:
-    """Run a program for somebody who watches: with our environment, standard input and errors, where its output goes
-    too. For the command line. Its exit status, negative for a signal. Raises `Unavailable` when it cannot be started.
+    """Run a program in the user's terminal: with our environment and standard input; its output goes to standard error.
+
+    For the command line. Its exit status, negative for a signal. Raises `Unavailable` when it cannot be started.
     """
     try:
         return subprocess.run(argv, stdout=2, check=False).returncode
@@ -161,7 +162,7 @@ def run_here(argv: Sequence[str]) -> int:
 
 
 def read_here(argv: Sequence[str], *, environment: Mapping[str, str], timeout_s: float = 30.0) -> Completed:
-    """Run a program that says little, to its end, whatever its status. For the command line. Raises `Unavailable`."""
+    """Run a program with little output to its end, whatever its status. For the command line. Raises `Unavailable`."""
     program = printable(os.path.basename(argv[0]))
     try:
         done = subprocess.run(
@@ -231,9 +232,9 @@ async def _collect(stream: asyncio.StreamReader | None, program: str, *, hint: s
 
 
 async def end(process: asyncio.subprocess.Process) -> None:
-    """Kill the whole session of `process` if it still runs, reap it, and let go of its pipes.
+    """Kill the whole session of `process` if it still runs, reap it, and drain its pipes.
 
-    Nobody else may be reading from it any more.
+    Nobody else may be reading from it.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
@@ -250,7 +251,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """Who a process is, so that a reused pid is never mistaken for it.
+    """The identity of a process, so that a reused pid is never mistaken for it.
 
     `start_ticks` is field 22 of /proc/PID/stat (proc(5)), `executable` the device and inode of its program.
     """
@@ -267,7 +268,7 @@ def read_boot_id() -> str:
 
 
 def read_identity(pid: int) -> ProcessIdentity | None:
-    """Who runs as `pid` now, or None if nobody does (a zombie is nobody)."""
+    """The process that has `pid` now, or None if there is none (a zombie does not count)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         program = os.stat(f"/proc/{pid}/exe")

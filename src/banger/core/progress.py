@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""How long-running work reports its progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 class Progress:
     """A stage of some work. `done` and `total` count `unit`s; None where that is not known.
 
-    `detail` marks a part of another stage that is told of too.
+    `detail` marks a part of another stage that is reported too.
     """
 
     stage: str

@@ -27,7 +27,7 @@ class Provenance:
     signer: str = ""
 
     def encode(self) -> dict[str, str]:
-        """What is said, for a manifest."""
+        """The members that are known, for a manifest."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -35,7 +35,7 @@ UNKNOWN = Provenance()
 
 
 def decode_provenance(value: Mapping[str, Any]) -> Provenance:
-    """Read what `encode` wrote; what is damaged is not known."""
+    """Read what `encode` wrote; `UNKNOWN` if it is damaged."""
     try:
         return read_dataclass(Provenance, dict(value))
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Reading files that may be anything."""
+"""Reading files that were not written by banger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from banger.core.untrusted import printable
 
 
 def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
-    """A regular file that is not too large. `what` is what it is called in errors. Raises `NotFound` or `Invalid`."""
+    """Read a regular file of at most `limit_bytes`. `what` names it in errors. Raises `NotFound`, `Invalid`."""
     hint = f"see {printable(str(path), limit=200)}"
     try:
         # Not waiting for whoever would open the other end of a named pipe.

@@ -1,6 +1,6 @@
-"""Names of registries and of what is in them, as the distribution specification and Docker spell them. Pure.
+"""Names of registries and repositories, as the distribution specification and Docker spell them. Pure.
 
-In core because both the configuration file and the references of images are made of them.
+In core because both the configuration file and image references use them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where banger's four root directories are, as text.
 
-Apart from the layout below them, because every command needs the daemon's socket and most need no other name: what
-`pathlib` costs to import is a good part of what a short command may take.
+Separate from the layout below them, because every command needs the daemon's socket and most need no other name, and
+importing `pathlib` takes a good part of the time that a short command may take.
 """
 
 from __future__ import annotations

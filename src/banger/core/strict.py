@@ -1,4 +1,4 @@
-"""From JSON to frozen dataclasses without believing a word: what was written by us may have been damaged since."""
+"""From JSON to frozen dataclasses, every value checked: what banger wrote may have been damaged since."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 def parse_object(text: str | bytes) -> Mapping[str, Any]:
-    """The JSON object that `text` is. Raises `ValueError` for anything else, also for one that is nested too deep."""
+    """Parse a JSON object. Raises `ValueError` for anything else, also for one that is nested too deep."""
     try:
         value = json.loads(text)
     except RecursionError as error:

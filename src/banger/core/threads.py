@@ -1,4 +1,4 @@
-"""Long file work in a thread, ended before anybody cleans up after it."""
+"""Long file work in a thread that has ended before its caller goes on, even when cancelled."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Result = TypeVar("Result")
 
 
 class Stopped(Failed):
-    """The work was given up because nobody waits for it any more."""
+    """The work was given up because its caller was cancelled."""
 
 
 async def run_in_thread(work: Callable[[Callable[[], None]], Result]) -> Result:
     """Run `work` in a thread and return its result.
 
-    It is given a function to call now and then, which raises `Stopped` once this call was cancelled. The cancellation
-    goes on only when the thread has ended, so that what it writes can be removed safely.
+    `work` gets a function to call now and then, which raises `Stopped` once this call was cancelled. The cancellation
+    is raised only when the thread has ended, so that what it writes can be removed safely.
     """
     stop = threading.Event()
 
@@ -42,7 +42,7 @@ async def run_in_thread(work: Callable[[Callable[[], None]], Result]) -> Result:
 
 
 def from_thread(call: Callable[[Result], object]) -> Callable[[Result], None]:
-    """`call` for use in another thread: it is made in the event loop of the caller of this function."""
+    """A version of `call` for other threads: it runs in the event loop in which this function was called."""
     loop = asyncio.get_running_loop()
     return lambda argument: _ignore(loop.call_soon_threadsafe(call, argument))
 

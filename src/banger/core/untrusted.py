@@ -1,4 +1,4 @@
-"""Text that comes from guests, images, registries or file names is made printable before anybody sees it."""
+"""Making text from guests, images, registries and file names printable before anybody sees it."""
 
 from __future__ import annotations
 

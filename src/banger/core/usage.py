@@ -1,4 +1,4 @@
-"""What a process of ours costs this computer, never mistaking a stranger for it."""
+"""What one of our processes costs this computer; another process with the same pid is never mistaken for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a VM is: what was asked for, and the states it goes through."""
+"""A VM: what was asked for, and the states it goes through."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ class VmSpec:
     disk_bytes: int
     nat: bool
     architecture: str = "x86_64"
-    """What its image and kernel are made for. When it was not written down yet there was no other."""
+    """What its image and kernel are made for; x86_64 where an older banger did not record it."""
     runs_entrypoint: bool = False
-    """Whether the program that the image is made for starts with the machine; only where no init does."""
+    """Whether the image's own program starts with the machine; only without an init."""
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Who said each value: `flag`, `lock`, `image`, `config`, `host` or `built-in`; of older VMs nobody knows."""
+    """Where each value comes from: `flag`, `lock`, `image`, `config`, `host` or `built-in`; unknown for older VMs."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables of all commands, beside the image's."""
+    """Environment variables of every command, on top of the image's."""
     user: str = ""
-    """As whom commands run that say nothing else, and whose workspaces are; empty is root, or whom the image wants."""
+    """The default user of commands and owner of workspaces; empty means root, or the image's user."""
 
 
 def check_sizes(*, vcpu: int, memory_mib: int, disk_bytes: int) -> None:

@@ -27,7 +27,7 @@ class CatalogueSource(NamedTuple):
 
 
 def parse_catalogue_source(*, url: object, path: object, key: object, home: str) -> CatalogueSource:
-    """Check one entry, whose values are as TOML gives them; what is missing is None. Raises `Invalid`."""
+    """Check one entry, with values as TOML gives them and None for a missing one. Raises `Invalid`."""
     if (url is None) == (path is None):
         raise Invalid("it needs either url or path", hint='write url = "https://..." or path = "~/..."')
     place = _parse_path(path, home) if url is None else _parse_url(url)

@@ -1,4 +1,4 @@
-"""What a VM gets when nothing is said, and who said so: the configuration file, this computer, or banger. Pure."""
+"""The defaults of a VM, and where each comes from: the configuration file, this computer, or banger. Pure."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Defaults(NamedTuple):
     origins: Mapping[str, Origin] = _NOTHING
 
     def origin(self, field: str) -> Origin:
-        """Who said the value of `field`."""
+        """Where the value of `field` comes from."""
         return self.origins.get(field, "built-in")
 
     def origins_beside(self, flags: Mapping[str, object]) -> dict[str, Origin]:
-        """Where each value of a VM comes from that was asked for with `flags`; those that were not given are None."""
+        """Where each value of a VM comes from, given the `flags` of its request; a flag that was not given is None."""
         return {field: self.origin(field) if value is None else "flag" for field, value in flags.items()}
 
 
 def derive_defaults(*, cpus: int, memory_bytes: int) -> Defaults:
-    """A machine that a laptop does not notice: up to 4 vCPUs of the host's, an eighth of its memory up to 4 GiB."""
+    """Small enough for a laptop: at most 4 vCPUs, and an eighth of the host's memory, from 512 MiB to 4 GiB."""
     eighth_mib = memory_bytes // 8 >> 20
     return Defaults(
         vcpu=max(1, min(4, cpus)),
@@ -52,7 +52,7 @@ def derive_defaults(*, cpus: int, memory_bytes: int) -> Defaults:
 
 
 def apply_configuration(defaults: Defaults, configuration: Configuration) -> Defaults:
-    """The same, with what the file says on top."""
+    """The defaults, overridden by what the configuration file says."""
     written: dict[str, object] = {
         "vcpu": configuration.vcpu,
         "memory_mib": configuration.memory_mib,

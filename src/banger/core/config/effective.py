@@ -1,4 +1,4 @@
-"""Everything that can be set, as it is in force, and who said it. Pure."""
+"""Every setting with the value in force, and where that comes from. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from banger.core.sizes import MIB, format_size
 
 
 class Setting(NamedTuple):
-    """A key of the file, its value as JSON has it, as people read it, and who said it."""
+    """A key of the file, its value for JSON, the same as text for people, and where it comes from."""
 
     key: str
     value: object

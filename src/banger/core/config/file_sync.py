@@ -16,7 +16,7 @@ _MODE: Final = re.compile(r"0?[0-7]{3}", re.ASCII)
 
 
 class FileSync(NamedTuple):
-    """One file or directory, named relative to the homes on both sides. `mode` is a file's; None is the default."""
+    """A file or directory, named relative to the home on each side. `mode` is for a file; None means the default."""
 
     host: str
     guest: str
@@ -32,7 +32,7 @@ class FileSync(NamedTuple):
 
 
 def parse_file_sync(*, host: object, guest: object, mode: object, home: str) -> FileSync:
-    """Check one entry, whose values are as TOML gives them; what is missing is None. Raises `Invalid`.
+    """Check one entry, with values as TOML gives them and None for a missing one. Raises `Invalid`.
 
     `host` is `~/...`, or an absolute path below `home`; `guest` is `~/...` or `/root/...`, which are the same.
     """
@@ -73,7 +73,7 @@ def _text(key: str, value: object, *, example: str) -> str:
 
 
 def _relative(key: str, rest: str, whole: str) -> str:
-    """The path below a home, without empty components and a slash at its end."""
+    """The path below a home, without empty components or a trailing slash."""
     names = [name for name in rest.split("/") if name not in ("", ".")]
     if ".." in names:
         raise Invalid(f"{key}: {ascii(whole)} contains `..`", hint="write the path without it")

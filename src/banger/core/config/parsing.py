@@ -1,4 +1,4 @@
-"""The configuration file, read strictly: what is unknown or malformed is refused and never ignored. Pure."""
+"""The configuration file, read strictly: anything unknown or malformed is refused, never ignored. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Configuration(NamedTuple):
-    """What the file says; None where it says nothing. A time of 0 switches off what it is for."""
+    """What the file says; None where it says nothing. A duration of 0 switches its feature off."""
 
     log_level: str | None = None
     ssh_key_path: str | None = None
@@ -59,7 +59,7 @@ class Configuration(NamedTuple):
 def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
     """Read the text of a configuration file. `file` is its name in errors; `home` is what `~` means.
 
-    Raises `Invalid` with the file, the key and what it may be.
+    Raises `Invalid` with the file, the key and the allowed values.
     """
     import tomllib
 
@@ -98,7 +98,7 @@ def parse_log_level(value: object) -> str:
 
 
 class _Section:
-    """One table of the document, none of whose keys may be unknown."""
+    """One table of the document. Unknown keys are refused."""
 
     def __init__(self, values: Mapping[str, object], *, name: str, place: str, file: str) -> None:
         self._values = values
@@ -113,7 +113,7 @@ class _Section:
         return self._naming(f"{self._place}{key}: ", lambda: read(self._values[key]))
 
     def _naming(self, place: str, act: Callable[[], Value]) -> Value:
-        """Do it; an error says where it is."""
+        """Call `act`; an error gets the file and the place in front."""
         try:
             return act()
         except Invalid as error:
@@ -127,7 +127,7 @@ def _check_keys(values: Mapping[str, object], section: str, place: str) -> None:
 
 
 def _meant(key: str, section: str) -> str:
-    """A hint for an unknown key: the nearest one here, else where it belongs, else what there is."""
+    """A hint for an unknown key: the nearest one here, else the section it belongs to, else all keys."""
     import difflib
 
     here = _SECTIONS[section]
@@ -140,7 +140,7 @@ def _meant(key: str, section: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as it may be quoted in an error."""
+    """A value, quoted for an error."""
     text = str(value).lower() if isinstance(value, bool) else ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -203,7 +203,7 @@ def _parse_size(value: object, limits: tuple[int, int]) -> int:
 
 
 def _parse_file_sync(value: object, home: str) -> tuple[FileSync, ...]:
-    """The entries; errors name them by their number, the first being 1."""
+    """The entries; errors name them by their number, from 1."""
     if not isinstance(value, list):
         raise Invalid("it is not a list of sections", hint="write [[file_sync]], with two brackets, for each file")
     if len(value) > FILE_SYNC_LIMIT:
@@ -230,7 +230,7 @@ def _parse_file_sync(value: object, home: str) -> tuple[FileSync, ...]:
 
 
 def _parse_registries(value: object) -> Mapping[str, Registry]:
-    """The sections by host; errors name them by it."""
+    """The sections by host; errors name the host."""
     hint = 'write [registries."HOST"] for each registry'
     if not isinstance(value, dict):
         raise Invalid(f"{_shown(value)} is not a section", hint=hint)
@@ -249,7 +249,7 @@ def _parse_registries(value: object) -> Mapping[str, Registry]:
 
 
 def _parse_catalogues(value: object, home: str) -> tuple[CatalogueSource, ...]:
-    """The entries; errors name them by their number, the first being 1."""
+    """The entries; errors name them by their number, from 1."""
     if not isinstance(value, list):
         raise Invalid("it is not a list of sections", hint="write [[catalogues]], with two brackets, for each of them")
     if len(value) > CATALOGUES_LIMIT:

@@ -1,4 +1,4 @@
-"""Reading what `core.config` judges: the file, the environment, and this computer."""
+"""Reading the input of `core.config`: the file, the environment, and this computer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_home(environment: Mapping[str, str], *, uid: int) -> str:
 
 
 def read_configuration(file: str | os.PathLike[str], *, home: str) -> Configuration:
-    """Read and check the file; one that is not there says nothing. Raises `Invalid` with the file's name."""
+    """Read and check the file; a missing one counts as empty. Raises `Invalid` with the file's name."""
     text = _read_text(os.fspath(file))
     if text is None:
         return Configuration()
@@ -101,7 +101,7 @@ def _read_text(file: str) -> str | None:
 
 
 def _check_key(key: str, *, file: str) -> None:
-    """Both halves of the ssh key are there and can be read. Raises `Invalid`."""
+    """Check that both halves of the ssh key exist and are readable. Raises `Invalid`."""
     public = f"{key}.pub"
     for path, hint in (
         (key, "name an existing private key, or leave ssh_key_path out: banger then makes one of its own"),

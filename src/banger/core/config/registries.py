@@ -1,4 +1,4 @@
-"""`[registries."HOST"]`: where else the images of a registry are, and which registries have no TLS. Pure."""
+"""`[registries."HOST"]`: the mirrors of a registry, and which registries have no TLS. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Registry(NamedTuple):
 
 
 def parse_registry(host: str, *, mirrors: object, plain_http: object) -> Registry:
-    """Check one section, whose values are as TOML gives them; what is missing is None. Raises `Invalid`."""
+    """Check one section, with values as TOML gives them and None for a missing one. Raises `Invalid`."""
     name = parse_registry_host(host)
     if plain_http is not None and not isinstance(plain_http, bool):
         raise Invalid("plain_http is neither true nor false", hint="write true or false, without quotes")
