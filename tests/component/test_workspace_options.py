@@ -247,11 +247,11 @@ def test_the_list_is_what_travels(fresh: FakeWorld) -> None:
 
 REFUSED = [
     (("--from", "HEAD"), b"--branch"),
-    (("--branch", "x..y"), b"no name of a branch"),
+    (("--branch", "x..y"), b"not a name of a branch"),
     (("--branch", "x", "--from", "nothing"), b"names no commit"),
     (("--branch", "x", "--from=--output=/tmp/x"), b"does not name a commit"),
     (("--branch", "x", "--from", "HEAD", "--include-untracked"), b"exclude each other"),
-    (("--guest-path", "app"), b"no absolute path"),
+    (("--guest-path", "app"), b"not an absolute path"),
     (("--guest-path", "/root/../etc/x"), b"goes up"),
     (("--guest-path", "/etc/app"), b"belongs to the guest's system"),
     (("--guest-path", "/root"), b"not for one workspace alone"),

@@ -78,7 +78,7 @@ async def test_words_that_name_no_commit_start_nothing(trip: Travel, tmp_path: P
 
 async def test_a_workspace_that_is_no_repository_any_more(trip: Travel, tmp_path: Path) -> None:
     shutil.rmtree(trip.copy / ".git")
-    with pytest.raises(Failed, match="no git repository any more"):
+    with pytest.raises(Failed, match="no longer a git repository"):
         await export(trip, tmp_path)
 
 

@@ -434,7 +434,7 @@ class TestRefusals:
         checksum = subprocess.run(["sha1sum"], input=content, capture_output=True, check=True).stdout.split()[0]
         index.write_bytes(content + bytes.fromhex(checksum.decode()))
         assert b"../secret" in git(repository, "ls-files")
-        await self.refused(repository, "no name that git tracks")
+        await self.refused(repository, "not a name that git tracks")
 
 
 NOTHING_MOVES = UpdatePlan(send=(), remove=(), clear=(), directories=(), conflicts=())

@@ -43,7 +43,7 @@ class Readiness:
         self._descriptor = descriptor
 
     def tell_ready(self, notice: str) -> None:
-        """We answer now, and `notice` is for the user."""
+        """The daemon answers now. `notice` is for the user."""
         self.tell(json.dumps({"notice": notice}) if notice else "ready")
 
     def tell(self, line: str) -> None:
@@ -57,8 +57,8 @@ class Readiness:
 def lock_daemon(lock: Path, socket_path: Path) -> int | None:
     """Take the lock that one daemon holds as long as it lives; None when another daemon has it and answers.
 
-    The other one may still be starting, or just ending: whoever started it may have been interrupted. Raises
-    `Unavailable` when it does neither answer nor end.
+    The other one may still be starting, or just ending, if whoever started it was interrupted. Raises
+    `Unavailable` when it neither answers nor ends.
     """
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline_s = time.monotonic() + OTHER_DAEMON_DEADLINE_S
@@ -78,7 +78,7 @@ def lock_daemon(lock: Path, socket_path: Path) -> int | None:
 
 
 def prepare(layout: Layout) -> None:
-    """Make the directories, all private; those for what is being deleted too, which a full disk would not let us."""
+    """Make the directories, all private; also the trash, which could not be made later on a full disk."""
     kept = (layout.config, layout.state, layout.cache, layout.run, layout.vms)
     for directory in (*kept, layout.trash, layout.run / "trash"):
         make_private_directory(directory)
@@ -88,7 +88,7 @@ def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collabo
     """Serve until told to end; the exit status says whether it began. Tests pass collaborators of their own."""
     os.umask(0o077)
     ready_descriptor = os.environ.pop("BANGER_READY_FD", None)
-    os.environ.pop("MALLOC_ARENA_MAX", None)  # of ours, and not of what we start
+    os.environ.pop("MALLOC_ARENA_MAX", None)  # for this process, not for those it starts
     readiness = Readiness(int(ready_descriptor) if ready_descriptor else None)
     try:
         layout = layout_from_environment(os.environ, uid=os.getuid())

@@ -1,4 +1,4 @@
-"""The rooms behind the contracts of `daemon.collaborators`."""
+"""What fulfils the contracts of `daemon.collaborators` on a real host, apart from images and kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from banger.kernel.store import Kernel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostChoice:
-    """A VMM of this host, and what guests under it are told."""
+    """The chosen VMM, and the kernel command line of its guests."""
 
     hypervisor: Hypervisor
     accelerator: str

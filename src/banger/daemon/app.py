@@ -53,7 +53,7 @@ RECONCILE_INTERVAL_S: Final = 60.0
 
 
 def host_collaborators(layout: Layout, configuration: Configuration) -> Collaborators:
-    """The real things."""
+    """The collaborators of a real host."""
     user_key = choose_user_key(layout, configuration)
     boot_files = BootFiles(layout=layout, user_key=user_key)
     registry = HostRegistry(layout, registries=configuration.registries or {}, environment=os.environ)
@@ -90,9 +90,9 @@ def choose_user_key(layout: Layout, configuration: Configuration) -> Path:
 
 
 async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str], None]) -> None:
-    """Bring the world in order, then answer requests until SIGTERM, SIGINT or a request to stop. VMs keep running.
+    """Reconcile, then answer requests until SIGTERM, SIGINT or a request to stop. VMs keep running.
 
-    `on_ready` gets what the user has to know about a database that had to be made again; nearly always nothing.
+    `on_ready` gets a notice for the user when the database had to be made again, else an empty string.
     """
     database, recovery = await open_database(layout)
     supervisor = Supervisor()

@@ -24,7 +24,7 @@ from banger.kernel.store import Kernel
 
 
 class Pruned(NamedTuple):
-    """What was removed, or would be."""
+    """How much was removed, or would be."""
 
     number: int
     freed_bytes: int
@@ -32,7 +32,7 @@ class Pruned(NamedTuple):
 
 @dataclass(slots=True)
 class Exported:
-    """What is known of an archive when all of it was given. `digest` is of what names it elsewhere, empty for a tar."""
+    """What is known of an archive once all of it was sent. `digest` names it in other tools; empty for a plain tar."""
 
     size_bytes: int = 0
     digest: str = ""
@@ -42,41 +42,41 @@ class Images(Protocol):
     """The image store and where its images come from."""
 
     async def clear_up(self) -> None:
-        """Remove what makers that were killed left, and end what outlived them."""
+        """Remove what killed makers left, and end processes that outlived them."""
 
     async def needed_bytes(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> int:
-        """Bytes that `ensure` would need for a while, as far as that is known before: 0 for an image that is here."""
+        """Bytes of disk space that `ensure` would need, as far as known beforehand: 0 for an image that is here."""
 
     async def find_architecture(self, name: str, asked: str | None) -> str:
-        """Which image is meant where a name has one for each architecture: what was asked for, else this computer's
-        own, else the one there is.
+        """Which image a name means if there is one for each architecture: the one asked for, else this computer's
+        own, else any.
         """
 
     async def ensure(
         self, name: str, report: Callable[[Progress], None], *, architecture: str, current: bool = False
     ) -> Image:
-        """The named image, made now if it is one we know how to make; with `current` also if it was made by the recipe
-        of another version of banger. Raises `NotFound`.
+        """The named image, made now if it is missing and a catalogue has it; with `current` also if the one here was
+        made by another version of the recipe. Raises `NotFound`.
         """
 
     async def pull(
         self, reference: Reference, name: str, report: Callable[[Progress], None], *, architecture: str
     ) -> Image:
-        """Get an image from a registry, if it has another than is here.
+        """Get an image from a registry, unless the very same one is here.
 
-        Raises `AlreadyExists` for the name of an image from elsewhere, and what pulling raises.
+        Raises `AlreadyExists` if the name belongs to an image from elsewhere, and whatever pulling raises.
         """
 
     async def import_path(
         self, name: str, path: Path, report: Callable[[Progress], None], *, tag: str | None, architecture: str | None
     ) -> Image:
-        """Make an image of an archive or an image layout; `architecture` is what it has to be for, if that matters.
+        """Make an image from an archive or an image layout. With an `architecture`, only one for that is accepted.
 
-        Raises `OSError`, and what those who read it raise.
+        Raises `OSError`, and whatever reading it raises.
         """
 
     def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
-        """Say which kernel and how large a disk VMs of an image get; None leaves a thing as it is."""
+        """Set the default kernel and disk size of an image's VMs; None leaves one as it is."""
 
     async def save(
         self,
@@ -85,10 +85,10 @@ class Images(Protocol):
         saved: SavedRoot,
         report: Callable[[Progress], None],
     ) -> Image:
-        """Make an image of the root that a guest archives. Raises what `archive` raises, `AlreadyExists`, `Invalid`."""
+        """Make an image from a guest's archived root. Raises what `archive` raises, `AlreadyExists`, `Invalid`."""
 
     def find(self, name: str, architecture: str | None = None) -> Image | None:
-        """The image of that name that is here."""
+        """The image of that name, if it is here."""
 
     def read(self, digest: str) -> Image:
         """The image of that digest. Raises `NotFound`."""
@@ -98,41 +98,41 @@ class Images(Protocol):
     async def register(
         self, name: str, path: Path, report: Callable[[Progress], None], *, init: str | None, architecture: str
     ) -> Image:
-        """Use a file system image where it lies. Raises `Unsupported` for what is none."""
+        """Use a file system image in place, without copying it. Raises `Unsupported` if the file is not one."""
 
     async def promote(self, image: Image, report: Callable[[Progress], None]) -> Image:
-        """Copy a registered image into the store, under its name. Raises `Failed` for one that has changed."""
+        """Copy a registered image into the store under its name. Raises `Failed` if its file has changed."""
 
     def check(self, image: Image) -> None:
         """Raise `Failed` or `NotFound` for a registered image whose file is no longer what it was."""
 
     async def verify(self, image: Image) -> None:
-        """Read what is in the store and compare it with its digests. Raises `Failed` naming a file and both digests."""
+        """Compare the files in the store with their digests. Raises `Failed` naming a file and both digests."""
 
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
-        """Everything that catalogues have, and the catalogues of the configuration."""
+        """Every entry of the catalogues, and the configured catalogues themselves."""
 
     def remove(self, name: str, *, in_use: frozenset[str], architecture: str | None = None) -> bool:
-        """Take a name away, and what it means unless that has another name, or a digest `in_use`.
+        """Remove a name, and its content unless that has another name or a digest in `in_use`.
 
-        Returns whether it went. Raises `NotFound`.
+        Returns whether the content was removed. Raises `NotFound`.
         """
 
     def export(
         self, image: Image, format_: ExportFormat, exported: Exported, report: Callable[[Progress], None]
     ) -> Generator[bytes]:
-        """An archive of an image, in pieces; to be run in a thread. Empty pieces come while there is nothing yet.
+        """An archive of an image, in pieces; to be run in a thread. Empty pieces come until the first bytes are ready.
 
-        Raises `Failed`, before there is anything, for an image that is damaged in the store, naming both digests.
+        Raises `Failed` naming both digests, before the first bytes, for an image that is damaged in the store.
         """
 
     def prune(self, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
-        """Remove what has no name any more, but for digests `in_use`."""
+        """Remove content that no longer has a name, except for digests in `in_use`."""
 
     async def prune_downloads(self, *, dry_run: bool) -> Pruned:
-        """Remove what was downloaded for images that are gone, and the remains of pulls that nobody goes on with.
+        """Remove downloads for images that are gone, and the remains of abandoned pulls.
 
-        Raises `WrongState` while somebody pulls.
+        Raises `WrongState` while a pull is running.
         """
 
     async def prune_layers(self, *, dry_run: bool) -> Pruned:
@@ -140,25 +140,25 @@ class Images(Protocol):
 
 
 class Packages(Protocol):
-    """Packages for guests, and other files that recipes name."""
+    """Packages for guests, and other files that recipes name by address."""
 
     def downloaded(
         self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Callable[[Progress], None]
     ) -> AbstractAsyncContextManager[Sequence[Path]]:
-        """Files of packages and of what they need, but for what a guest has, as long as the block lasts.
+        """Files of packages and their dependencies that a guest lacks, for as long as the block lasts.
 
-        Raises `Failed` where they cannot be had together, `Unavailable` without apt or its keys.
+        Raises `Failed` if they cannot be installed together, `Unavailable` without apt or its keys.
         """
 
     def fetching(self, report: Callable[[Progress], None]) -> AbstractAsyncContextManager[Fetch]:
-        """What gets a pinned file and checks it; it stays where it is as long as the block lasts."""
+        """A function that gets a pinned file and checks it; the file stays in place as long as the block lasts."""
 
 
 class Kernels(Protocol):
     """The kernel store and where its kernels come from."""
 
     async def clear_up(self) -> None:
-        """Remove what makers that were killed left."""
+        """Remove what killed makers left."""
 
     async def needed_bytes(self, name: str, report: Callable[[Progress], None], *, architecture: str) -> int:
         """As for images."""
@@ -166,7 +166,7 @@ class Kernels(Protocol):
     async def ensure(
         self, name: str, report: Callable[[Progress], None], *, architecture: str, current: bool = False
     ) -> Kernel:
-        """The named kernel, got now if a catalogue knows how; with `current` as its source has it now.
+        """The named kernel, got now if it is missing and a catalogue has it; with `current` as its source has it now.
 
         Raises `NotFound`.
         """
@@ -181,20 +181,20 @@ class Kernels(Protocol):
         store_as: str,
         digest: str,
     ) -> Kernel:
-        """What once was got by a name and is kept as `store_as` now: of the very same package or bundle.
+        """Get a kernel again from the very package or bundle that it came from, and keep it as `store_as`.
 
-        One that has another digest than `digest` all the same does not keep that name. Raises `NotFound` and `Denied`
-        when its source does not have that.
+        If its digest is not `digest` after all, it does not keep that name. Raises `NotFound` and `Denied`
+        when its source no longer has it.
         """
 
     async def available(self, report: Callable[[Progress], None]) -> tuple[Sequence[Found], Sequence[Opened]]:
-        """Everything that catalogues have, and the catalogues of the configuration."""
+        """Every entry of the catalogues, and the configured catalogues themselves."""
 
     async def verify(self, kernel: Kernel) -> None:
         """As for images."""
 
     async def import_files(self, name: str, files: KernelFiles, report: Callable[[Progress], None]) -> Kernel:
-        """Make a kernel of files. Raises `Invalid` and `Unsupported` with what is wrong or missing."""
+        """Make a kernel from files. Raises `Invalid` and `Unsupported` with what is wrong or missing."""
 
     def find(self, name: str, architecture: str | None = None) -> Kernel | None: ...
 
@@ -211,10 +211,10 @@ class Kernels(Protocol):
 
 
 class Chooser(Protocol):
-    """Picks the VMM by really running a guest."""
+    """Chooses a VMM by really running a guest."""
 
     def check(self, architecture: str) -> None:
-        """Raise `Unsupported` or `Unavailable` where no VMM can work for guests of an architecture, before anything is
+        """Raise `Unsupported` or `Unavailable` if no VMM can run guests of an architecture, before anything is
         fetched for one.
         """
 
@@ -252,7 +252,7 @@ class Chosen(Protocol):
 
     @property
     def command_line(self) -> CommandLine:
-        """What the guest's kernel is told under this VMM."""
+        """The guest kernel's command line under this VMM."""
 
     @property
     def notice(self) -> str:
@@ -260,7 +260,7 @@ class Chosen(Protocol):
 
 
 class Networks(Protocol):
-    """Networks of VMs that asked for a way out."""
+    """Networks of VMs that were given access to the internet."""
 
     def check(self) -> None:
         """Raise `Unavailable` with a hint when this host cannot give a VM a network."""
@@ -268,27 +268,27 @@ class Networks(Protocol):
     async def start(
         self, *, vm_id: str, run_directory: Path, socket: Path, log: Path, traffic: Path
     ) -> ProcessIdentity:
-        """Start the network of a VM, which counts in `traffic` what goes through it."""
+        """Start the network of a VM, which counts its bytes in the file `traffic`."""
 
     def is_up(self, addresses: Iterable[str]) -> bool:
-        """Whether a guest that has these addresses has its network."""
+        """Whether a guest with these addresses has its network."""
 
 
 class Space(Protocol):
     """The host's free disk space."""
 
     def check(self, *, needed_bytes: int = 0) -> None:
-        """Raise `Unavailable` when so little is left, or would be, that no VM may be made or started."""
+        """Raise `Unavailable` when too little is left, or would be, for a VM to be made or started."""
 
     def check_stores(self, needed_bytes: int) -> None:
-        """Raise `Unavailable` when so much would not fit beside images and kernels."""
+        """Raise `Unavailable` when that much does not fit on the file system of images and kernels."""
 
 
 class DataDisks(Protocol):
     """Data disks."""
 
     async def make(self, path: Path, size_bytes: int) -> None:
-        """An empty one. Raises `Unavailable` when there is no space."""
+        """Make an empty one. Raises `Unavailable` when there is no space."""
 
     async def copy(self, source: Path, path: Path) -> None:
-        """One with the same bytes as another, which nothing of this host looks at. Raises `Unavailable`."""
+        """Copy one byte by byte; the host never interprets its content. Raises `Unavailable`."""

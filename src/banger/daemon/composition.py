@@ -1,4 +1,4 @@
-"""How the use cases are put together out of what fulfils their contracts."""
+"""How the use cases are put together from their collaborators."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ from banger.store.connection import Database
 
 
 class Collaborators:
-    """What a test may replace. Everything else is the daemon itself."""
+    """Everything that a test may replace. The rest is the daemon itself."""
 
     def __init__(
         self,
@@ -321,7 +321,7 @@ def compose_makers(
     operations: Operations,
     plan: PlanVm,
 ) -> tuple[BuildImage, SaveImage]:
-    """What makes images in guests."""
+    """The use cases that make images in guests."""
     throwaway = ThrowawayVms(
         supervisor=supervisor,
         create=operations.create,
@@ -362,7 +362,7 @@ def compose_reconcile(
     operations: Operations,
     lifecycle: Lifecycle,
 ) -> Reconcile:
-    """What brings the world in order."""
+    """The loop that keeps rows, journal and processes in agreement."""
     return Reconcile(
         layout=layout,
         database=database,

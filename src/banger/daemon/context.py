@@ -1,4 +1,4 @@
-"""What a request carries with it: its operation id and a way to tell the client what is happening."""
+"""What a request carries with it: its operation id, and a way to report progress to the client."""
 
 from __future__ import annotations
 

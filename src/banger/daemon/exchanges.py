@@ -37,8 +37,8 @@ Download = Callable[[dict[str, str]], AsyncIterator[bytes]]
 class Requests:
     """The requests that are being served now.
 
-    A handler that is `settled` begins when what clients that hung up left is taken back: requests that change what VMs
-    there are, and those that list them, find nothing of it. What concerns one running guest waits for nobody.
+    A `settled` handler begins only when the work of clients that hung up is undone: requests that change which VMs
+    exist, and those that list them, must not see it. Requests about one running guest do not wait.
     """
 
     def __init__(self, ids: Ids, *, settle_s: float = SETTLE_DEADLINE_S) -> None:
@@ -68,9 +68,9 @@ class Requests:
     async def work(
         self, coroutine: Coroutine[Any, Any, object], listening: Coroutine[Any, Any, None], *, settled: bool
     ) -> object:
-        """Run `coroutine` while `listening` for the client; whichever way it ends, nothing is left running.
+        """Run `coroutine` while `listening` for the client. However it ends, nothing is left running.
 
-        Raises `HungUp` when the client went away first, after the work's own cleaning up.
+        Raises `HungUp` when the client went away first, after the work has cleaned up.
         """
         if settled:
             await self._settle()
@@ -99,7 +99,7 @@ class Requests:
                 listener.exception()
 
     async def _settle(self) -> None:
-        """Wait a little while the work of clients that hung up is taken back; for what takes longer only once."""
+        """Wait a little while the work of clients that hung up is undone; for slow work only once."""
         if self._cancelling:
             _, slow = await asyncio.wait(set(self._cancelling), timeout=self._settle_s)
             self._cancelling -= slow
@@ -116,7 +116,7 @@ class Requests:
 async def fenced(
     work: Coroutine[Any, Any, bytes], tell: Callable[[ErrorView], Awaitable[None]], operation: str
 ) -> bytes:
-    """The fence: whatever goes wrong in `work` is told to the client. Raises `HungUp` when it was told, or is gone."""
+    """The fence: whatever goes wrong in `work` is told to the client. Raises `HungUp` afterwards, or if it is gone."""
     try:
         return await work
     except FENCE as error:
@@ -232,7 +232,7 @@ class DownloadExchange:
             return b""
 
         async def tell(error: ErrorView) -> None:
-            if begun:  # the client sees that the end is missing
+            if begun:  # the client notices that the end is missing
                 raise RuntimeError(f"a download broke off: {error['summary']}")
             await _teller(send)(error)
 
@@ -314,7 +314,7 @@ def check_version(scope: Scope) -> None:
 
 
 def error_view(error: BaseException, operation: str) -> ErrorView:
-    """What the client is told about a failure. Anything unforeseen is logged and becomes `internal`."""
+    """A failure as the client sees it. Anything unforeseen is logged and becomes `internal`."""
     if isinstance(error, BangerError):
         told = error
     elif isinstance(error, asyncio.CancelledError):
@@ -353,7 +353,7 @@ async def _until_hung_up(receive: Receive) -> None:
 
 
 def _teller(send: Send) -> Callable[[ErrorView], Awaitable[None]]:
-    """Tells an error as the whole answer."""
+    """A function that sends an error as the whole answer."""
     return lambda error: _send_json(send, 400, json.dumps({"error": error}).encode())
 
 

@@ -45,7 +45,7 @@ class Failpoints:
         self._points = dict(points)
 
     async def reach(self, name: str) -> None:
-        """Do what was armed for `name`, which is nearly always nothing."""
+        """Do what is armed for `name`, if anything."""
         if not self._points or (action := self._points.get(name)) is None:
             return
         if action == "kill":

@@ -1,4 +1,4 @@
-"""Images out of files of the host: archives, compressed or not, and OCI image layouts."""
+"""Images from files of the host: archives, compressed or not, and OCI image layouts."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def import_path(
     check: Callable[[], None],
     provenance: Provenance | None = None,
 ) -> Image:
-    """Make an image of what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise.
+    """Make an image from what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise.
 
-    `architecture` is what it has to be for; without one this computer's own is chosen where there are several.
+    With an `architecture`, only one for that is accepted; without, this computer's own is chosen among several.
     `provenance` is where the file came from, if that is known.
     """
     if path.is_dir():

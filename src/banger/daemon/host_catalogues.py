@@ -1,4 +1,4 @@
-"""What the adapters of images and kernels share: the catalogues, downloads, and words for waiting."""
+"""What the adapters of images and kernels share: catalogues, downloads, and the progress text while waiting."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from banger.image.manifest import Descriptor
 from banger.image.pinned import Pinned
 
 Report = Callable[[Progress], None]
-_SETTLED_S: Final = 3600.0  # what was made later may be about to get its name
+_SETTLED_S: Final = 3600.0  # anything younger may be about to get its name
 
 
 class Catalogues(Protocol):
-    """Where names lead."""
+    """Where the names of images and kernels are looked up."""
 
     async def find(self, kind: Kind, name: str, platform: str, report: Report) -> Found | None:
-        """The entry that a name means, or None. Raises what makes a catalogue unbelievable."""
+        """The entry that a name means, or None. Raises the reason why a catalogue cannot be trusted."""
 
     async def list(self, kind: Kind, report: Report) -> tuple[list[Found], list[Opened]]:
-        """Every entry that a name means, and the catalogues of the configuration."""
+        """All entries that names mean, and the configured catalogues."""
 
 
 def open_catalogues(layout: Layout, sources: Sequence[CatalogueSource]) -> Shelf:
@@ -58,7 +58,7 @@ async def fetch_text(url: str, *, limit_bytes: int) -> bytes:
 
 
 async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Report) -> Path:
-    """A bundle in the cache, checked; what came before a break is kept. The caller holds `cache.in_use()`."""
+    """A checked bundle in the cache; interrupted downloads resume. The caller holds `cache.in_use()`."""
     from banger.image.web import open_web
 
     blob = Descriptor(media_type="", digest=bundle.digest, size=bundle.size)
@@ -74,7 +74,7 @@ async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Repo
     path = await cache.fetch(
         blob, download, progressed=progressed, waiting=describe_waiting(report, "download", f"the bundle of {name}")
     )
-    found = await asyncio.to_thread(digest_file, path)  # it may have been there for a long time
+    found = await asyncio.to_thread(digest_file, path)  # it may have been damaged since it was downloaded
     if found != bundle.digest:
         cache.discard(bundle.digest)
         raise Failed(
@@ -85,20 +85,20 @@ async def fetch_bundle(cache: BlobCache, bundle: Bundle, name: str, report: Repo
 
 
 async def fetch_pinned(cache: BlobCache, pinned: Pinned, *, report: Report) -> Path:
-    """What a recipe names, as `fetch_bundle`."""
+    """A file that a recipe names by address, as `fetch_bundle`."""
     bundle = Bundle(url=pinned.url, sha256=pinned.sha256, size=pinned.size_bytes)
     return await fetch_bundle(cache, bundle, pinned.name, report)
 
 
 def describe_bundle(bundle: Bundle, found: Found) -> Provenance:
-    """Where what is in a bundle came from."""
+    """The provenance of the content of a bundle."""
     return Provenance(
         kind="bundle", reference=bundle.url, digest=bundle.digest, catalogue=found.catalogue, signer=found.signer
     )
 
 
 def estimate_bytes(found: Found | None, *, build_bytes: int) -> int:
-    """What getting an entry takes for a while, as far as its catalogue tells; building one takes `build_bytes`."""
+    """The disk space that getting an entry takes, as far as its catalogue says; a build takes `build_bytes`."""
     match found.entry.source if found is not None else None:
         case Distribution():
             return build_bytes
@@ -109,12 +109,12 @@ def estimate_bytes(found: Found | None, *, build_bytes: int) -> int:
 
 
 def describe_waiting(report: Report, stage: str, name: str) -> Callable[[], None]:
-    """What is said while somebody else makes the same thing."""
+    """A callback that reports that another process is making the same thing."""
     return lambda: report(Progress(stage=stage, text=f"waiting for another process that is making {name}"))
 
 
 def prune_unnamed(store: ContentStore, *, in_use: frozenset[str], dry_run: bool) -> Pruned:
-    """Remove what lost its name to something newer, unless a VM still boots it."""
+    """Remove content that lost its name to something newer, unless a VM still boots it."""
     unnamed = store.find_unnamed(in_use=in_use, older_than_s=time.time() - _SETTLED_S)
     if not dry_run:
         for content in unnamed:

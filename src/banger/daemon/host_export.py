@@ -1,4 +1,4 @@
-"""Images out of the store, as archives that other tools read. What is hashed first is read twice, and not kept."""
+"""Images out of the store, as archives for other tools. A layer is read twice, first for its digest, and not stored."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _archive_pieces(
 
 
 def _told(pieces: Iterable[bytes], text: str, whole_bytes: int, report: Callable[[Progress], None]) -> Iterator[bytes]:
-    """The pieces, while their sum is told now and then. `whole_bytes` may be a guess."""
+    """The same pieces; their total is reported now and then. `whole_bytes` may be an estimate."""
     done, told = 0, -_STEP_BYTES
     for piece in pieces:
         if done - told >= _STEP_BYTES:
@@ -78,7 +78,7 @@ def _told(pieces: Iterable[bytes], text: str, whole_bytes: int, report: Callable
 
 
 def _join(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Small pieces as larger ones; empty ones stay what they are."""
+    """Join small pieces into larger ones; empty pieces pass through."""
     waiting = bytearray()
     for piece in pieces:
         if not piece:

@@ -54,7 +54,7 @@ from banger.image.saving import SavedRoot, make_saved_image
 from banger.image.store import Image, ImageStore
 
 Report = Callable[[Progress], None]
-PARTIALS_KEPT_S: Final = 7 * 86400.0  # for whoever goes on with an interrupted pull
+PARTIALS_KEPT_S: Final = 7 * 86400.0  # so that an interrupted pull can resume
 
 
 class Recipe(Protocol):
@@ -62,18 +62,18 @@ class Recipe(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What tells an image of this recipe from one of an older one."""
+        """Tells an image of this recipe from one of an older recipe."""
 
     @property
     def build_bytes(self) -> int:
-        """What a build needs on the disk for a while."""
+        """The disk space that a build needs."""
 
     def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Awaitable[Image]:
         """Make it, and publish it as `name`."""
 
 
 class DebianRecipe:
-    """One of ours, for one architecture."""
+    """A recipe of banger's own, for one architecture."""
 
     def __init__(self, wanted: DebianImage) -> None:
         self._wanted = wanted
@@ -140,7 +140,7 @@ class HostImages:
         if asked is not None or image is None or image.architecture == own:
             return asked or own
         if not image.recipe and not image.provenance.catalogue:
-            return image.architecture  # of the user's own making: no catalogue has more of it
+            return image.architecture  # made by the user: no catalogue has it for another architecture
         found = await self._catalogues.find("image", name, name_platform(own), lambda _progress: None)
         return own if found is not None else image.architecture
 
@@ -165,7 +165,7 @@ class HostImages:
             return await self._make(name, found, report, architecture=architecture)
 
     async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
-        """Make an image of one of a registry; nothing is made when what the registry has is here under that name."""
+        """Pull an image from a registry, unless that very image is here under that name."""
         async with self._store.content.making(name, describe_waiting(report, "image", name)):
             return await self._fetch(reference, name, report, architecture=architecture)
 
@@ -179,7 +179,7 @@ class HostImages:
         catalogue: str = "",
         signer: str = "",
     ) -> Image:
-        """Pull while nobody else makes that name. What a catalogue names takes its place whatever was there."""
+        """Pull; the caller holds the lock of the name. An image that a catalogue names replaces what had the name."""
         async with self._registry.fetched(reference, platform_of_machine(architecture), report) as fetched:
             origin = Provenance(
                 kind="oci", reference=str(reference), digest=fetched.digest, catalogue=catalogue, signer=signer
@@ -301,14 +301,14 @@ class HostImages:
         return self._store.list()
 
     def _find_pulled(self, reference: Reference, architecture: str | None) -> Image | None:
-        """What was pulled by a reference before."""
+        """The image that was pulled by this reference before, if any."""
         of_it = (image for image in self._store.list() if image.provenance.reference == str(reference))
         return next((image for image in of_it if architecture in (None, image.architecture)), None)
 
     async def _ensure_reference(
         self, reference: Reference, report: Report, *, architecture: str, current: bool
     ) -> Image:
-        """What was pulled by this reference before, or is pulled now."""
+        """The image that was pulled by this reference before, else pulled now."""
         image = self._find_pulled(reference, architecture)
         if image is not None and not current:
             return image
@@ -334,7 +334,7 @@ class HostImages:
         )
 
     def _is_made_of(self, image: Image, found: Found) -> bool:
-        """Whether getting it again would make nothing new."""
+        """Whether getting the image again would change nothing."""
         match found.entry.source:
             case Distribution() as source:
                 return image.recipe == self._recipe(source, image.architecture).fingerprint
@@ -363,7 +363,7 @@ class HostImages:
                 return await self._unpack(name, bundle, found, report, architecture=architecture)
 
     async def _unpack(self, name: str, bundle: Bundle, found: Found, report: Report, *, architecture: str) -> Image:
-        """An image of the root file system, or the saved image, in a bundle."""
+        """An image from the root file system, or the saved image, in a bundle."""
         tell = from_thread(report)
         cache = self._registry.cache
         async with cache.in_use():
@@ -393,6 +393,6 @@ class HostImages:
 
 
 def list_downloads(image: Image) -> set[str]:
-    """Digests of what was downloaded for an image, and would be needed again for one that shares some of it."""
+    """Digests of the downloads for an image, which an image that shares layers would need again."""
     layers = {str(layer["digest"]) for layer in image.oci.get("layers", [])}
     return {*layers, str(image.oci.get("digest", "")), image.provenance.digest}

@@ -113,7 +113,7 @@ class HostKernels:
                     )
                 case _:
                     kernel = await self._make(store_as, found, report, architecture=architecture, came=came)
-            if kernel.digest != digest:  # nobody asked for this one: it goes with the next clearing up
+            if kernel.digest != digest:  # not the one that was asked for: removed by the next prune
                 self._store.remove(store_as, in_use=frozenset((kernel.digest,)), architecture=architecture)
             return kernel
 
@@ -194,7 +194,7 @@ def _missing(name: str, architecture: str, known: Iterable[str]) -> NotFound:
 
 
 def _is_made_of(kernel: Kernel, found: Found) -> bool:
-    """Whether getting it again would make nothing new; of a distribution only the distribution knows."""
+    """Whether getting the kernel again would change nothing. Of a distribution's, only the distribution knows."""
     source = found.entry.source
     return isinstance(source, Bundle) and kernel.provenance.digest == source.digest
 

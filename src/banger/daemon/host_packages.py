@@ -1,4 +1,4 @@
-"""Packages of Debian for guests, got by this host's apt, and what else recipes name."""
+"""Debian packages for guests, downloaded by this host's apt, and other files that recipes name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from banger.image.store import ImageStore
 
 
 class HostPackages:
-    """Keeps them beside the images that are being made, where what a killed maker left is removed."""
+    """Keeps packages among the drafts of images, where the leftovers of killed makers are removed."""
 
     def __init__(self, layout: Layout, cache: BlobCache) -> None:
         self._content = ImageStore(layout.images).content

@@ -1,4 +1,4 @@
-"""Images of registries: the client as the configuration wants it, and the cache of what it fetched."""
+"""Images from registries: the client with its configuration, and the cache of what it fetched."""
 
 from __future__ import annotations
 

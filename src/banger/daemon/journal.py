@@ -1,4 +1,4 @@
-"""Operations as journalled steps: intent is on disk before the world is touched, and the undo is known before the do.
+"""Operations as journalled steps: the intent is on disk before the world is touched, and each act has its undo.
 
 An operation either *rolls back* (create, start: whatever goes wrong, everything done is undone) or *rolls forward*
 (stop, delete: every step is tried, failures are collected, and a later start of the daemon finishes the rest).
@@ -29,10 +29,10 @@ UNDO_DEADLINE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One act of an operation and how to take it back. Both are idempotent, and "already so" is success.
+    """One act of an operation and its undo. Both are idempotent, and "already done" is success.
 
-    `name` is unique in its operation; it is in the journal and in the names of failpoints. `undo` also works when the
-    act was done half or never; steps of operations that roll forward have none.
+    `name` is unique in its operation; the journal and the failpoints use it. `undo` also works when the
+    act was half done or not done at all; steps of operations that roll forward have none.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Operation(Protocol):
         """The name in the journal and in the names of failpoints."""
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Finish an open operation of this kind, or take it back. `record` is its VM's row as it is now."""
+        """Finish an open operation of this kind, or undo it. `record` is its VM's row as it is now."""
 
 
 async def nothing() -> None:
@@ -70,7 +70,7 @@ class Journal:
         self._database = database
         self._clock = clock
         self._failpoints = failpoints
-        self.under_way: set[str] = set()  # operations that somebody in this daemon works on
+        self.under_way: set[str] = set()  # operations in progress in this daemon
 
     async def roll_back_on_failure(
         self,
@@ -87,8 +87,8 @@ class Journal:
         """Run `steps` in order; on any failure or cancellation undo them in reverse and raise what happened.
 
         `begin`, `finish` and `undone` write the rows that belong to the same transaction as the operation's own.
-        `arguments` is what a later daemon needs, beside the VM's row, to undo the steps. Who is cancelled when `finish`
-        is already committed sees that, and nothing is undone: a later daemon would take the operation for done.
+        `arguments` is what a later daemon needs, beside the VM's row, to undo the steps. A caller cancelled when
+        `finish` is already committed gets the cancellation, but nothing is undone: the journal says that it is done.
         """
         begun: list[Step] = []
         done = False
@@ -172,7 +172,7 @@ class Journal:
             self.under_way.discard(operation_id)
 
     async def _take_back(self, operation_id: str, steps: Sequence[Step], undone: Write, *, reason: str) -> None:
-        """`undo` whose own failure does not hide why it was necessary; what stays open is settled later."""
+        """`undo` without raising its own failure, which would hide the reason; what stays open is settled later."""
         try:
             await self.undo(operation_id, steps, undone, reason=reason)
         except BangerError as error:
@@ -222,7 +222,7 @@ class Journal:
         )
 
     async def _note(self, operation_id: str, seq: int, step: Step, state: str) -> None:
-        """`_mark` where nothing depends on it: all steps of what rolls forward are done again by whoever finishes it.
+        """`_mark` where nothing depends on it: whoever finishes an operation that rolls forward repeats all its steps.
 
         A disk that is too full for a note must not keep anybody from deleting what fills it.
         """
@@ -240,7 +240,7 @@ def describe(error: BaseException) -> str:
 
 
 async def shielded(work: Coroutine[Any, Any, None]) -> None:
-    """As `finish`; what goes wrong while a request is being cancelled is logged."""
+    """As `finishing.finish`; a failure while the request is being cancelled is logged."""
     await finishing.finish(work, unheard=_log_unheard)
 
 

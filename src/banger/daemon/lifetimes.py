@@ -1,4 +1,4 @@
-"""How long VMs still live. Counted in the host's uptime, so that no clock that jumps deletes anything."""
+"""How long VMs still have to live. Counted in the host's uptime, so that a clock that jumps deletes nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lifetimes:
         self._default_s = default_s
 
     def begin(self, ttl_s: float | None) -> Lifetime | None:
-        """A lifetime of `ttl_s` seconds from now on; 0 means for ever and None the default."""
+        """A lifetime of `ttl_s` seconds from now; 0 means for ever, None the default."""
         ttl_s = self._default_s if ttl_s is None else ttl_s
         if not ttl_s:
             return None

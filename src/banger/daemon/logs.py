@@ -1,7 +1,7 @@
 """The daemon's log: one file, with the operation id that errors show to users.
 
-A record begins with its time at the beginning of a line. Its further lines are marked, and no text in it, much of which
-comes from guests, can begin a line of its own or do anything to a terminal.
+A record begins with its time at the start of a line. Its further lines are marked, and no text in it, much of which
+comes from guests, can start a line of its own or control a terminal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FURTHER_LINE: Final = "\n  | "
 
 
 class LineFormatter(logging.Formatter):
-    """Makes one record of one text, whatever is in it."""
+    """Formats a record so that no text in it can look like another record."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(operation)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
@@ -42,5 +42,5 @@ def set_up_logging(path: Path) -> None:
 
 
 def set_log_level(level: str) -> None:
-    """Log from `debug`, `info`, `warning` or `error` on."""
+    """Log `debug`, `info`, `warning` or `error` records and those above."""
     logging.getLogger().setLevel(level.upper())

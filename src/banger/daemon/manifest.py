@@ -1,4 +1,4 @@
-"""`vm.json` in each VM's directory: what cannot be found out again if the database is lost.
+"""`vm.json` in each VM's directory: what cannot be recovered from elsewhere if the database is lost.
 
 It holds the durable part of the row and no more: whether the VM runs is seen from its processes. It is a second witness
 too: a VM is thrown away for having been left half made, or for having belonged to a request that died, only when row
@@ -53,7 +53,7 @@ def write_manifest(files: VmLayout, record: VmRecord) -> None:
 def rewrite_manifest(files: VmLayout, record: VmRecord) -> None:
     """Bring the manifest up to date: call it after every commit that changes what it holds.
 
-    The commit stands whatever happens here; the next daemon that starts fixes what was missed.
+    The commit stands whatever happens here; the next daemon repairs a manifest that was not written.
     """
     try:
         write_manifest(files, record)
@@ -78,7 +78,7 @@ def read_manifest(path: Path) -> VmRecord | None:
 
 
 def same_manifest(one: VmRecord, other: VmRecord) -> bool:
-    """Do both say the same in the manifest?"""
+    """Whether both records have the same manifest."""
     return _durable(one) == _durable(other)
 
 
@@ -108,7 +108,7 @@ def _decode(content: Mapping[str, Any], *, expected_id: str) -> VmRecord:
 
 
 def _read_own_file(path: Path) -> bytes:
-    """A regular file of ours, not through a symbolic link and not without end. Raises `OSError`."""
+    """Read a regular file of this user, of bounded size and not through a symbolic link. Raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with suppress(OSError), os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""Turns the rooms' progress into the events that clients see."""
+"""Turns progress reports of the rooms into events for clients."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Making what is wanted, what was journalled and what is there agree, when a daemon starts and every minute after.
+"""Bringing rows, journal and processes into agreement, when a daemon starts and every minute after.
 
-Order: finish or take back what a dead daemon had begun; adopt VMs that still run; clear up after those that do not;
+Order: finish or undo what a dead daemon had begun; adopt VMs that still run; clean up after those that do not;
 delete VMs whose request died with its daemon; empty the trash. Nothing without our label is touched, and no directory
 of a VM is removed because a row is missing.
 """
@@ -98,7 +98,7 @@ class Reconcile:
         self._attending: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self) -> None:
-        """Bring the world in order before anybody is served. A VM that resists is left for later and logged."""
+        """The first run, before anybody is served. A VM that cannot be handled is logged and left for later."""
         for operation in await self._database.call(list_open_operations):
             await self._try(operation.id, partial(self._settle, operation))
         records = await self._database.call(list_vms)
@@ -109,10 +109,10 @@ class Reconcile:
         await asyncio.to_thread(clear_applies, self._layout.applies, still_open)
 
     async def again(self) -> None:
-        """The same while requests are served: what nobody works on, and VMs whose time is up.
+        """The same while requests are served: operations that nobody works on, and VMs whose time is up.
 
         Each VM by itself: one that takes long, because its guest hangs or somebody works on it for hours, is left alone
-        until that is over, and keeps none of the others waiting.
+        until that is over, and does not delay the others.
         """
         work: dict[str, list[Callable[[], Awaitable[None]]]] = {}
         for operation in await self._database.call(list_open_operations):
@@ -128,7 +128,7 @@ class Reconcile:
             await asyncio.wait(self._attending.values(), timeout=self._interval_s)
 
     async def for_ever(self) -> None:
-        """Clear up, and do it all again every minute. Nobody waits for this: a build may take its time to end."""
+        """Clean up, and do it all again every minute. Nothing waits for this: ending a build may take a while."""
         try:
             await self._try("what is no VM's", self.clear_up)
             while True:
@@ -142,7 +142,7 @@ class Reconcile:
                 await asyncio.wait(self._attending.values())
 
     async def clear_up(self) -> None:
-        """Remove what is not of any VM and has no maker any more: builds, drafts, files that were never finished."""
+        """Remove leftovers that belong to no VM and have no maker: builds, drafts, unfinished files."""
         await self._images.clear_up()
         await self._kernels.clear_up()
         for path in await asyncio.to_thread(find_unfinished_files, self._layout, now_s=self._clock.now_s()):
@@ -186,7 +186,7 @@ class Reconcile:
                     await self._adopt_or_clear_up(record)
 
     async def _count_down(self, record: VmRecord) -> Lifetime | None:
-        """Write down what is left of a VM's time now, in one transaction: it may just have been given more."""
+        """Store what is left of a VM's time, in one transaction: the user may be changing it right now."""
 
         def write(connection: sqlite3.Connection) -> Lifetime | None:
             lifetime = resolve_vm(list_vms(connection), record.id).lifetime
@@ -201,14 +201,14 @@ class Reconcile:
         return lifetime is not None and self._lifetimes.count_down(lifetime).left_s <= 0
 
     def _is_missing(self, record: VmRecord) -> bool:
-        """Said to run, and not known to: it ended unseen, or could not be adopted yet."""
+        """Whether its row says it runs, but no VMM of it is known: it ended unseen, or could not be adopted yet."""
         return record.state in (State.RUNNING, State.PAUSED) and self._supervisor.find(record.id) is None
 
     def _is_stale(self, record: VmRecord) -> bool:
         return 0 < self._stale_after_s <= self._supervisor.unused_s(record.id)
 
     async def _settle(self, operation: OpenOperation) -> None:
-        """Finish or take back one operation, unless it has ended meanwhile: what succeeded is not to be taken back."""
+        """Finish or undo one operation, unless it has ended meanwhile: what succeeded must not be undone."""
         still = {other.id for other in await self._database.call(list_open_operations)}
         if operation.id not in still - self._journal.under_way:
             return
@@ -218,7 +218,7 @@ class Reconcile:
         if record is not None and handler is not None:
             await handler.settle(operation, record)
         elif isinstance(handler, CopyFiles | ApplyPatch | FetchCommits):
-            await handler.settle(operation, None)  # what is on this computer does not go with the VM
+            await handler.settle(operation, None)  # its files on this computer outlive the VM
         else:
             note = "nothing is left of it"
             await self._database.call(
@@ -228,7 +228,7 @@ class Reconcile:
             )
 
     async def _adopt_or_clear_up(self, record: VmRecord) -> None:
-        """Adopt a VM that runs, clear up after one that does not, delete one that nobody owns any more."""
+        """Adopt a VM that runs, clean up after one that does not, delete one that nobody owns any more."""
         request = Request(self._ids.operation_id(), lambda _event: None)
         if record.ephemeral or record.state in (State.DELETING, State.CREATING):
             await self._delete(request, record)
@@ -249,7 +249,7 @@ class Reconcile:
         if machine is None:
             return False
         paused = await _is_paused(machine)
-        # Its guest is connected to in the background: one that hangs, or many that are slow, keep nobody waiting.
+        # The guest is connected to in the background, so that one that hangs, or many slow ones, delay nobody.
         live = Live(machine=machine, channel=None, connect=reconnect_to(files))
         self._supervisor.add(record.id, live)
         if record.started_at_s is None:  # its row was lost and made again
@@ -269,7 +269,7 @@ class Reconcile:
 
 
 async def _is_paused(machine: RunningMachine) -> bool:
-    """What the VMM says; one that does not say is taken to run."""
+    """What the VMM says; if it does not answer, its guest is assumed to run."""
     try:
         return await machine.paused()
     except BangerError as error:

@@ -1,4 +1,4 @@
-"""Opening the database of a world that may have lost it.
+"""Opening the database, and restoring it if it was lost or damaged.
 
 A damaged database is set aside, never deleted, and a new one takes its place. Then, and whenever else a VM's directory
 has no row, the row is made again from the directory's manifest: rows go last when a VM is deleted, so a directory
@@ -41,7 +41,7 @@ RESTORED: Final = "its row was lost and made again from its manifest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What had to be done. `aside` is where the damaged database went, `lost` are directories that say nothing."""
+    """What had to be done. `aside` is the damaged database's new path; `lost` are directories without a manifest."""
 
     aside: Path | None
     reason: str
@@ -87,7 +87,7 @@ async def open_database(layout: Layout) -> tuple[Database, Recovery]:
 
 
 async def _restore_rows(database: Database, layout: Layout) -> tuple[list[str], list[Path]]:
-    """Give every directory with a manifest a row. The names of VMs that got one, and directories without manifest."""
+    """Give every directory with a manifest a row. Returns the VMs that got one, and directories without a manifest."""
     half_made = {operation.vm_id for operation in await database.call(list_open_operations) if operation.kind in MAKING}
     for record in await database.call(list_vms):
         doomed = record.ephemeral or record.state is State.CREATING or record.id in half_made
@@ -114,7 +114,7 @@ async def _restore_rows(database: Database, layout: Layout) -> tuple[list[str], 
 
 
 async def _compare(database: Database, layout: Layout, record: VmRecord, *, doomed: bool) -> None:
-    """Hear the second witness about a row, and bring the manifest up to date where the last daemon could not."""
+    """Compare a row with its manifest: keep a VM that only the row would delete, update a manifest that is behind."""
     files = layout.vm(record.id)
     witness = read_manifest(files.manifest)
     if doomed and witness is not None and not witness.ephemeral:
@@ -126,7 +126,7 @@ async def _compare(database: Database, layout: Layout, record: VmRecord, *, doom
 
 
 def _keep(connection: sqlite3.Connection, record: VmRecord) -> None:
-    """Make a row that was about to go stay."""
+    """Keep a row that was about to be deleted."""
     for operation in list_open_operations(connection):
         if operation.vm_id == record.id and operation.kind in MAKING:
             end_operation(connection, operation.id, state="done", ended_at_s=record.created_at_s)
@@ -135,7 +135,7 @@ def _keep(connection: sqlite3.Connection, record: VmRecord) -> None:
 
 
 def as_restored(record: VmRecord, *, taken: set[str], may_run: bool) -> VmRecord:
-    """The row to make of a manifest. Nobody is left who could have wanted the VM to go, so it is nobody's but yours.
+    """The row to make of a manifest. It belongs to no request any more, so only its user may delete it.
 
     Whether it runs is found out as for every VM that the last daemon left running.
     """

@@ -1,6 +1,6 @@
 """The daemon's end of a stream exchange: frames both ways over one HTTP request and its answer.
 
-A client that hangs up cancels the work. Input is counted against a window that the consumer gives back, so this side
+A client that hangs up cancels the work. Input is counted against a window that the consumer refills, so this side
 never has to stop reading and always sees the hang-up.
 """
 

@@ -27,9 +27,9 @@ Connect = Callable[[], Awaitable[Channel]]
 class Live:
     """A VM whose VMM runs. `channel` is None while the guest does not answer; `connect` begins a new session with it.
 
-    `refusal` is why it is no use to try: the guest speaks another protocol. `used_s` is when a client last did
-    something in the guest, in the event loop's time; `hurry` is set when waiting any longer before connecting again
-    has become pointless; `tried` is set when it is known whether an adopted VM's guest answers.
+    `refusal` is why connecting is pointless: the guest speaks another protocol. `used_s` is when a client last did
+    something in the guest, in the event loop's time; `hurry` is set to end the pause before the next attempt to
+    connect; `tried` is set when it is known whether an adopted VM's guest answers.
     """
 
     machine: RunningMachine
@@ -46,12 +46,12 @@ class Live:
 
     @property
     def is_silent(self) -> bool:
-        """Was it tried to reach the guest, in vain?"""
+        """Whether connecting was tried and the guest did not answer."""
         return self.tried.is_set() and (self.channel is None or self.channel.closed)
 
 
 class Supervisor:
-    """Owns what runs, and clears up after a VMM that ended although nobody told it to."""
+    """Owns the running VMs, and cleans up after a VMM that ended unexpectedly."""
 
     def __init__(self) -> None:
         self._live: dict[str, Live] = {}
@@ -60,11 +60,11 @@ class Supervisor:
         self._on_end: Callable[[str, str], Awaitable[None]] | None = None
 
     def when_ended(self, on_end: Callable[[str, str], Awaitable[None]]) -> None:
-        """Say what to do about a VMM that ended by itself: it gets the VM's id and a reason."""
+        """Set the callback for a VMM that ended by itself: it gets the VM's id and the reason."""
         self._on_end = on_end
 
     def lock(self, vm_id: str) -> asyncio.Lock:
-        """Held by whatever changes the state of that VM, so that such work happens in an order."""
+        """The lock that whatever changes the state of that VM holds, so that changes happen one after the other."""
         return self._locks.setdefault(vm_id, asyncio.Lock())
 
     def forget_lock(self, vm_id: str) -> None:
@@ -83,13 +83,13 @@ class Supervisor:
         live.keeper = asyncio.create_task(self._keep_channel(vm_id, live))
 
     def expect_end(self, vm_id: str) -> None:
-        """Somebody is ending this VM: when its VMM ends, he clears up, not we."""
+        """Announce that the caller is ending this VM: when its VMM ends, the caller cleans up, not this supervisor."""
         if (live := self._live.get(vm_id)) is not None:
             live.ending = True
 
     @contextmanager
     def using(self, vm_id: str) -> Iterator[None]:
-        """A client does something in the guest: it is not stale as long as this lasts."""
+        """Mark a guest as used by a client, and so not stale, as long as the block lasts."""
         live = self._live.get(vm_id)
         if live is None:
             yield
@@ -109,7 +109,7 @@ class Supervisor:
         return asyncio.get_running_loop().time() - live.used_s
 
     async def reach(self, vm_id: str, *, deadline_s: float) -> Channel | None:
-        """The channel to a guest, waiting a little for one that is being connected again. None when there is none."""
+        """The channel to a guest, after waiting up to `deadline_s` for a reconnection. None when there is none."""
         live = self._live.get(vm_id)
         end_s = asyncio.get_running_loop().time() + deadline_s
         while live is not None and (live.channel is None or live.channel.closed):
@@ -125,7 +125,7 @@ class Supervisor:
             await live.tried.wait()
 
     async def reach_again(self, vm_id: str, *, deadline_s: float) -> None:
-        """Wait a little until a guest that could not answer for a while does so again."""
+        """Reconnect at once to a guest that could not answer for a while, and wait up to `deadline_s` for it."""
         if (live := self._live.get(vm_id)) is not None:
             live.hurry.set()
             await self.reach(vm_id, deadline_s=deadline_s)
@@ -171,7 +171,7 @@ class Supervisor:
             await live.machine.aclose()
 
     async def _keep_channel(self, vm_id: str, live: Live) -> None:
-        """Connect again whenever the channel is lost: a guest that hung, was paused or lied gets another chance."""
+        """Connect again whenever the channel is lost: a guest that hung, was paused or misbehaved is tried again."""
         pause_s = RECONNECT_FIRST_S
         while True:
             if live.channel is not None:
@@ -217,7 +217,7 @@ async def _sleep(pause_s: float, hurry: asyncio.Event) -> None:
 
 
 async def _let_go(live: Live) -> None:
-    """End our tasks about a VM and close its channel."""
+    """End the tasks of a VM and close its channel."""
     tasks = [task for task in (live.watcher, live.keeper) if task is not None]
     for task in tasks:
         task.cancel()

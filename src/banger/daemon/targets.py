@@ -1,4 +1,4 @@
-"""The VMs that one request names."""
+"""Which VMs a request names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Target = tuple[str, VmRecord | BangerError]
 
 
 def resolve_targets(records: Sequence[VmRecord], refs: Sequence[str]) -> list[Target]:
-    """What each of `refs` means, in the order given, all from one snapshot; for what means nothing, why.
+    """The VM that each of `refs` means, in the order given, all from one snapshot, or the error for it.
 
-    Two words for the same VM are one target. Raises `Invalid` when no VM is named.
+    Two references to the same VM are one target. Raises `Invalid` when no VM is named.
     """
     if not refs:
         raise Invalid("no VM was named", hint="`banger vm list` shows the VMs there are")

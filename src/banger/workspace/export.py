@@ -58,7 +58,7 @@ class Ended:
 
 
 class RunningProgram(Protocol):
-    """A program in the guest whose output is taken as it comes."""
+    """A running program in the guest, whose output is read as it comes."""
 
     def output(self) -> AsyncIterator[bytes]: ...
 
@@ -172,7 +172,7 @@ def _explain(ended: Ended, since: str) -> BangerError:
         return _no_git()
     if ended.status == _NO_BASE and _NO_REPOSITORY in ended.stderr:
         return Failed(
-            "the workspace in the guest is not a git repository any more",
+            "the workspace in the guest is no longer a git repository",
             hint="its .git was removed there; `banger vm cp` copies the files out",
         )
     if ended.status == _NO_BASE:

@@ -156,8 +156,8 @@ def with_content(name: str, content: bytes) -> Callable[[dict[str, bytes]], None
     ("change", "kind", "said"),
     [
         (with_docker_manifest(Config="../../etc/passwd"), Failed, "missing"),
-        (with_docker_manifest(Config="\ud800"), Failed, "can be no file"),
-        (with_docker_manifest(Config=""), Failed, "can be no file"),
+        (with_docker_manifest(Config="\ud800"), Failed, "cannot be a file"),
+        (with_docker_manifest(Config=""), Failed, "cannot be a file"),
         (with_docker_manifest(Layers=["/etc/shadow"]), Failed, "missing"),
         (with_docker_manifest(Layers=[]), Failed, "0 layers"),
         (with_docker_manifest(Layers=["0/layer.tar"] * 129), Failed, "malformed"),
@@ -245,7 +245,7 @@ def test_nothing_of_a_layout_directory_is_followed(tmp_path: Path) -> None:
             with pytest.raises(Invalid):
                 place.open(path)
         assert place.open("nothing") is None
-        with pytest.raises(Invalid, match="no regular file"):
+        with pytest.raises(Invalid, match="not a regular file"):
             place.open("blobs")
 
 

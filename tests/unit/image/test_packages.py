@@ -102,11 +102,11 @@ def test_rpm(tmp_path: Path, page_bytes: int) -> None:
     [
         ({"/var/lib/rpm/Packages": b"x"}, "Berkeley DB"),
         ({"/usr/lib/sysimage/rpm/Packages.db": b"RpmP"}, "ndb"),
-        ({RPMDB: b""}, "no SQLite database"),
-        ({RPMDB: b"x" * 200}, "no SQLite database"),
+        ({RPMDB: b""}, "not an SQLite database"),
+        ({RPMDB: b"x" * 200}, "not an SQLite database"),
         ({RPMDB: b"SQLite format 3\0" + bytes(84)}, "no possible size"),
         ({RPMDB: b"SQLite format 3\0\2\0" + bytes(38) + b"\0\0\0\2" + bytes(600)}, "not UTF-8"),
-        ({RPMDB: b"SQLite format 3\0\2\0" + bytes(600)}, "no page of a table"),
+        ({RPMDB: b"SQLite format 3\0\2\0" + bytes(600)}, "not a page of a table"),
         ({RPMDB: b"SQLite format 3\0\2\0" + bytes(100)}, "no page 1"),
         ({RPMDB: b"", f"{RPMDB}-wal": b"x"}, "changes beside it"),
     ],
@@ -237,7 +237,7 @@ HOSTILE = {
     "children that are not there": (hostile(page(5, [b"\xff\xff\xff\xff\1"], right=9)), "no page 4294967295"),
     "many children again and again": (
         hostile(*(page(5, [struct.pack(">IB", number, 1) for number in range(3, 60)], right=3) for _ in range(500))),
-        "no page of a table",
+        "not a page of a table",
     ),
     "very many children": (
         hostile(

@@ -126,7 +126,7 @@ def test_what_a_guest_says_is_read_strictly() -> None:
         b"\n\n\n" + raw.replace(b"755", b"9"),
         b"\n\n\n\0",
     ):
-        with pytest.raises(Exception, match="does not say"):
+        with pytest.raises(Exception, match="does not give"):
             parse_survey(nonsense)
 
 

@@ -1,4 +1,4 @@
-"""A patch from a guest into the work tree of the user's repository: all of it, or nothing, whatever happens."""
+"""Apply a guest's patch to the work tree of the user's repository: all of it or nothing, whatever happens."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Change:
 
 
 class ApplyPatch:
-    """The operation `apply`. Rolls back: a later daemon too makes a work tree that was changed half as it was."""
+    """The operation `apply`. Rolls back: a half changed work tree is restored, if need be by a later daemon."""
 
     kind: Final = "apply"
 
@@ -57,7 +57,7 @@ class ApplyPatch:
         self._one_at_a_time = asyncio.Lock()
 
     async def check(self, change: Change) -> Prepared:
-        """Find out what `change` comes to, and change nothing. Raises as `prepare_patch`."""
+        """Find out what `change` would do, without doing it. Raises as `prepare_patch`."""
         make_private_directory(self._layout.scratch)
         with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as directory:
             return await _prepare(change, Path(directory) / "trial")
@@ -90,13 +90,13 @@ class ApplyPatch:
                 finish=write_nothing,
                 undone=write_nothing,
             )
-            # As long as the operation was open, this was what could take it back.
+            # While the operation was open, these files were needed to undo it.
             await finish(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
         assert prepared is not None
         return prepared
 
     async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
-        """Take back what a dead daemon began; the VM may be gone."""
+        """Undo what a dead daemon began; the VM may be gone."""
         await self._journal.undo_begun(operation, self.steps(self._layout.applies / operation.id, nothing, nothing))
 
     def steps(self, directory: Path, prepare: Act, write: Act) -> Sequence[Step]:
@@ -125,7 +125,7 @@ async def _prepare(change: Change, directory: Path) -> Prepared:
 
 
 def clear_applies(directory: Path, open_operations: Collection[str]) -> None:
-    """Remove what operations left that were done when a daemon died; blocking."""
+    """Remove the files of operations that had ended when a daemon died; blocking."""
     with suppress(FileNotFoundError):
         for entry in directory.iterdir():
             if entry.name not in open_operations:
@@ -133,8 +133,8 @@ def clear_applies(directory: Path, open_operations: Collection[str]) -> None:
 
 
 def restore(directory: Path) -> None:
-    """Make a work tree as it was before a change that has its files in `directory`; blocking."""
+    """Restore a work tree as it was before the change whose files are in `directory`; blocking."""
     placing = Placing.read(directory)
     for path in placing.restore() if placing is not None else ():
-        log.warning("%s was changed by somebody else meanwhile, and stays so", printable(path))
+        log.warning("%s was changed by somebody else meanwhile, and is left as it is", printable(path))
     (directory / _BEGUN).unlink(missing_ok=True)

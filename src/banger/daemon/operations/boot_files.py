@@ -98,7 +98,7 @@ class BootFiles:
 
 
 def _entrypoint(image: Image) -> bytes:
-    """The program that the image is made for, as its configuration says."""
+    """The image's entrypoint, from its configuration."""
     request = ExecRequest(
         argv=image.run.argv,
         environment=plan_environment(image.environment, {}),
@@ -110,7 +110,7 @@ def _entrypoint(image: Image) -> bytes:
 
 
 def _concatenate(path: Path, base: Path, seed: bytes) -> None:
-    """The kernel unpacks archives one after the other (initramfs buffer format); nothing here needs to be durable.
+    """Join two archives, which the kernel unpacks in turn (initramfs buffer format). Nothing here needs to be durable.
 
     The base goes from file to file: megabytes that are read for each start stay in the memory of the thread.
     """

@@ -63,7 +63,7 @@ def list_recipe_files(directory: Path, files: Sequence[RecipeFile]) -> list[tupl
 
 
 def with_mode(entry: PackEntry, file: RecipeFile, base: str) -> PackEntry:
-    """A file that the recipe names has the mode that it says there; one in a directory keeps its own."""
+    """Give a file that the recipe names itself the mode from the recipe; files in a directory keep their own."""
     if isinstance(entry, HostFile) and entry.path == os.fsencode(base) and file.mode_bits is not None:
         return HostFile(path=entry.path, root=entry.root, name=entry.name, mode=file.mode_bits)
     if file.mode is not None and isinstance(entry, Directory):
@@ -75,7 +75,7 @@ def with_mode(entry: PackEntry, file: RecipeFile, base: str) -> PackEntry:
 
 
 class BuildGuest:
-    """A guest that is becoming an image. Everything runs as root, with the whole environment given."""
+    """A guest that is becoming an image. Everything runs as root, in exactly the given environment."""
 
     def __init__(self, channel: Channel, environment: Mapping[str, str], report: Report) -> None:
         self._channel = channel
@@ -83,7 +83,7 @@ class BuildGuest:
         self._report = report
 
     async def put(self, destination: str, entries: Sequence[PackEntry]) -> None:
-        """Write files below a directory of the guest. Raises what the guest says."""
+        """Write files below a directory of the guest. Raises the guest's error."""
 
         def changed(path: bytes, what: str) -> None:
             raise Failed(f"{printable(path, limit=200)} {what}: it changed while it was copied")
@@ -96,7 +96,7 @@ class BuildGuest:
             raise error_of_kind(error.kind, summary, hint=error.hint or "see what the image has there") from error
 
     async def read(self, path: str, *, limit_bytes: int) -> str | None:
-        """The text of a file, whatever its bytes are, or None when there is none. Raises `Failed` for a longer one."""
+        """The text of a file, undecodable bytes escaped, or None if it is missing. Raises `Failed` if it is too long."""
         decoder = TreeDecoder()
         content = bytearray()
         try:
@@ -113,7 +113,7 @@ class BuildGuest:
         return content.decode("utf-8", "replace")
 
     async def install(self, packages: Sequence[Path]) -> None:
-        """Have the guest's own apt install packages that are files of the host. Raises `Failed`."""
+        """Have the guest's apt install package files of the host. Raises `Failed`."""
         total = sum(path.stat().st_size for path in packages)
         text = f"copying {len(packages)} packages into the guest"
         self._report(Progress(stage="packages", text=text, done=0, total=total, unit="bytes"))
@@ -129,7 +129,7 @@ class BuildGuest:
             await self.run(["rm", "-f", _POLICY], stage="packages")
 
     async def run(self, argv: Sequence[str], *, stage: str, shown: str = "") -> None:
-        """Run a program to its end; its lines are progress. Raises `Failed` with its status and its last lines."""
+        """Run a program to its end, reporting its lines as progress. Raises `Failed` with its status and last lines."""
         shown = printable(shown or " ".join(argv), limit=100)
         self._report(Progress(stage=stage, text=shown))
         request = ExecRequest(argv=argv, environment=self._environment, cwd="/")
@@ -166,7 +166,7 @@ class Lines:
             self._take(line)
 
     def end(self) -> None:
-        """What has no line end is a line too."""
+        """The output is complete: a last line without a line end counts too."""
         for rest in self._rest.values():
             self._take(rest)
 
@@ -178,7 +178,7 @@ class Lines:
 
 
 def plan_installation(packages: Sequence[str]) -> list[str]:
-    """apt-get(8) with files of the guest and no archive, which was asked on the host."""
+    """The arguments of apt-get(8) that install files of the guest without asking an archive."""
     options = (
         "APT::Sandbox::User=root",
         "Dir::Etc::sourcelist=/dev/null",

@@ -1,4 +1,4 @@
-"""`image build`: an image out of another one and a recipe, in a guest that is thrown away."""
+"""`image build`: an image from another image and a recipe, made in a guest that is thrown away."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class BuildImage:
         self._read_root = read_root
 
     async def __call__(self, request: Request, *, path: str, name: str) -> ImageView:
-        """Build an image called `name` by the recipe at an absolute path. When anything fails, nothing is left."""
+        """Build an image called `name` from the recipe at an absolute path. When anything fails, nothing is left."""
         parse_image_name(name)
         if self._images.find(name) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another --name")
@@ -106,7 +106,7 @@ class BuildImage:
     async def _download(
         self, request: Request, recipe: Recipe, stack: AsyncExitStack
     ) -> list[tuple[str, list[PackEntry]]]:
-        """What the recipe names by address, as files that are there until `stack` is left."""
+        """Download what the recipe names by address, as files that exist until `stack` is left."""
         if not recipe.downloads:
             return []
         report = reporter(request)
@@ -130,7 +130,7 @@ class BuildImage:
         files: Sequence[tuple[str, Sequence[PackEntry]]],
         base: Image,
     ) -> None:
-        """Packages, files and commands, in this order."""
+        """Add packages, files and the results of commands, in this order."""
         if recipe.packages:
             await self._install(request, guest, recipe.packages, base)
         for destination, entries in files:
@@ -140,7 +140,7 @@ class BuildImage:
             await guest.run(argv, stage=f"command {number}", shown=shown)
 
     async def _install(self, request: Request, guest: BuildGuest, packages: Sequence[str], base: Image) -> None:
-        """Get packages for what the guest is, on the host, and have it install them."""
+        """Download packages that fit the guest, on the host, and have the guest install them."""
         release = await guest.read(RELEASE_FILE, limit_bytes=RELEASE_LIMIT_BYTES)
         status = await guest.read(STATUS_FILE, limit_bytes=STATUS_LIMIT_BYTES)
         debian = read_debian(release or "", status, architecture=base.architecture)
@@ -151,7 +151,7 @@ class BuildImage:
 
 
 def ask_for(recipe: Recipe) -> SpecRequest:
-    """The machine that a recipe is built in."""
+    """The request for the machine that a recipe is built in."""
     return {
         "name": None,
         "image": recipe.base,
@@ -164,7 +164,7 @@ def ask_for(recipe: Recipe) -> SpecRequest:
 
 
 def check_base(recipe: Recipe, base: Image, *, file: str) -> None:
-    """Raise `Failed` for another image than the recipe was written for."""
+    """Raise `Failed` if the recipe was written for an image with another digest."""
     if recipe.base_digest not in (None, base.digest):
         raise Failed(
             f"{printable(file, limit=200)} is for an image {recipe.base} of {recipe.base_digest},"

@@ -24,7 +24,7 @@ from banger.store.records import OpenOperation, VmRecord, set_lifetime, set_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be different; None leaves a thing as it is. `ttl_s` 0 means for ever."""
+    """What to change; None leaves a value as it is. `ttl_s` 0 means for ever."""
 
     name: str | None = None
     vcpu: int | None = None
@@ -35,7 +35,7 @@ class Change:
 
 
 def plan_change(spec: VmSpec, change: Change, host: HostSize) -> VmSpec:
-    """The new spec. Raises `Invalid` for sizes that cannot be here, and for a disk that would shrink."""
+    """The new spec. Raises `Invalid` for sizes that are impossible here, and for a disk that would shrink."""
     planned = replace(
         spec,
         vcpu=spec.vcpu if change.vcpu is None else change.vcpu,
@@ -103,7 +103,7 @@ class ChangeVm:
         return changed
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take back what a dead daemon began: the row still has the old spec, the arguments the old name."""
+        """Undo what a dead daemon began: the row still has the old spec, the arguments the old name."""
         before = replace(record, name=operation.arguments["name"])
         await self._journal.undo_begun(
             operation, self.steps(before, before), lambda connection: set_name(connection, record.id, before.name)

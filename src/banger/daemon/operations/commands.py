@@ -35,22 +35,22 @@ def usual_environment(spec: VmSpec, image: Image, asked: Mapping[str, str]) -> d
 
 
 def plan_environment(image: Mapping[str, str], asked: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a program in the guest: ours, then the image's, then what was asked for.
+    """The environment of a program in the guest: banger's, then the image's, then the request's.
 
-    HOME, USER and LOGNAME are the agent's to add, which knows the guest's users. Whether a guest takes all this is
-    `banger.core.commands.check_command`'s to say.
+    The agent adds HOME, USER and LOGNAME, because it knows the guest's users. Whether a guest accepts all this,
+    `banger.core.commands.check_command` decides.
     """
     return {"PATH": GUEST_PATH, "LANG": "C.UTF-8", **image, **asked}
 
 
 def default_directory(record: VmRecord, image: Image | None = None) -> str:
-    """Where commands run that say nothing else: the workspace, or where their image wants them, or root's home."""
+    """The default directory of commands: the workspace, else the image's working directory, else root's home."""
     wanted = image.run.working_dir if image is not None else ""
     return record.workspaces[0].guest_path if record.workspaces else wanted or "/root"
 
 
 def resolve_directory(record: VmRecord, image: Image | None, asked: str | None) -> str:
-    """Where a command runs; what was asked for may be relative to where it would run otherwise."""
+    """Where a command runs: `asked`, which may be relative to the default directory, or that."""
     usual = default_directory(record, image)
     return posixpath.join(usual, asked) if asked else usual
 
@@ -62,18 +62,18 @@ def find_workspace(record: VmRecord, directory: str) -> WorkspaceRecord | None:
 
 
 def plan_tools(record: VmRecord, directory: str) -> Mapping[str, str] | None:
-    """What mise has to know when it starts a command there; None outside of workspaces, where nothing asks for it."""
+    """What mise has to know to start a command there; None outside of workspaces, where mise is not used."""
     workspace = find_workspace(record, directory)
     return mise_environment(workspace.guest_path, network=record.spec.nat) if workspace is not None else None
 
 
 def default_user(record: VmRecord, image: Image) -> str | None:
-    """As whom commands run that say nothing else: the VM's user, or root, whose the workspace is, or the image's."""
+    """The default user of commands: the VM's; else root, if there is a workspace; else the image's."""
     return record.spec.user or (None if record.workspaces else image.run.user or None)
 
 
 def default_command(image: Image) -> tuple[str, ...]:
-    """What runs where nothing is asked for: the program that an image without init is made for, or a login shell."""
+    """The default command: the entrypoint of an image without init, else a login shell."""
     return image.run.argv if image.init is None and image.run.argv else LOGIN_SHELL
 
 
@@ -91,10 +91,10 @@ async def run_for_client(
     tools: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> ExitResult:
-    """Run one program and return how it ended. The program is killed when we are cancelled.
+    """Run one program and return how it ended. It is killed when this call is cancelled.
 
-    With `tools` mise starts it, where the guest has mise. Raises `Invalid` for a command that no guest takes,
-    `TimedOut` for one that did not end in time: it gets SIGTERM then, and SIGKILL a little later.
+    With `tools`, mise starts it if the guest has mise. Raises `Invalid` for a command that no guest accepts,
+    `TimedOut` for one that did not end in time, after SIGTERM and, a little later, SIGKILL.
     """
     check_command(argv, environment)
     request = ExecRequest(
@@ -128,7 +128,7 @@ async def run_for_client(
 async def begin(
     channel: Channel, request: ExecRequest, tools: Mapping[str, str] | None = None
 ) -> AsyncIterator[GuestProcess]:
-    """Start a program, with mise if there are `tools` and the guest has mise. A shell has its own way to ask mise."""
+    """Start a program, by mise if there are `tools` and the guest has mise. A shell asks mise in its own way."""
     is_shell = tuple(request.argv) == LOGIN_SHELL
     managed = replace(request, environment={**(tools or {}), **request.environment})
     async with AsyncExitStack() as opened:
@@ -145,7 +145,7 @@ async def begin(
 
 @asynccontextmanager
 async def within_time(process: GuestProcess, timeout_s: float | None) -> AsyncIterator[None]:
-    """End a program when its time is up: SIGTERM, and leaving the block a little later. Raises `TimedOut` then."""
+    """End a program when its time is up: SIGTERM first, then, a little later, raise `TimedOut` out of the block."""
     if timeout_s is None:
         yield
         return

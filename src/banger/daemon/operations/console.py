@@ -21,7 +21,7 @@ _POLL_S: Final = 0.1
 
 
 class FollowConsole:
-    """The use case `logs --follow`. It reads what is on disk, so it does not matter who runs the VM."""
+    """The use case `logs --follow`. It reads files on disk, so that it also works for VMs of an earlier daemon."""
 
     def __init__(self, *, layout: Layout, database: Database, supervisor: Supervisor) -> None:
         self._layout = layout
@@ -31,7 +31,7 @@ class FollowConsole:
     async def __call__(
         self, request: Request, record: VmRecord, asked: LogsRequest, exchange: StreamExchange
     ) -> dict[str, object]:
-        """Send the last `tail` lines (null: everything that is kept), then what comes, until the VM has ended."""
+        """Send the last `tail` lines (null: everything kept), then new output, until the VM has ended."""
         with closing(ConsoleFollower(self._layout.vm(record.id).console)) as follower:
             kept = bytearray()
             while data := follower.read(_CHUNK_BYTES):
@@ -52,7 +52,7 @@ class FollowConsole:
                 await asyncio.sleep(_POLL_S)
 
     async def _is_over(self, record: VmRecord) -> bool:
-        """True when nobody writes the console any more: the VM is stopped, and all that belongs to that is done."""
+        """Whether nothing more will be written to the console: the VM is stopped, and its VMM is gone."""
         if self._supervisor.find(record.id) is not None:
             return False
         records = {each.id: each for each in await self._database.call(list_vms)}

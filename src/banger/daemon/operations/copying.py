@@ -1,4 +1,4 @@
-"""`vm cp`: files and trees into a guest, or out of it; whole or not at all."""
+"""`vm cp`: copy files and trees into a guest or out of it, whole or not at all."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CopyFiles:
         self._supervisor = supervisor
 
     async def __call__(self, request: Request, record: VmRecord, asked: CopyRequest) -> CopyResult:
-        """Copy to the end."""
+        """Copy, and return when the copy is complete."""
         channel = self._supervisor.channel(record.id, record.name)
         guest_path = posixpath.join(default_directory(record), check_guest_path(asked["guest_path"]))
         copy = self._copy_out if asked["direction"] == "out" else self._copy_in
@@ -66,7 +66,7 @@ class CopyFiles:
             raise
 
     async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
-        """Take back what a dead daemon began; the VM may be gone. What went into a guest, its agent has removed."""
+        """Undo what a dead daemon began; the VM may be gone. What went into a guest, its agent has removed."""
         with reopened(operation.arguments) as host:
             await self._journal.undo_begun(operation, self.steps(nothing, host))
 
@@ -155,7 +155,7 @@ class CopyFiles:
 
 @dataclass(frozen=True, slots=True)
 class HostPlace:
-    """A name in a directory of the host, which is held open, and what it is called until it is complete."""
+    """A final name in an open directory of the host, and the temporary name until the copy is complete."""
 
     directory: int
     partial: bytes
@@ -177,7 +177,7 @@ class HostPlace:
 
 
 class Notices:
-    """Tells the first few of what was left out, and at the end how many more there were."""
+    """Reports the first few files that were left out, and at the end how many more there were."""
 
     def __init__(self, request: Request, top: bytes) -> None:
         self._request = request
@@ -187,12 +187,12 @@ class Notices:
         self.skipped = 0
 
     def skip_from_thread(self, path: bytes, what: str) -> None:
-        """Something does not come along."""
+        """Report something that is left out."""
         self.skipped += 1
         self.put_from_thread(path, what)
 
     def put_from_thread(self, path: bytes, what: str) -> None:
-        """Something is odd about a file; `path` is below the top of the tree, or begins with it."""
+        """Report a file that changed or vanished; `path` is below the top of the tree, or begins with it."""
         self._count += 1
         if self._count <= NOTICES_LIMIT:
             text = f"{printable(path.removeprefix(self._top), limit=100)} {what}"
@@ -215,7 +215,7 @@ def opened(path: str) -> Iterator[int]:
 
 @contextmanager
 def reopened(arguments: Mapping[str, str]) -> Iterator[HostPlace | None]:
-    """The place of an earlier copy; None when it was in a guest or its directory is gone with all that was in it."""
+    """The place of an earlier copy; None if that was in a guest, or if its directory is gone with all in it."""
     if "directory" not in arguments:
         yield None
         return
@@ -232,7 +232,7 @@ def reopened(arguments: Mapping[str, str]) -> Iterator[HostPlace | None]:
 
 
 async def receive_tree(channel: Channel, path: bytes, tree: HostTree, moved: Callable[[int], None]) -> None:
-    """Write what a guest sends. Writing is done in threads, and is over before this is, whatever happens."""
+    """Write what a guest sends. Writing happens in threads, and has ended when this returns or raises."""
     decoder = TreeDecoder()
 
     def take(piece: bytes) -> None:
@@ -251,7 +251,7 @@ async def receive_tree(channel: Channel, path: bytes, tree: HostTree, moved: Cal
 
 
 async def look_in_guest(channel: Channel, path: str) -> Found:
-    """What a path of the guest is, by the beginning of what the agent would send of it."""
+    """What a path of the guest is, by the first record that the agent would send of it."""
     decoder = TreeDecoder()
     try:
         async with aclosing(channel.get_tree(path.encode())) as pieces:
@@ -269,7 +269,7 @@ async def plan_guest_place(
 ) -> tuple[str, str]:
     """The directory of the guest and the name in it that a copy gets. Raises `NotFound`, `AlreadyExists`.
 
-    The agent refuses later what the guest changes meanwhile.
+    If the guest changes it meanwhile, the agent refuses the copy later.
     """
     parent, final = posixpath.split(guest_path.rstrip("/") or "/")
     found = await look_in_guest(channel, guest_path)
@@ -293,14 +293,14 @@ async def plan_guest_place(
 
 
 def check_guest_path(path: str) -> str:
-    """Raise `Invalid` for what no path of a guest is."""
+    """Return `path` if a guest can have such a path. Raises `Invalid`."""
     if not path or "\0" in path or len(path) > 4000:
         raise Invalid("that is not a path in a guest", hint="write VM:PATH")
     return path
 
 
 def check_space(directory: int, needed_bytes: int) -> None:
-    """Raise `Unavailable` before a copy fills the disk that it is written to."""
+    """Raise `Unavailable` before a copy fills the disk."""
     status = os.fstatvfs(directory)
     free_bytes = status.f_bavail * status.f_frsize
     if free_bytes < FLOOR_BYTES + needed_bytes:

@@ -37,7 +37,7 @@ class CreateVm:
     async def __call__(self, request: Request, record: VmRecord, *, disk: Path | None = None) -> None:
         """Create `record`. Raises `AlreadyExists` when the name is taken; nothing exists then.
 
-        Its data disk is empty, or a copy of `disk`, the one of a VM that does not run.
+        Its data disk is empty, or a copy of `disk`, which belongs to a VM that does not run.
         """
 
         def begin(connection: sqlite3.Connection) -> None:
@@ -57,7 +57,7 @@ class CreateVm:
             rewrite_manifest(self._layout.vm(record.id), record)
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take back what a dead daemon began: nobody waits for this VM any more."""
+        """Undo what a dead daemon began: nobody waits for this VM any more."""
         await self._journal.undo_begun(
             operation, self.steps(record), lambda connection: delete_vm(connection, record.id)
         )
@@ -68,7 +68,7 @@ class CreateVm:
 
         async def make_directory() -> None:
             make_private_directory(files.state)
-            # Until it is all there it belongs to this operation, which takes it back if we die.
+            # Until it is complete it belongs to this operation, which a later daemon undoes if this one dies.
             write_manifest(files, replace(record, ephemeral=True))
 
         async def remove_directory() -> None:

@@ -1,4 +1,4 @@
-"""`vm create`: a VM that stays, started or not, with nothing in it."""
+"""`vm create`: a VM that stays, started or not, without a workspace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from banger.daemon.views import view_vm
 
 
 class CreateMachine:
-    """The use case, out of `create` and `start`."""
+    """The use case, composed of `create` and `start`."""
 
     def __init__(self, *, supervisor: Supervisor, make: MakeVm, start: StartVm) -> None:
         self._supervisor = supervisor
@@ -20,7 +20,7 @@ class CreateMachine:
         self._start = start
 
     async def __call__(self, request: Request, asked: CreateRequest) -> VmView:
-        """Make the VM. One that does not start stays, stopped: it was asked for, and its console tells why."""
+        """Make the VM. One that fails to start stays, stopped: it was asked for, and its console says why."""
         with refusing():
             record = await self._make.plan(request, asked, attended=False, ephemeral=False)
         async with self._make.made(request, record) as made:

@@ -1,4 +1,4 @@
-"""Delete a VM: end it, remove what it has, forget it. The row goes last."""
+"""Delete a VM: end it, remove its files, forget it. The row goes last."""
 
 from __future__ import annotations
 

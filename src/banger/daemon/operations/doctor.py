@@ -1,4 +1,4 @@
-"""`banger doctor`: what this host can do, judged by the host room, with the answers that other rooms have."""
+"""`banger doctor`: what this host can do, as the host room judges it, and what other rooms have to say."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Doctor:
         self._defaults = defaults
 
     async def __call__(self, report: Callable[[Progress], None]) -> DoctorResult:
-        """Look, judge, ask, and try."""
+        """Gather facts, judge them, ask other rooms, and try each VMM."""
         layout = self._layout
         places = Places(
             data=layout.state,
@@ -82,7 +82,7 @@ class Doctor:
         return {"checks": checks}
 
     async def _ask_configuration(self) -> str:
-        """Read it again: it is the next start that a mistake would keep from happening."""
+        """Read it again: a mistake in it would keep the next daemon from starting."""
         file = self._layout.config_file
         home = find_home(os.environ, uid=os.getuid())
         if await asyncio.to_thread(read_configuration, file, home=home) != self._configuration:
@@ -90,7 +90,7 @@ class Doctor:
         return str(file) if file.exists() else "none, which is good"
 
     async def _ask_database(self) -> str:
-        """It was looked at when the daemon started; what had to be set aside then stays until somebody removes it."""
+        """It was checked when the daemon started; a copy set aside then stays until somebody removes it."""
         if aside := list_set_aside(self._layout.database):
             names = ", ".join(str(path) for path in aside)
             raise Unavailable(
@@ -112,7 +112,7 @@ class Doctor:
         return image.name
 
     async def _try_each_vmm(self, report: Callable[[Progress], None]) -> tuple[CheckResult, ...]:
-        """What each VMM can do here: not what it says of itself, but whether a guest ran under it just now."""
+        """What each VMM can do here: not what it reports, but whether a guest ran under it just now."""
         kernel = self._kernels.find(self._defaults.kernel)
         if kernel is None:
             untried = Fix("banger image pull", (_PULL,))

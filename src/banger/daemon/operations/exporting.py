@@ -1,4 +1,4 @@
-"""The edits in a guest as a patch."""
+"""Export the edits in a guest as a patch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Use = Callable[[ExportedPatch], Awaitable[None]]
 
 
 class ExportWorkspace:
-    """The operation `export`. Rolls back; there is nothing of it but a spooled patch below `scratch`."""
+    """The operation `export`. Rolls back; all it makes is a spooled patch below `scratch`."""
 
     kind: Final = "export"
 
@@ -60,7 +60,7 @@ class ExportWorkspace:
     async def collect(
         self, request: Request, record: VmRecord, workspace: WorkspaceRecord, *, base: str | None, use: Use
     ) -> ExportedPatch:
-        """Make and judge a patch, and hand it to `use`, which may have its file as long as it runs."""
+        """Make and judge a patch, and hand it to `use`; its file exists as long as `use` runs."""
         channel = self._supervisor.channel(record.id, record.name)
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._scratch / operation_id
@@ -108,7 +108,7 @@ class ExportWorkspace:
 
 
 def find_workspace(record: VmRecord, guest_path: str | None, near: str | None = None) -> WorkspaceRecord:
-    """The workspace at a place; without one that which was copied from where the client is, or else the first one.
+    """The workspace at `guest_path`; without, the one that was copied from around `near`, else the first one.
 
     Raises `NotFound`, `Invalid`.
     """

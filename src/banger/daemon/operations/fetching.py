@@ -1,4 +1,4 @@
-"""Commits of a guest as branches of the user's repository."""
+"""Fetch commits from a guest as branches of the user's repository."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Act = Callable[[], Awaitable[None]]
 class FetchCommits:
     """The operation `fetch`. Rolls back until the branches are set, which happens to all of them at once.
 
-    Objects that were put beside the user's before that are no branch's: the user's git removes them in time.
+    Objects that were added before that belong to no branch: the user's git removes them in time.
     """
 
     kind: Final = "fetch"

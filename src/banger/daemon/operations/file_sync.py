@@ -29,7 +29,7 @@ _STAGE: Final = "files"
 
 
 class TreeReceiver(Protocol):
-    """What is needed of a channel."""
+    """The part of a channel that is needed here."""
 
     async def put_tree(self, destination: bytes, tree: AsyncIterable[bytes]) -> None: ...
 
@@ -54,11 +54,11 @@ class SyncFiles:
         self._guest_home = guest_home
 
     def guest_paths(self) -> tuple[str, ...]:
-        """Where in a guest they are: absolute paths of files and directories."""
+        """The absolute paths in a guest of what is copied."""
         return tuple(f"{self._guest_home}/{entry.guest}" for entry in self._entries)
 
     async def __call__(self, report: Report, receiver: TreeReceiver) -> None:
-        """Copy all of them. What is missing is told and left out; anything else raises a `BangerError`."""
+        """Copy all of them. Missing ones are reported and left out; anything else raises a `BangerError`."""
         if not self._entries:
             return
         plan = await asyncio.to_thread(plan_copies, self._entries, home=self._home, guest_home=self._guest_home)
@@ -99,7 +99,7 @@ def _notice(report: Report, text: str) -> None:
 
 
 def plan_copies(entries: Sequence[FileSync], *, home: Path, guest_home: str) -> Plan:
-    """Look for the files. Raises `Failed` for what cannot be read, `Invalid` for more than a start may copy."""
+    """Find the files. Raises `Failed` if one cannot be read, `Invalid` for more than a start may copy."""
     plan = Plan()
 
     def skipped(name: bytes, what: str) -> None:

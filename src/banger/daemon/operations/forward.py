@@ -50,7 +50,7 @@ class ForwardPorts:
             for mapping in asked["mappings"]:
                 listener = listeners.enter_context(closing(listen(mapping)))
                 ports.append(ForwardedPort(request, channel, listener, mapping["guest_port"]))
-            # All of them listen before the first is told: there is nothing to take back any more.
+            # All of them listen before the first is reported, so that no report has to be taken back.
             for port in ports:
                 request.report(
                     {
@@ -109,7 +109,7 @@ class ForwardedPort:
     async def _join(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, places: asyncio.Semaphore
     ) -> None:
-        """Carry one connection to its end in both directions."""
+        """Relay one connection in both directions until it ends."""
         orderly = False
         try:
             async with places, self._channel().connect_tcp(self.guest_port) as guest:
@@ -126,7 +126,7 @@ class ForwardedPort:
                 await writer.wait_closed()
 
     def _tell(self, error: BangerError | OSError) -> None:
-        """The user hears of the first of a row of failures."""
+        """Report the first of a series of failures to the user."""
         log.info("port %d: %r", self.guest_port, error)
         if self._told or not isinstance(error, BangerError):
             return
@@ -138,7 +138,7 @@ class ForwardedPort:
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: Stream) -> None:
-    """Bytes both ways, each direction with its own end and at the pace of whoever takes them."""
+    """Relay bytes both ways; each direction ends on its own, and goes at the pace of its receiver."""
 
     async def read() -> bytes | None:
         return await reader.read(_CHUNK_BYTES) or None
@@ -164,7 +164,7 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gues
 
 
 def check_mappings(mappings: Sequence[ForwardMapping]) -> None:
-    """Raise `Invalid` for what no ports are."""
+    """Raise `Invalid` for impossible ports, or too many."""
     if not 1 <= len(mappings) <= MAPPINGS_LIMIT:
         raise Invalid(f"{len(mappings)} ports cannot be forwarded at once", hint=f"give 1 to {MAPPINGS_LIMIT}")
     for mapping in mappings:

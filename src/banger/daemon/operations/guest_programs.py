@@ -1,4 +1,4 @@
-"""Programs in a guest, for those who work on a workspace there."""
+"""Programs in a guest, for operations on a workspace there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STDERR_LIMIT_BYTES: Final = 4096
 
 @dataclass(slots=True)
 class _Program:
-    """A program in the guest whose output is taken as it comes."""
+    """A running program in the guest, whose output is read as it comes."""
 
     process: GuestProcess
     stderr: bytearray = field(default_factory=bytearray)

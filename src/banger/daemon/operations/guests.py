@@ -37,7 +37,7 @@ _SSH_USER: Final = "root"
 
 
 class Guests:
-    """Requests that need the channel to a guest, and none of which changes the VM itself."""
+    """Requests that need the channel to a guest. None of them changes the VM itself."""
 
     def __init__(
         self, *, layout: Layout, supervisor: Supervisor, plan: PlanVm, up_to_date: UpToDate, user_key: Path
@@ -51,9 +51,9 @@ class Guests:
     async def exec(
         self, request: Request, record: VmRecord, asked: ExecRequest, exchange: StreamExchange
     ) -> ExitResult:
-        """Run a command in a running VM, with a word about a workspace whose repository has moved on.
+        """Run a command in a running VM, with a notice if the workspace's repository has moved on.
 
-        With `prepare` it is brought up to date first.
+        With `prepare` the workspace is brought up to date first.
         """
         channel = self._supervisor.channel(record.id, record.name)
         image = self._plan.image(record.spec)
@@ -83,7 +83,7 @@ class Guests:
             await telling  # which takes milliseconds, and two seconds at the most
 
     async def connect(self, record: VmRecord, asked: ConnectRequest, exchange: StreamExchange) -> ExitResult:
-        """Join the client to a TCP port of the guest; a refused connection is tried again for `wait_s` seconds."""
+        """Join the client to a TCP port of the guest; a refused connection is retried for `wait_s` seconds."""
         began_s = time.monotonic()
         deadline_s = began_s + min(asked["wait_s"], 300.0)
         told = False
@@ -126,7 +126,7 @@ class Guests:
         }
 
     def ssh_defaults(self) -> SshDefaults:
-        """What holds for each guest."""
+        """The ssh options that are the same for every guest."""
         return {"user": _SSH_USER, "options": plan_shared_options(key=self._user_key)}
 
     def read_console(self, record: VmRecord) -> bytes:

@@ -24,7 +24,7 @@ class ExportImage:
     async def __call__(
         self, request: Request, name: str, asked: ImageExportRequest, exchange: StreamExchange
     ) -> ExportedImage:
-        """Not a byte is sent of an image that is damaged in the store. Raises `NotFound`, `Failed`."""
+        """Send the archive; not a byte of an image that is damaged in the store. Raises `NotFound`, `Failed`."""
         platform, wanted = asked.get("platform"), asked["format"]
         format_ = next((known for known in FORMATS if known == wanted), None)
         if format_ is None:

@@ -61,12 +61,12 @@ class ImageVerbs:
         return [view_image(image) for image in await asyncio.to_thread(self._images.list)]
 
     async def available(self, request: Request) -> AvailableResult:
-        """What catalogues have."""
+        """List what catalogues have."""
         found, opened = await self._images.available(reporter(request))
         return await view_available(request, self._images, found, opened)
 
     async def show(self, name: str, platform: str | None = None) -> ImageDetail:
-        """Everything about one. Raises `NotFound`."""
+        """Show everything about one. Raises `NotFound`."""
         image = self._find(name, platform)
         text = None if image.packages is None else await asyncio.to_thread(image.packages.read_text)
         found = Packages((), unknown=_NO_LIST) if text is None else parse_packages(text)
@@ -93,9 +93,9 @@ class ImageVerbs:
         return await remove_each(request, asked, kind="image", store=self._images, users=self._users)
 
     async def pull(self, request: Request, asked: PullRequest) -> ImageView:
-        """Make sure that an image is here as it is now at its source, and the default kernel with it.
+        """Make sure that the image is here as its source has it now, and its kernel too.
 
-        Without a `name` what was asked for is the name of one in a catalogue, or else a registry's.
+        Without a `name`, what is asked for is a name of a catalogue, or else a registry's reference.
         """
         wanted, name, report = asked["image"], asked["name"], reporter(request)
         if name is not None:
@@ -116,7 +116,7 @@ class ImageVerbs:
         return view_image(image)
 
     async def import_path(self, request: Request, asked: ImportRequest) -> ImageView:
-        """Make an image of an archive or an image layout on the host."""
+        """Make an image from an archive or an image layout on the host."""
         name, path = parse_image_name(asked["name"]), asked["path"]
         architecture = read_platform(asked.get("platform"))
         if self._images.find(name, architecture) is not None:
@@ -132,7 +132,7 @@ class ImageVerbs:
         return view_image(image)
 
     async def register(self, request: Request, asked: RegisterRequest) -> ImageView:
-        """Use a file system image where it lies."""
+        """Use a file system image in place."""
         name = parse_image_name(asked["name"])
         init = asked["init"]
         if init is not None and _INIT.fullmatch(init) is None:

@@ -1,4 +1,4 @@
-"""A packed repository into a guest."""
+"""Put a packed repository into a guest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ImportWorkspace:
     ) -> WorkspaceRecord:
         """Send a packed repository into the guest and remember it. The caller holds the VM's lock.
 
-        With `durable` it survives a VMM that is killed at once, which costs the time of the guest's disk.
+        With `durable` it survives if the VMM is killed right after, at the cost of a sync of the guest's disk.
         """
         began_s = time.monotonic()
         writing_s = 0.0
@@ -90,7 +90,7 @@ class ImportWorkspace:
         return workspace
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take back what a dead daemon began: what the guest has of it is the guest's."""
+        """Undo what a dead daemon began. What arrived in the guest stays there."""
         await self._journal.undo_begun(operation, self.steps(record, record, nothing, nothing, nothing))
 
     def steps(

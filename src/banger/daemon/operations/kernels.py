@@ -43,12 +43,12 @@ class KernelVerbs:
         return [view_kernel(kernel) for kernel in await asyncio.to_thread(self._kernels.list)]
 
     async def available(self, request: Request) -> AvailableResult:
-        """What catalogues have."""
+        """List what catalogues have."""
         found, opened = await self._kernels.available(reporter(request))
         return await view_available(request, self._kernels, found, opened)
 
     async def show(self, name: str, platform: str | None = None) -> KernelDetail:
-        """Everything about one. Raises `NotFound`."""
+        """Show everything about one. Raises `NotFound`."""
         kernel = self._kernels.find(name, read_platform(platform))
         if kernel is None:
             raise missing("kernel", name, platform, {kernel.name for kernel in self._kernels.list()})
@@ -68,7 +68,7 @@ class KernelVerbs:
         )
 
     async def import_files(self, request: Request, asked: KernelImportRequest) -> KernelView:
-        """Make a kernel of files on the host. Raises `AlreadyExists`, `Invalid`, `NotFound`, `Unsupported`."""
+        """Make a kernel from files on the host. Raises `AlreadyExists`, `Invalid`, `NotFound`, `Unsupported`."""
         name = parse_image_name(asked["name"])
         paths = [asked["path"], asked["modules"], asked["config"]]
         if not all(path is None or path.startswith("/") for path in paths):

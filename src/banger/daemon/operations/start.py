@@ -143,7 +143,7 @@ class StartVm:
         return running
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take back what a dead daemon began: the VM is stopped, as it was."""
+        """Undo what a dead daemon began: the VM is stopped, as it was."""
         await self._journal.undo_begun(
             operation, self.steps(record, None, {}), lambda connection: set_state(connection, record.id, State.STOPPED)
         )

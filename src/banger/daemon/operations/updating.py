@@ -89,7 +89,7 @@ class UpdateWorkspace:
         return workspace
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take back what a dead daemon began: what the guest has of it is the guest's."""
+        """Undo what a dead daemon began. What arrived in the guest stays there."""
         steps = self.steps(record, record, stage=(nothing, nothing), apply=nothing, sync=nothing, write_known=nothing)
         await self._journal.undo_begun(operation, steps)
 

@@ -37,7 +37,7 @@ class SqliteFile:
     def __init__(self, file: BinaryIO, size_bytes: int) -> None:
         head = file.read(100)
         if len(head) < 100 or not head.startswith(MAGIC):
-            raise Damaged("it is not a SQLite database")
+            raise Damaged("it is not an SQLite database")
         if size_bytes > _SIZE_LIMIT_BYTES:
             raise Unsupported(f"it is larger than {_SIZE_LIMIT_BYTES >> 20} MiB")
         page_bytes = int.from_bytes(head[16:18], "big")
