@@ -96,7 +96,7 @@ class BuildGuest:
             raise error_of_kind(error.kind, summary, hint=error.hint or "see what the image has there") from error
 
     async def read(self, path: str, *, limit_bytes: int) -> str | None:
-        """The text of a file, undecodable bytes escaped, or None if it is missing. Raises `Failed` if it is too long."""
+        """The text of a file, with escapes, or None if it is missing. Raises `Failed` if it is too long."""
         decoder = TreeDecoder()
         content = bytearray()
         try:
