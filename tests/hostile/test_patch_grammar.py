@@ -71,6 +71,12 @@ def binary(*hunks: str, header: str = f"index {A}..{B} 100644\n") -> str:
     return f"diff --git a/x b/x\n{header}GIT binary patch\n" + "".join(hunks)
 
 
+def encode_size(size: int) -> bytes:
+    """A size as a delta begins with it."""
+    rest = size >> 7
+    return bytes([size & 0x7F | (0x80 if rest else 0)]) + (encode_size(rest) if rest else b"")
+
+
 NEW = f"new file mode 100644\nindex {ZERO}..{B}\n"
 # Delta instructions: sizes of source and result, then copies (0x80 and above) and insertions.
 COPY_FOUR = b"\x04\x04\x90\x04"
@@ -326,6 +332,16 @@ def test_hostile_patches_are_refused_with_a_printable_reason(patch: str) -> None
 def test_a_refusal_behind_good_files_refuses_everything() -> None:
     with pytest.raises(Denied, match=r"at \.git/config"):
         judge((modify("a") + add("b") + modify(".git/config")).encode())
+
+
+def test_many_bombs_are_one() -> None:
+    """A kilobyte, of which git would make three gigabytes on the disk: none of the files is larger than allowed."""
+    small, large = encode_size(0xFFFFFF), encode_size(25 * 0xFFFFFF)  # 16 MiB is what one instruction copies
+    copy = b"\xf0\xff\xff\xff"
+    part = binary(hunk("delta", small + large + copy * 25), hunk("delta", large + small + copy))
+    assert judge(part.encode()).files[0].binary
+    with pytest.raises(Denied, match="2 GiB in all"):
+        judge("".join(part.replace("/x", f"/x{number}") for number in range(8)).encode())
 
 
 def test_deep_names_do_not_fill_the_memory() -> None:

@@ -9,11 +9,13 @@ from typing import Final
 from banger.core.untrusted import printable, printable_lines
 
 LINE_LIMIT: Final = 16384
+RETURNS_LIMIT: Final = 64  # carriage returns in a row that are shown, or held until what follows them has come
 # Colours, and the cursor movements that an init uses to draw its status (ECMA-48, section 5.4); titles (xterm's OSC).
 # With limits, so that what may still become one is never held back for long.
 _SEQUENCES: Final = re.compile(
     r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,1024}(?:\x07|\x1b\\)|\x1b[()][0-9A-Z]"
 )
+_MANY_RETURNS: Final = re.compile(rf"\r{{{RETURNS_LIMIT + 1},}}")
 _BEGINNING: Final = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}|\][^\x07\x1b]{0,1024}\x1b?|[()])?\Z")
 
 
@@ -34,6 +36,7 @@ class ConsoleText:
         beginning = None if end else _BEGINNING.search(text)
         self._sequence = text[beginning.start() :] if beginning else ""
         text = self._returns + _SEQUENCES.sub("", text[: beginning.start()] if beginning else text)
+        text = _MANY_RETURNS.sub("\r" * RETURNS_LIMIT, text)
         kept = text if end else text.rstrip("\r")
         self._returns = text[len(kept) :]
         kept = re.sub(r"\r+\n", "\n", kept)

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _BODY_LIMIT: Final = 1 << 20
 SETTLE_DEADLINE_S: Final = 5.0
+LOGS_LIMIT: Final = 256  # events with lines of logs that wait for a client that is slow; more are lost to it
 FENCE: Final = (Exception, asyncio.CancelledError)  # whatever happens, the client gets an answer
 Scope = dict[str, Any]
 
@@ -244,7 +245,10 @@ class DownloadExchange:
 
 
 class Events:
-    """Events on their way to a client. Progress of one stage that was not sent yet is replaced by newer progress."""
+    """Events on their way to a client. Progress of one stage that was not sent yet is replaced by newer progress.
+
+    A guest may say more than a client reads: of a log's lines only so many wait.
+    """
 
     def __init__(self, deliver: Callable[[Event], Awaitable[None]]) -> None:
         self._deliver = deliver
@@ -253,6 +257,8 @@ class Events:
         self._arrived = asyncio.Event()
 
     def put(self, event: Event) -> None:
+        if event["event"] == "log" and len(self._waiting) >= LOGS_LIMIT:
+            return
         last = self._waiting[-1] if self._waiting else None
         if (
             last is not None

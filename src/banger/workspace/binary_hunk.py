@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 DELTA_LIMIT_BYTES: Final = 32 << 20
-RESULT_LIMIT_BYTES: Final = 1 << 30
+RESULT_LIMIT_BYTES: Final = 512 << 20
 _HEADER: Final = re.compile(rb"(literal|delta) (0|[1-9]\d{0,11})")
 _FULL_LINE: Final = 52
 _INFLATE_STEP: Final = 1 << 20

@@ -33,7 +33,7 @@ _COMMENTS: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|//[^\r\n]*|/\*.*?(?:\*/|\Z
 _LAST_COMMAS: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
 _VARIABLE: Final = re.compile(
     r"\$\{(localEnv|env|containerEnv|localWorkspaceFolder|containerWorkspaceFolder|localWorkspaceFolderBasename"
-    r"|containerWorkspaceFolderBasename|devcontainerId)(?::[^}]*)?\}"
+    r"|containerWorkspaceFolderBasename|devcontainerId)(?::[^}]*+)?(?:\}|\Z)"  # to the end, if it has none: once
 )
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?|[0-9]{1,9}")
@@ -203,6 +203,8 @@ class _Reader:
 
         def value_of(match: re.Match[str]) -> str:
             variable = match[1]
+            if not match[0].endswith("}"):
+                return match[0]
             if variable == "containerWorkspaceFolder":
                 return self._guest_path
             if variable.endswith("WorkspaceFolderBasename"):

@@ -161,7 +161,7 @@ def skips_a_test(line: bytes) -> bool:
 
 def begins_a_test(line: bytes) -> bool:
     """Whether a line is the first one of a test."""
-    return _TEST_BEGINS.search(line) is not None
+    return _TEST_BEGINS.search(line.lstrip()) is not None
 
 
 def may_be_about_tests(lines: bytes) -> bool:

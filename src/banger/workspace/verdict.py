@@ -16,6 +16,7 @@ from banger.workspace.patch_file import LINK_MODE, FileParser
 from banger.workspace.patch_lines import PatchLines, refused
 
 FILES_LIMIT: Final = 200_000
+BINARY_LIMIT_BYTES: Final = 2 << 30  # old and new content together: a thousandth of it may be all that is sent
 
 Change = Literal["added", "modified", "deleted"]
 
@@ -62,12 +63,16 @@ def judge_patch(patch: BinaryIO, *, size_bytes: int) -> PatchVerdict:
     """Read a whole patch of `size_bytes`. Raises `Denied` with the path and the reason for the first thing wrong."""
     lines = PatchLines(patch, size_bytes=size_bytes)
     files: list[PatchedFile] = []
+    binary_bytes = 0
     while lines.coming is not None:
         if len(files) == FILES_LIMIT:
             raise refused(None, f"it changes more than {FILES_LIMIT} files")
         start = lines.position
         parser = FileParser(lines)
         parser.parse()
+        binary_bytes += parser.binary_bytes
+        if binary_bytes > BINARY_LIMIT_BYTES:
+            raise refused(parser.path, "with it the binary content is larger than 2 GiB in all")
         files.append(
             PatchedFile(
                 path=parser.path,

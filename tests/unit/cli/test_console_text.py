@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from banger.cli.console_text import LINE_LIMIT, ConsoleText, NamedLines, clean_console
+from banger.cli.console_text import LINE_LIMIT, RETURNS_LIMIT, ConsoleText, NamedLines, clean_console
 
 PIECES = st.sampled_from(
     [
@@ -17,6 +17,7 @@ PIECES = st.sampled_from(
         b"\x07",
         b"\\",
         b"\r",
+        b"\r" * 70,
         b"\n",
         b"text",
         b"\xc3",
@@ -43,6 +44,12 @@ def test_what_may_become_a_sequence_is_not_held_for_ever() -> None:
     text = ConsoleText()
     assert text.feed(b"\x1b]0;" + b"x" * 500) == ""
     assert text.feed(b"x" * 5000).startswith("\\x1b]0;xxx")
+
+
+def test_returns_without_end_are_not_held() -> None:
+    text = ConsoleText()
+    assert [text.feed(b"\r" * 10_000) for _ in range(100)] == [""] * 100
+    assert text.feed(b"x") == "\\r" * RETURNS_LIMIT + "x"
 
 
 def test_a_split_sequence_is_hidden() -> None:

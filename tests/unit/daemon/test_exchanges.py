@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from banger.api import framing
-from banger.api.messages import API_VERSION, VERSION_HEADER
+from banger.api.messages import API_VERSION, VERSION_HEADER, Event
 from banger.core.clock import RandomIds
 from banger.daemon.context import Request
-from banger.daemon.exchanges import PlainExchange, Requests
+from banger.daemon.exchanges import LOGS_LIMIT, Events, PlainExchange, Requests
 from banger.daemon.operations.exporting import LISTED_FILES, view_patch
 from banger.daemon.streams import StreamExchange
 from banger.workspace.export import ExportedPatch
@@ -204,3 +204,18 @@ def added_file(path: str) -> str:
         f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex {'0' * 40}..{'b' * 40}\n"
         f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n"
     )
+
+
+async def test_a_log_that_nobody_reads_does_not_fill_the_memory() -> None:
+    got: list[Event] = []
+
+    async def deliver(event: Event) -> None:
+        got.append(event)
+
+    events = Events(deliver)
+    for number in range(10 * LOGS_LIMIT):
+        events.put({"event": "log", "text": f"{number}"})
+    events.put({"event": "notice", "text": "done"})
+    await events.deliver_during(asyncio.sleep(0))
+    assert len(got) == LOGS_LIMIT + 1
+    assert got[-1] == {"event": "notice", "text": "done"}

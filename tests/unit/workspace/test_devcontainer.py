@@ -135,7 +135,8 @@ def test_the_time_is_in_proportion_to_the_text(piece: bytes) -> None:
     with pytest.raises(Invalid):
         parse((piece * SIZE_LIMIT_BYTES)[:SIZE_LIMIT_BYTES])  # what reads it again and again takes minutes
     text = "${localEnv:" * 700
-    assert parse({"postCreateCommand": text}).commands == (("sh", "-c", text),)
+    commands = {f"{number}": text for number in range(30)}
+    assert parse({"postCreateCommand": commands}).commands == (("sh", "-c", text),) * 30
 
 
 JSON = st.recursive(
