@@ -5,8 +5,9 @@ Both are programs of a shell and git in the guest; what they say is the guest's 
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from banger.workspace.update import GuestChange
 INCOMING: Final = b"banger-incoming"
 INCOMING_PARTIAL: Final = b"banger-incoming.partial"
 ANSWER_LIMIT_BYTES: Final = 64 << 20
+CHANGES_LIMIT: Final = 200_000
 _OID: Final = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _RAW: Final = re.compile(rb":[0-7]{6} ([0-7]{6}) [0-9a-f]+ ([0-9a-f]{40}|[0-9a-f]{64}) [A-Z][0-9]*")
 _NO_GIT, _NO_BASE, _NO_BASE_TREE, _NO_FILES, _BUSY = 101, 102, 103, 104, 105
@@ -108,7 +110,8 @@ class Survey:
 
 async def survey(guest: Guest, *, guest_path: str, base: str, branch: str | None) -> Survey:
     """Ask the guest. Raises `Unsupported` when it has no git, `Failed` when its repository is not what was sent."""
-    return parse_survey(await _run(guest, guest_path, SURVEY, [base, branch or "\x7f"]))
+    said = await _run(guest, guest_path, SURVEY, [base, branch or "\x7f"])
+    return await asyncio.to_thread(parse_survey, said)
 
 
 async def apply(
@@ -140,14 +143,14 @@ def parse_survey(said: bytes) -> Survey:
     if len(lines) != 4:
         raise _nonsense()
     head, branch, tip, rest = lines
-    records = rest.split(b"\0")
-    if len(records) % 2 == 0 or records[-1]:
-        raise _nonsense()
-    changes = []
-    for described, path in zip(records[0:-1:2], records[1::2], strict=True):
-        match = _RAW.fullmatch(described)
+    changes: list[GuestChange] = []
+    records = _records(rest)
+    for described in records:
+        match, path = _RAW.fullmatch(described), next(records, b"")
         if match is None or not path:
             raise _nonsense()
+        if len(changes) == CHANGES_LIMIT:
+            raise _too_much()
         changes.append(GuestChange(path, int(match[1], 8), bytes.fromhex(match[2].decode())))
     name = branch.decode("utf-8", "surrogateescape")
     return Survey(
@@ -158,6 +161,16 @@ def parse_survey(said: bytes) -> Survey:
     )
 
 
+def _records(said: bytes) -> Iterator[bytes]:
+    """What ends with a NUL, one after the other: all of them at once could be millions. Raises `Failed`."""
+    start = 0
+    while (end := said.find(b"\0", start)) >= 0:
+        yield said[start:end]
+        start = end + 1
+    if start != len(said):
+        raise _nonsense()
+
+
 async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[str]) -> bytes:
     said = bytearray()
     argv = ["sh", "-c", script, "banger-prepare", *arguments]
@@ -166,10 +179,7 @@ async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[s
             async for data in program.output():
                 said += data
                 if len(said) > ANSWER_LIMIT_BYTES:
-                    raise Failed(
-                        "more was changed in the guest than can be listed",
-                        hint="add what was generated to .gitignore in the guest",
-                    )
+                    raise _too_much()
             ended = await program.ended()
     except NotFound as error:
         raise Unsupported("there is no shell in the guest", hint="use an image with a shell and git") from error
@@ -195,6 +205,12 @@ def _parse_oid(text: bytes) -> str | None:
     if text and _OID.fullmatch(text) is None:
         raise _nonsense()
     return text.decode() or None
+
+
+def _too_much() -> Failed:
+    return Failed(
+        "more was changed in the guest than can be listed", hint="add what was generated to .gitignore in the guest"
+    )
 
 
 def _nonsense() -> Failed:

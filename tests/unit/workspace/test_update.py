@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
+from banger.core.errors import Failed
 from banger.workspace.choice import Choice
 from banger.workspace.history import History, cut_history
 from banger.workspace.index import IndexEntry, Stat
@@ -135,3 +138,19 @@ def test_history_ends_where_the_guest_lacks_what_was_before() -> None:
     cut = cut_history(history, depth=50, limit=100, there={"known"})
     assert set(cut.kept) == {"d", "s", "c"}
     assert cut.ends == ("s",)
+
+
+def test_an_answer_full_of_nothing_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = b"\n\n\n" + bytes(8 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Failed, match="does not say"):
+            parse_survey(said)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20  # one copy of it
+    finally:
+        tracemalloc.stop()
+    monkeypatch.setattr("banger.workspace.survey.CHANGES_LIMIT", 2)
+    change = b":000000 100644 " + b"0" * 40 + b" " + b"a" * 40 + b" A\0p\0"
+    assert len(parse_survey(b"\n\n\n" + 2 * change).changes) == 2
+    with pytest.raises(Failed, match="more was changed"):
+        parse_survey(b"\n\n\n" + 3 * change)
