@@ -64,6 +64,8 @@ class Vice(StrEnum):
     UNKNOWN_ERROR = "unknown_error"
     IGNORES_RESET = "ignores_reset"
     PONG_STORM = "pong_storm"
+    EMPTY_STORM = "empty_storm"
+    NO_CREDIT_STORM = "no_credit_storm"
     STOPS_READING = "stops_reading"
 
 
@@ -204,9 +206,14 @@ class FakeAgent:
             for _ in range(WINDOW_SIZE // 1024):
                 await session.send((frame(DATA, identity, b"o") + frame(DATA, identity, b"e", 1)) * 1024)
         elif vice is Vice.PONG_STORM:
-            for number in range(10_000):
-                await session.send(frame(PONG, 0, number.to_bytes(8, "little")))
-            await session.send(frame(END, identity, field(1, 0)))
+            while True:
+                await session.send(frame(PONG, 0, bytes(8)) * 1000)
+        elif vice is Vice.EMPTY_STORM:
+            while True:
+                await session.send(frame(DATA, identity) * 1000)
+        elif vice is Vice.NO_CREDIT_STORM:
+            while True:
+                await session.send(frame(WINDOW, identity, bytes(4)) * 1000)
         elif vice is Vice.STOPS_READING:
             session.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has both halves
             while True:

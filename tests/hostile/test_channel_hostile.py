@@ -143,10 +143,14 @@ async def test_crumbs_do_not_fill_the_memory(tmp_path: Path) -> None:
         assert taken == {0: b"o" * 262_144, 1: b"e" * 262_144}
 
 
-async def test_unasked_pongs_are_nothing(tmp_path: Path) -> None:
-    async with asyncio.timeout(20), connected(Vice.PONG_STORM, tmp_path) as channel:
-        await run_to_the_end(channel)
-        assert not channel._pongs
+@pytest.mark.parametrize("vice", [Vice.PONG_STORM, Vice.EMPTY_STORM, Vice.NO_CREDIT_STORM])
+async def test_frames_of_nothing_do_not_keep_us_busy(vice: Vice, tmp_path: Path) -> None:
+    """They cost no window, and so an agent could send them for ever."""
+    async with asyncio.timeout(20), connected(vice, tmp_path) as channel:
+        await channel.ping()  # whose answer is no storm
+        with pytest.raises(ProtocolViolation):
+            await run_to_the_end(channel)
+        assert channel.closed
 
 
 async def test_an_agent_that_sends_but_does_not_read_is_dropped_or_bounded(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ class Channel(asyncio.Protocol):
         self._may_write.set()
         self._failure: BangerError | None = None
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
+        self._pongs_owed = 0  # by the agent, also those that nobody waits for any more
 
     @staticmethod
     async def connect(
@@ -231,6 +232,7 @@ class Channel(asyncio.Protocol):
         self._pongs[token] = answer = asyncio.get_running_loop().create_future()
         try:
             self.send(FrameType.PING, 0, token)
+            self._pongs_owed += 1
             async with asyncio.timeout(deadline_s):
                 await answer
         except TimeoutError as error:
@@ -334,6 +336,9 @@ class Channel(asyncio.Protocol):
 
     def _take_session_frame(self, frame: Frame) -> None:
         if frame.type is FrameType.PONG:
+            self._pongs_owed -= 1
+            if self._pongs_owed < 0:
+                raise ProtocolViolation("it answered more often than it was asked")
             answer = self._pongs.get(frame.payload)
             if answer is not None and not answer.done():
                 answer.set_result(None)

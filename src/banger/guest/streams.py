@@ -101,7 +101,10 @@ class Stream:
         elif frame.type is FrameType.WINDOW:
             if len(frame.payload) != 4 or frame.channel != 0:
                 raise ProtocolViolation("a credit is malformed")
-            self._send_window += int.from_bytes(frame.payload, "little")
+            credit = int.from_bytes(frame.payload, "little")
+            self._send_window += credit
+            if not credit:
+                raise ProtocolViolation("it gave a credit of nothing")
             if self._send_window > WINDOW:
                 raise ProtocolViolation("it gave more credit than it took")
         elif frame.type is FrameType.STARTED:
@@ -213,10 +216,12 @@ class Stream:
     def _take_data(self, frame: Frame) -> None:
         self._check_channel(frame)
         channel, data = frame.channel, frame.payload
+        if not data:  # which costs no window: a guest could keep us busy with it
+            raise ProtocolViolation("it sent data without any")
         if len(data) > self._receive_window[channel]:
             raise ProtocolViolation("it sent more than the window allows")
         self._receive_window[channel] -= len(data)
-        if self._abandoned or not data:
+        if self._abandoned:
             return
         last = self._chunks[-1] if self._chunks else None
         if last is None or last.channel != channel or len(last.data) + len(data) > FRAME_LIMIT:
