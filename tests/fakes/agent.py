@@ -191,6 +191,14 @@ class FakeAgent:
 
     async def _go_on(self, stream: GuestStream, vice: Vice) -> None:
         session, identity = stream.session, stream.identity
+        storms = {
+            Vice.FLOOD: frame(DATA, identity, bytes(FRAME_LIMIT)),
+            Vice.PONG_STORM: frame(PONG, 0, bytes(8)) * 1000,
+            Vice.EMPTY_STORM: frame(DATA, identity) * 1000,
+            Vice.NO_CREDIT_STORM: frame(WINDOW, identity, bytes(4)) * 1000,
+        }
+        while vice in storms:
+            await session.send(storms[vice])
         if vice is Vice.MID_FRAME_CLOSE:
             await session.send(header(DATA, identity, 100) + b"only ten b")
             session.writer.close()
@@ -198,22 +206,10 @@ class FakeAgent:
             for byte in frame(DATA, identity, b"drip") + frame(END, identity, field(1, 0)):
                 await session.send(bytes((byte,)))
                 await asyncio.sleep(0.001)
-        elif vice is Vice.FLOOD:
-            while True:
-                await session.send(frame(DATA, identity, bytes(FRAME_LIMIT)))
         elif vice is Vice.CRUMBS:
             # A whole window on both channels, byte by byte, in turns.
             for _ in range(WINDOW_SIZE // 1024):
                 await session.send((frame(DATA, identity, b"o") + frame(DATA, identity, b"e", 1)) * 1024)
-        elif vice is Vice.PONG_STORM:
-            while True:
-                await session.send(frame(PONG, 0, bytes(8)) * 1000)
-        elif vice is Vice.EMPTY_STORM:
-            while True:
-                await session.send(frame(DATA, identity) * 1000)
-        elif vice is Vice.NO_CREDIT_STORM:
-            while True:
-                await session.send(frame(WINDOW, identity, bytes(4)) * 1000)
         elif vice is Vice.STOPS_READING:
             session.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport has both halves
             while True:

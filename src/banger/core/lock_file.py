@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from banger.core.errors import Invalid, Unsupported
 from banger.core.names import parse_image_name
+from banger.core.toml import parse_toml
 from banger.core.untrusted import printable
 
 LOCK_FILE: Final = "banger.lock"
@@ -50,14 +51,12 @@ class Lock(NamedTuple):
 
 def parse_lock(text: bytes, *, file: str) -> Lock:
     """Read a lock file strictly. `file` is its name in errors. Raises `Invalid` and `Unsupported`."""
-    import tomllib
-
     shown = printable(file, limit=300)
     if len(text) > SIZE_LIMIT_BYTES:
         raise Invalid(f"{shown} is larger than a lock file may be", hint=_HINT)
     try:
-        document = tomllib.loads(text.decode())
-    except (ValueError, RecursionError) as error:
+        document = parse_toml(text.decode())
+    except ValueError as error:
         raise Invalid(f"{shown} is not a TOML document: {printable(str(error), limit=200)}", hint=_HINT) from error
     version = document.get("version")
     if type(version) is not int:

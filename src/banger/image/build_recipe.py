@@ -12,6 +12,7 @@ import msgspec
 from banger.core.commands import check_command
 from banger.core.errors import Invalid
 from banger.core.sizes import MIB, parse_size
+from banger.core.toml import parse_toml
 from banger.core.untrusted import printable
 from banger.image.pinned import Pinned
 from banger.image.run_config import RunConfig, parse_stop_signal
@@ -111,14 +112,12 @@ class Recipe(_Strict, frozen=True):
 
 def parse_recipe(text: bytes, *, file: str) -> Recipe:
     """Read a recipe. `file` is its name in errors. Raises `Invalid`."""
-    import tomllib
-
     shown = printable(file, limit=200)
     if len(text) > SIZE_LIMIT_BYTES:
         raise Invalid(f"{shown} is larger than a recipe may be", hint=_HINT)
     try:
-        document = tomllib.loads(text.decode())
-    except (ValueError, RecursionError) as error:
+        document = parse_toml(text.decode())
+    except ValueError as error:
         raise Invalid(f"{shown} is not a TOML document: {printable(str(error), limit=200)}", hint=_HINT) from error
     _check_keys(document, shown)
     try:

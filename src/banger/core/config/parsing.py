@@ -12,6 +12,7 @@ from banger.core.durations import parse_duration
 from banger.core.errors import Invalid
 from banger.core.limits import DISK_BYTES_LIMITS, MEMORY_BYTES_LIMITS, VCPU_LIMIT
 from banger.core.sizes import MIB, format_size, parse_size
+from banger.core.toml import parse_toml
 from banger.core.untrusted import printable
 
 Value = TypeVar("Value")
@@ -61,11 +62,9 @@ def parse_configuration(text: str, *, file: str, home: str) -> Configuration:
 
     Raises `Invalid` with the file, the key and the allowed values.
     """
-    import tomllib
-
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise Invalid(
             f"{printable(file)} is not a TOML document: {printable(str(error), limit=200)}",
             hint="fix that line; `banger config check` says whether it is good",
