@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from banger.core.clock import Clock
 from banger.core.errors import BangerError
 from banger.core.faults import translate_os_error
 from banger.daemon.failpoints import Failpoints
-from banger.store.connection import Database
+from banger.store.connection import Connection, Database
 from banger.store.records import OpenOperation, VmRecord, end_operation, insert_operation, put_step, supersede
 
 log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ def write_nothing(_connection: object) -> None:
     """The row changes of an operation that changes no rows."""
 
 
-Write = Callable[[sqlite3.Connection], None]
+Write = Callable[[Connection], None]
 Mark = Callable[[str, int, Step, str], Awaitable[None]]
 
 
@@ -193,7 +192,7 @@ class Journal:
     async def _open(
         self, kind: str, operation_id: str, vm_id: str, begin: Write, arguments: Mapping[str, str] | None = None
     ) -> None:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             begin(connection)
             insert_operation(
                 connection,
@@ -208,7 +207,7 @@ class Journal:
         await self._database.call(write)
 
     async def _close(self, operation_id: str, state: str, write_rows: Write, *, error: str = "") -> None:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             write_rows(connection)
             supersede(connection, operation_id)
             end_operation(connection, operation_id, state=state, ended_at_s=self._clock.now_s(), error=error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,7 +36,7 @@ from banger.daemon.operations.stop import StopVm
 from banger.daemon.operations.teardown import read_identity_file
 from banger.daemon.supervisor import Live, Supervisor
 from banger.hypervisor.contract import RunningMachine
-from banger.store.connection import Database
+from banger.store.connection import Connection, Database
 from banger.store.records import (
     Lifetime,
     OpenOperation,
@@ -188,7 +187,7 @@ class Reconcile:
     async def _count_down(self, record: VmRecord) -> Lifetime | None:
         """Store what is left of a VM's time, in one transaction: the user may be changing it right now."""
 
-        def write(connection: sqlite3.Connection) -> Lifetime | None:
+        def write(connection: Connection) -> Lifetime | None:
             lifetime = resolve_vm(list_vms(connection), record.id).lifetime
             if lifetime is not None:
                 lifetime = self._lifetimes.count_down(lifetime)

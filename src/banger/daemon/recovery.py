@@ -11,7 +11,6 @@ made, or bound to a request, is kept when its manifest says that it had become s
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Final
 from banger.core.layout import Layout
 from banger.core.vm import State
 from banger.daemon.manifest import read_manifest, rewrite_manifest, same_manifest
-from banger.store.connection import Database, set_aside
+from banger.store.connection import Connection, Database, set_aside
 from banger.store.faults import Damaged
 from banger.store.records import (
     VmRecord,
@@ -125,7 +124,7 @@ async def _compare(database: Database, layout: Layout, record: VmRecord, *, doom
         rewrite_manifest(files, record)
 
 
-def _keep(connection: sqlite3.Connection, record: VmRecord) -> None:
+def _keep(connection: Connection, record: VmRecord) -> None:
     """Keep a row that was about to be deleted."""
     for operation in list_open_operations(connection):
         if operation.vm_id == record.id and operation.kind in MAKING:
@@ -149,7 +148,7 @@ def as_restored(record: VmRecord, *, taken: set[str], may_run: bool) -> VmRecord
     )
 
 
-def _insert(connection: sqlite3.Connection, record: VmRecord) -> None:
+def _insert(connection: Connection, record: VmRecord) -> None:
     insert_vm(connection, record)
     for workspace in record.workspaces:
         put_workspace(connection, record.id, workspace)

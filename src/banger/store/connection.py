@@ -22,6 +22,9 @@ from banger.store.migrations import MIGRATIONS, apply_migrations, migrate
 from banger.store.reserve import Reserve
 
 Result = TypeVar("Result")
+
+# What a transaction runs on. Only this room writes statements; others pass it on to the functions of `records`.
+Connection = sqlite3.Connection
 BUSY_S: Final = 5.0  # how long somebody else may hold the file before we say so
 LOG_PAGES: Final = 200  # then the log begins anew: it grows no larger than the reserve
 NEEDED_SQLITE: Final = (3, 37)  # the first with STRICT tables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step
 from banger.daemon.lifetimes import Lifetimes
 from banger.daemon.manifest import write_manifest
+from banger.store.connection import Connection
 from banger.store.records import OpenOperation, VmRecord, set_lifetime, set_name, set_spec
 
 
@@ -85,7 +85,7 @@ class ChangeVm:
         if changed == record:
             return record
 
-        def finish(connection: sqlite3.Connection) -> None:
+        def finish(connection: Connection) -> None:
             set_spec(connection, record.id, spec)
             set_lifetime(connection, record.id, lifetime)
 

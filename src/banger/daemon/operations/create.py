@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from banger.daemon.manifest import rewrite_manifest, write_manifest
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
+from banger.store.connection import Connection
 from banger.store.records import OpenOperation, VmRecord, delete_vm, insert_vm, set_state
 
 KIND = "create"
@@ -40,7 +40,7 @@ class CreateVm:
         Its data disk is empty, or a copy of `disk`, which belongs to a VM that does not run.
         """
 
-        def begin(connection: sqlite3.Connection) -> None:
+        def begin(connection: Connection) -> None:
             with refusing():  # somebody else may have been quicker
                 insert_vm(connection, record)
 
