@@ -29,7 +29,7 @@ _BEGIN = "| proof | what is done | how often | what came of it |"
 _RULE = "|---|---|---|---|"
 _HEAD = f"""# Reliability
 
-What banger promises about crashes is tried out, and each row is written by the run that it tells of: `make soak` writes
+What banger promises about crashes is tested, and each row is written by the run that it describes: `make soak` writes
 the row `soak`. Small samples of the same runs belong to `make test`; those with `-vm` in their names boot real guests.
 
 {_BEGIN}
