@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,18 @@ def test_no_module_unpacks_archives_or_uses_a_shell() -> None:
         text = path.read_text()
         found = [word for word in forbidden if word in text]
         assert found == [], (path, found)
+
+
+def test_python_never_looks_for_modules_where_it_is_started() -> None:
+    """That may be a stranger's repository."""
+    started = re.compile(r'(?:sys\.executable|\bpython),\s*((?:"-[A-Za-z]",[^"]*)+)')
+    found = [
+        (path.name, match[1])
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for match in started.finditer(path.read_text())
+    ]
+    assert len(found) >= 5
+    assert [each for each in found if '"-P"' not in each[1]] == []
 
 
 def test_one_module_starts_processes_and_one_opens_the_database() -> None:

@@ -45,7 +45,7 @@ class Daemon:
         """The command that is a daemon."""
         import sys
 
-        return self._argv or [sys.executable, "-m", "banger.daemon"]
+        return self._argv or [sys.executable, "-P", "-m", "banger.daemon"]
 
     @property
     def import_path(self) -> Mapping[str, str]:

@@ -80,6 +80,7 @@ def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool, new: 
 
     argv = [
         sys.executable,
+        "-P",  # we are called in the repository, which may be anybody's: its json.py is not for us
         "-m",
         "banger.workspace",
         os.path.abspath(path),
