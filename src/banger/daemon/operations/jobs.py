@@ -1,4 +1,4 @@
-"""Commands that go on when their client has gone: begun, listed, followed, waited for and ended in the guest."""
+"""Jobs, commands that outlive their client: begun, listed, followed, awaited and ended in the guest."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SIGNALS: Final = ("TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2", "STOP",
 
 
 class Jobs:
-    """What `vm exec --detach` and `vm jobs` do. The guest keeps the books: they outlive us, and go with the VM."""
+    """What `vm exec --detach` and `vm jobs` do. Jobs are recorded in the guest: they outlive the daemon, not the VM."""
 
     def __init__(self, *, supervisor: Supervisor, plan: PlanVm, up_to_date: UpToDate, clock: Clock) -> None:
         self._supervisor = supervisor
@@ -59,7 +59,7 @@ class Jobs:
         self._clock = clock
 
     async def begin(self, request: Request, record: VmRecord, asked: JobRequest) -> JobView:
-        """Begin a job. Raises `Invalid` for a directory or a user that the guest has not."""
+        """Begin a job. Raises `Invalid` for a directory or a user that the guest does not have."""
         image = self._plan.image(record.spec)
         cwd = resolve_directory(record, image, asked["cwd"])
         workspace = find_workspace(record, cwd)
@@ -85,7 +85,7 @@ class Jobs:
         through_mise: bool = True,
         limit_s: float | None = None,
     ) -> JobView:
-        """Begin a job of which everything is known. `shown` is what people are told that it is."""
+        """Begin a job with everything resolved. `shown` is the command as it is shown to people."""
         channel = self._supervisor.channel(record.id, record.name)
         check_command(command, environment)
         check_room_for_script(command, environment)
@@ -113,7 +113,7 @@ class Jobs:
         return view_job(Job(number=number, state="running", status=None, ended_s=None, log_bytes=0, about=about))
 
     async def ask(self, record: VmRecord, argv: Sequence[str], environment: Mapping[str, str]) -> int:
-        """The status of a short command."""
+        """Run a short command in the guest; its status and output."""
         channel = self._supervisor.channel(record.id, record.name)
         return (await _ask_in(channel, ExecRequest(argv=argv, environment=environment))).status
 
@@ -122,7 +122,7 @@ class Jobs:
         return [view_job(job) for job in await self._jobs(record)]
 
     async def logs(self, record: VmRecord, number: int, asked: JobLogsRequest, exchange: StreamExchange) -> ExitResult:
-        """Send what a job said, and with `follow` what it says until it ends."""
+        """Send the output of a job, and with `follow` its further output until it ends."""
         job = await self.find(record, number)
         arguments = ("yes" if asked["follow"] else "", "" if asked["tail"] is None else str(asked["tail"]))
         channel = self._supervisor.channel(record.id, record.name)
@@ -133,7 +133,7 @@ class Jobs:
         return {"status": 0, "signal": None, "vm": None}
 
     async def follow(self, record: VmRecord, number: int) -> AsyncIterator[bytes]:
-        """What a job says, until it ends."""
+        """The output of a job, until it ends."""
         job = await self.find(record, number)
         channel = self._supervisor.channel(record.id, record.name)
         async with channel.exec(_as_owner(job, script("logs", number, "yes", ""))) as process:
@@ -142,7 +142,7 @@ class Jobs:
             await process.wait()
 
     async def wait(self, record: VmRecord, number: int) -> JobView:
-        """How a job ended. Raises `Failed` for one whose end nobody saw."""
+        """Wait for the end of a job. Raises `Failed` if it is not known how it ended."""
         await self.find(record, number)
         channel = self._supervisor.channel(record.id, record.name)
         async with channel.exec(ExecRequest(argv=script("wait", number), environment=_OURS)) as process:
@@ -187,7 +187,7 @@ async def list_jobs(channel: Channel) -> Sequence[Job]:
 
 
 async def is_any_running(supervisor: Supervisor, record: VmRecord) -> bool:
-    """Is a VM used by a job? What cannot be found out is not so."""
+    """Whether a job runs in a VM; False if that cannot be found out."""
     try:
         jobs = await list_jobs(supervisor.channel(record.id, record.name))
     except BangerError:
@@ -210,7 +210,7 @@ async def _ask(channel: Channel, argv: Sequence[str]) -> _Answer:
 
 
 async def _ask_in(channel: Channel, request: ExecRequest) -> _Answer:
-    """What a program in the guest says, at most so much. Raises `TimedOut`."""
+    """Run a program in the guest; its status and bounded output. Raises `TimedOut`."""
     said = (bytearray(), bytearray())
     try:
         async with asyncio.timeout(ANSWER_DEADLINE_S), channel.exec(request) as process:
@@ -227,12 +227,12 @@ async def _ask_in(channel: Channel, request: ExecRequest) -> _Answer:
 
 
 def _as_owner(job: Job, argv: Sequence[str]) -> ExecRequest:
-    """What reads or signals a job may do only what its owner may."""
+    """The request to read or signal a job, run as the job's owner, with no more rights than that."""
     return ExecRequest(argv=argv, environment=_OURS, user=job.about.user)
 
 
 def check_room_for_script(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Raise `Invalid` for a command that is too long to be taken care of in the guest."""
+    """Raise `Invalid` for a command that is too long for a job."""
     words = (*command, *(f"{name}={value}" for name, value in environment.items()))
     if sum(len(word.encode("utf-8", "surrogateescape")) + 5 for word in words) > TOTAL_LIMIT_BYTES - _SCRIPT_BYTES:
         raise Invalid("the command is too long for a job", hint="put it into a script in the workspace")
@@ -248,7 +248,7 @@ def parse_job_signal(text: str) -> str:
 
 
 def parse_job_number(text: str) -> int:
-    """A job's number out of a path. Raises `Invalid`."""
+    """A job's number from a path of the API. Raises `Invalid`."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 6 or not 0 < int(text) < NUMBER_LIMIT:
         raise Invalid(f"{ascii(text[:40])} is not the number of a job", hint="`banger vm jobs list VM` shows them")
     return int(text)

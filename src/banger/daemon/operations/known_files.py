@@ -1,4 +1,4 @@
-"""What each workspace was sent last, in files of the VM's directory that go with it."""
+"""Records of what was last sent to each workspace, as files in the VM's directory."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from banger.workspace.work_tree import read_small_file
 
 
 class KnownFiles:
-    """One file for each base that a workspace had: until the row names the new one, the old one counts."""
+    """One file for each base that a workspace had. The old one counts until the row names the new base."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
     async def write(self, vm_id: str, guest_path: str, known: Known, *, durable: bool) -> None:
-        """Remember. Raises `OSError`."""
+        """Write the record. Raises `OSError`."""
 
         def work() -> None:
             path = self._path(vm_id, guest_path, known.base)
@@ -36,7 +36,7 @@ class KnownFiles:
         await asyncio.to_thread(work)
 
     async def read(self, vm_id: str, workspace: WorkspaceRecord) -> Known | None:
-        """What the guest has of a workspace; None when nobody knows."""
+        """What the guest has of a workspace; None when that is unknown."""
         if workspace.base is None:
             return None
         path = self._path(vm_id, workspace.guest_path, workspace.base)
@@ -45,7 +45,7 @@ class KnownFiles:
         return known if known is not None and known.base == workspace.base else None
 
     async def tidy(self, vm_id: str, workspace: WorkspaceRecord) -> None:
-        """Remove what was known of earlier bases. Never fails: it is tried again the next time."""
+        """Remove the records of earlier bases. Never fails: it is tried again the next time."""
 
         def work() -> None:
             current = self._path(vm_id, workspace.guest_path, workspace.base or "")

@@ -21,7 +21,7 @@ from banger.store.records import VmRecord, list_vms, resolve_vm
 
 
 class Lifecycle:
-    """Orders what happens to one VM; different VMs do not wait for each other."""
+    """Makes changes to one VM happen one after the other; different VMs do not wait for each other."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Lifecycle:
             return await self._again(record)
 
     async def restart(self, request: Request, record: VmRecord, *, wait: Wait = "agent") -> VmRecord:
-        """Stop and start without anybody in between. A stopped VM is started."""
+        """Stop and start, holding the VM's lock throughout. A stopped VM is started."""
         async with self._supervisor.lock(record.id):
             await self._stop(request, await self._again(record))
             return await self._start(request, await self._again(record), wait=wait)
@@ -86,7 +86,7 @@ class Lifecycle:
             await self._delete(request, await self._again(record))
 
     async def prune(self, request: Request, record: VmRecord) -> None:
-        """Delete a VM that does not run. Raises `WrongState` for one that does by now."""
+        """Delete a VM that does not run. Raises `WrongState` if it has been started meanwhile."""
         async with self._supervisor.lock(record.id):
             record = await self._again(record)
             if record.state in (State.RUNNING, State.PAUSED, State.STARTING):
@@ -97,21 +97,21 @@ class Lifecycle:
             await self._delete(request, record)
 
     async def stop_if(self, request: Request, record: VmRecord, still: Callable[[VmRecord], bool]) -> None:
-        """Stop a running VM if, when its turn has come, `still` holds."""
+        """Stop a running VM if `still` holds once its lock is taken."""
         async with self._supervisor.lock(record.id):
             record = await self._again(record)
             if record.state is State.RUNNING and still(record):
                 await self._stop(request, record)
 
     async def delete_if(self, request: Request, record: VmRecord, still: Callable[[VmRecord], bool]) -> None:
-        """Delete a VM if, when its turn has come, `still` holds."""
+        """Delete a VM if `still` holds once its lock is taken."""
         async with self._supervisor.lock(record.id):
             record = await self._again(record)
             if still(record):
                 await self._delete(request, record)
 
     async def after_end(self, vm_id: str, operation: str, reason: str) -> None:
-        """A VMM ended by itself."""
+        """Clean up after a VMM that ended by itself."""
         async with self._supervisor.lock(vm_id):
             try:
                 record = resolve_vm(await self._database.call(list_vms), vm_id)

@@ -17,7 +17,7 @@ from banger.kernel.store import Kernel
 
 
 class Locking:
-    """Pins what is here, and gets what is pinned."""
+    """Writes pins of what is here, and gets what is pinned."""
 
     def __init__(self, *, images: Images, kernels: Kernels, defaults: Defaults) -> None:
         self._images = images
@@ -25,7 +25,7 @@ class Locking:
         self._defaults = defaults
 
     async def lock(self, request: Request, asked: LockRequest) -> LockView:
-        """Pin an image and a kernel, which are got first if they are not here."""
+        """Pin an image and a kernel, getting them first if they are not here."""
         name = asked["image"] or self._defaults.image
         platform = asked["platform"]
         architecture = await self._images.find_architecture(name, parse_platform(platform) if platform else None)
@@ -86,7 +86,7 @@ class Locking:
         raise _not_here("kernel", pin)
 
     def _free_name(self, pin: Pin) -> str:
-        """Its own name, unless that is another image's here."""
+        """The pinned name, unless another image has it here."""
         return pin.name if self._images.find(pin.name) is None else _own_name(pin)
 
 

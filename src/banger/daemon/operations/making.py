@@ -1,4 +1,4 @@
-"""How a VM comes into being, the same for `run` and `create`: named, planned, made, and in the same go started."""
+"""Making a VM, the same for `run` and `create`: name it, plan it, make it, and hold its lock until it is started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from banger.store.records import VmRecord
 
 
 class MakeVm:
-    """Out of a request a record, and out of that a VM."""
+    """Makes a record from a request, and a VM from that."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class MakeVm:
         self._ids = ids
 
     async def plan(self, request: Request, asked: SpecRequest, *, attended: bool, ephemeral: bool) -> VmRecord:
-        """The record of the VM that was asked for. Nothing exists of it yet; what can be refused is refused here."""
+        """The record of the VM that was asked for. Nothing of it exists yet; what can be refused is refused here."""
         name = await find_free_name(self._database, self._ids, asked["name"])
         spec = await self._plan(request, asked, attended=attended)
         return VmRecord(
@@ -59,7 +59,7 @@ class MakeVm:
     async def made(self, request: Request, record: VmRecord) -> AsyncIterator[VmRecord]:
         """The VM, stopped, with its lock held as long as the block lasts.
 
-        Others see its name from the first step on, and what they want of it waits until the block is done with it.
+        Others see it from the first step on; their requests for it wait until the block is left.
         """
         async with self._supervisor.lock(record.id):
             await self._create(request, record)

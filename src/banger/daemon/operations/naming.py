@@ -9,9 +9,9 @@ from banger.store.records import list_vms, name_taken
 
 
 async def find_free_name(database: Database, ids: Ids, asked: str | None) -> str:
-    """The name that was asked for, or one that is made up. Raises `Invalid`, `AlreadyExists`.
+    """The name that was asked for, or a made-up one. Raises `Invalid`, `AlreadyExists`.
 
-    It is reserved only when its row is written, which may find that somebody was quicker.
+    It is reserved only when its row is written; somebody else may be quicker.
     """
     taken = {record.name for record in await database.call(list_vms)}
     if asked is not None:

@@ -1,4 +1,4 @@
-"""Looking at VMs without changing them: are they well, how quick do they answer, what do they cost, what listens."""
+"""Looking at VMs without changing them: health, answer times, costs, and what listens in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWER_DEADLINE_S: Final = 10.0
 
 
 class Observe:
-    """Read-only. A guest that does not answer costs `ANSWER_DEADLINE_S`, and nobody else anything."""
+    """Read-only. A guest that does not answer delays its own request by `ANSWER_DEADLINE_S`, and no other."""
 
     def __init__(self, *, layout: Layout, supervisor: Supervisor, images: Images, await_guest: AwaitGuest) -> None:
         self._layout = layout
@@ -44,7 +44,7 @@ class Observe:
             await channel.ping(deadline_s=ANSWER_DEADLINE_S)
             info = await _ask_info(channel)
         except BangerError:
-            # Who does not answer cannot be asked for the rest.
+            # A guest that does not answer cannot be asked for the rest.
             silent = _judge(readiness.AGENT, began_s, good=False)
             return [silent if check is readiness.AGENT else _skipped(check) for check in readiness.CHECKS]
         outcomes = [
@@ -80,7 +80,7 @@ class Observe:
         return await list_ports(self._supervisor.channel(record.id, record.name))
 
     async def stats(self, record: VmRecord) -> VmStats:
-        """What a VM costs, and what its guest says of itself; a guest that does not answer is a `problem`."""
+        """What a VM costs, and what its guest reports; if the guest does not answer, that is the `problem`."""
         files = self._layout.vm(record.id)
         live = self._supervisor.find(record.id)
         vmm = read_usage(live.machine.identity) if live is not None else None
@@ -122,7 +122,7 @@ class Observe:
         await self._supervisor.tried(record.id)
 
     def _may_have_ssh(self, record: VmRecord) -> bool:
-        """Without an init of the image nobody starts a server by himself."""
+        """Whether an ssh server can be expected: without the image's init, nothing starts one."""
         try:
             return self._images.read(record.spec.image_digest).init is not None
         except BangerError:

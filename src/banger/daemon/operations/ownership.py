@@ -1,4 +1,4 @@
-"""Whose a workspace is: root's, or the user's as whom commands run in that VM."""
+"""The owner of a workspace: root, or the user that commands in that VM run as."""
 
 from __future__ import annotations
 

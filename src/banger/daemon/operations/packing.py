@@ -1,4 +1,4 @@
-"""A repository being packed while its VM boots."""
+"""Packing a repository while its VM boots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from banger.workspace.repository import Repository
 class Packing:
     """A repository being packed, in a directory below `scratch`. Leaving the block ends the work and removes its files.
 
-    What a dead daemon leaves below `scratch` the next one removes.
+    The next daemon removes what a dead one leaves below `scratch`.
     """
 
     def __init__(self, scratch: Path, repository: Repository | None) -> None:
@@ -32,7 +32,7 @@ class Packing:
         return self
 
     async def packed(self) -> PackedWorkspace:
-        """The result, as soon as it is there. Raises what packing raised."""
+        """Wait for the result. Raises what packing raised."""
         assert self._task is not None
         return await self._task
 

@@ -1,4 +1,4 @@
-"""Stop a VM's processors, and let them go on. Its memory stays where it is."""
+"""Pausing and resuming a VM's processors. Its memory stays where it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _SwitchProcessors:
         self._supervisor = supervisor
 
     async def __call__(self, request: Request, record: VmRecord) -> None:
-        """Do it; a VM that is so already stays so. The caller holds the VM's lock. Raises `WrongState`."""
+        """Switch, unless the VM is in the wanted state already. The caller holds its lock. Raises `WrongState`."""
         if record.state is self.after:
             return
         if record.state is not self.before:
@@ -46,13 +46,13 @@ class _SwitchProcessors:
         )
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
-        """Take it back; a VM that is adopted afterwards gets the state that its VMM tells."""
+        """Undo it; a VM that is adopted afterwards gets the state that its VMM reports."""
         await self._journal.undo_begun(
             operation, self.steps(record), lambda connection: set_state(connection, record.id, self.before)
         )
 
     def steps(self, record: VmRecord) -> Sequence[Step]:
-        """The one step; its undo does nothing for a VM that does not run any more."""
+        """The one step; its undo does nothing for a VM that no longer runs."""
 
         async def switch() -> None:
             live = self._supervisor.find(record.id)
@@ -73,7 +73,7 @@ class _SwitchProcessors:
 
 
 class PauseVm(_SwitchProcessors):
-    """The operation `pause`: a VM that could not be paused runs."""
+    """The operation `pause`. If it fails, the VM runs on."""
 
     kind = "pause"
     before = State.RUNNING
@@ -82,7 +82,7 @@ class PauseVm(_SwitchProcessors):
 
 
 class ResumeVm(_SwitchProcessors):
-    """The operation `resume`: a VM that could not be resumed is paused."""
+    """The operation `resume`. If it fails, the VM stays paused."""
 
     kind = "resume"
     before = State.PAUSED

@@ -1,4 +1,4 @@
-"""Resolve what was asked for into a complete spec, refusing what cannot work here before anything exists."""
+"""From a request to a complete spec, refusing what cannot work here before anything exists."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from banger.kernel.store import Kernel
 
 @dataclass(frozen=True, slots=True)
 class ImageDefaults:
-    """What an image says of its VMs, where the request does not; empty and 0 where nobody does."""
+    """The defaults that an image has for its VMs, where the request says nothing; empty and 0 if it has none."""
 
     kernel: str = ""
     disk_bytes: int = 0
 
     def origins(self) -> dict[str, str]:
-        """Whose word these are."""
+        """The origin of each of these values that is set."""
         values = {"kernel": self.kernel, "disk_bytes": self.disk_bytes}
         return {field: "image" for field, value in values.items() if value}
 
 
 def find_image_defaults(image: Image | None, asked: SpecRequest) -> ImageDefaults:
-    """What counts of an image that is here."""
+    """The defaults of an image that is here, as far as the request leaves them open."""
     if image is None:
         return ImageDefaults()
     return ImageDefaults(
@@ -70,7 +70,7 @@ class PlanVm:
     async def __call__(self, request: Request, asked: SpecRequest, *, attended: bool) -> VmSpec:
         """Check sizes, space, network and VMM; get image and kernel if they are not here yet.
 
-        A VM that nobody attends runs the program of its image.
+        In a VM that is not attended, the image's own program starts with the machine.
         """
         vcpu = self._defaults.vcpu if asked["vcpu"] is None else asked["vcpu"]
         memory_mib = self._defaults.memory_mib if asked["memory_mib"] is None else asked["memory_mib"]
@@ -118,13 +118,13 @@ class PlanVm:
         return await self._images.find_architecture(name, parse_platform(platform) if platform else None)
 
     async def _choose(self, request: Request, kernel: Kernel) -> None:
-        """See now that a VMM works, before an image is got for it."""
+        """Choose a VMM now, so that a missing one is noticed before an image is fetched."""
         chosen = await self._chooser.choose(kernel)
         if chosen.notice:
             request.notice(chosen.notice)
 
     def _origins(self, asked: SpecRequest, of_image: ImageDefaults) -> Mapping[str, str]:
-        """Who said each value."""
+        """Where each value comes from."""
         said: dict[str, str] = {
             **self._defaults.origins_beside(
                 {

@@ -1,4 +1,4 @@
-"""What listens in a guest, and which of it is a web server."""
+"""What listens in a guest, and which of that are web servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBE_LIMIT: Final = 64
 
 
 async def list_ports(channel: Channel) -> list[PortView]:
-    """Listeners by protocol, port and address, each TCP one asked whether it speaks HTTP."""
+    """Listeners by protocol, port and address; each TCP one is asked whether it speaks HTTP."""
     info = await channel.info()
     listeners = sorted(set(info.listeners), key=lambda one: (one.protocol, one.port, one.address, one.process))
     asked = [one for one in listeners if one.protocol == "tcp"][:PROBE_LIMIT]
@@ -50,7 +50,7 @@ async def _find_url(channel: Channel, listener: Listener) -> str | None:
 
 
 async def _ask(channel: Channel, address: str, port: int, request: bytes) -> bytes:
-    """The first bytes of an answer; empty when there is none in time."""
+    """The first bytes of the answer to `request`; empty when none comes in time."""
     answer = b""
     try:
         async with asyncio.timeout(PROBE_DEADLINE_S), channel.connect_tcp(port, address) as connection:

@@ -1,4 +1,4 @@
-"""`vm workspace prepare`: a repository into a running VM, for the first time or again."""
+"""`vm workspace prepare`: put a repository into a running VM, or bring it up to date there."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class PrepareWorkspace:
         self._update_workspace = update_workspace
 
     async def __call__(self, request: Request, record: VmRecord, asked: PrepareRequest) -> PrepareResult:
-        """Put the repository in, or bring the workspace that it already is up to date; what is moved is what changed.
+        """Put the repository in, or bring its workspace up to date by moving only what changed.
 
-        Raises `WrongState` when something that was done in the guest would be lost, unless that was asked for.
+        Raises `WrongState` when work in the guest would be lost, unless that was asked for.
         """
         began_s = time.monotonic()
         async with self._supervisor.lock(record.id):
@@ -77,7 +77,7 @@ class PrepareWorkspace:
         return {**result, "elapsed_s": time.monotonic() - began_s}
 
     async def _prepare(self, work: _Work) -> PrepareResult:
-        """One repository, and then its submodules."""
+        """Prepare one repository, and then its submodules."""
         make_private_directory(self._layout.scratch)
         with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as scratch:
             async with telling(work.request, f"looking at {printable(str(work.repository.top), limit=200)}"):
@@ -110,9 +110,9 @@ class PrepareWorkspace:
         return view_prepared(workspace, created=True, files=packed.file_count, size_bytes=packed.total_bytes)
 
     async def _plan(self, work: _Work, look: Look, old: WorkspaceRecord) -> PackedUpdate | WorkspaceRecord | None:
-        """What is to be sent; the workspace itself when the guest has all of it.
+        """What is to be sent; or the workspace itself when the guest has everything.
 
-        None when the guest has nothing that can be brought up to date, and it may be replaced.
+        None when nothing in the guest can be brought up to date, and it may be replaced.
         """
         known = await self._known_files.read(work.record.id, old)
         guest = GuestPrograms(self._channel(work.record))
@@ -186,7 +186,7 @@ async def find_repository(path: str) -> Path:
 
 
 def check_known(work: _Work, old: WorkspaceRecord, known: Known | None) -> Known:
-    """What is known of a workspace. Raises `Failed` where that is not enough to bring it up to date."""
+    """What is known of a workspace. Raises `Failed` if that is not enough to bring it up to date."""
     again = "--overwrite drops what was done there and copies everything again"
     place = f"{printable(old.guest_path)} in {work.record.name}"
     if known is None or known.object_format != work.repository.object_format:
@@ -197,7 +197,7 @@ def check_known(work: _Work, old: WorkspaceRecord, known: Known | None) -> Known
 
 
 async def check_commits(work: _Work, look: Look, known: Known, found: Survey) -> None:
-    """Raise `WrongState` when commits of the guest would be on no branch any more."""
+    """Raise `WrongState` when commits of the guest would end up on no branch."""
     name = work.record.name
     for commit in {found.head, found.tip} - {known.head}:
         if commit is not None and not await look.source.has_commit(commit):
@@ -208,7 +208,7 @@ async def check_commits(work: _Work, look: Look, known: Known, found: Survey) ->
 
 
 def find_prepared(record: VmRecord, top: Path, guest_path: str | None) -> WorkspaceRecord | None:
-    """The workspace that a repository already is in a VM. Raises `AlreadyExists` for the place of another one."""
+    """The workspace that a repository has in a VM, if any. Raises `AlreadyExists` for the place of another one."""
     source = str(top)
     mine = [workspace for workspace in record.workspaces if workspace.source == source]
     if guest_path is None and len(mine) > 1:
@@ -234,7 +234,7 @@ def find_prepared(record: VmRecord, top: Path, guest_path: str | None) -> Worksp
 
 
 def check_conflicts(name: str, plan: UpdatePlan) -> None:
-    """Raise `WrongState` when an update would take away what was done in the guest."""
+    """Raise `WrongState` when an update would overwrite work in the guest."""
     if plan.conflicts:
         shown = ", ".join(printable(path, limit=100) for path in plan.conflicts[:_NAMED_CONFLICTS])
         more = len(plan.conflicts) - _NAMED_CONFLICTS

@@ -1,4 +1,4 @@
-"""`image cache prune`: what can be got again and nobody needs now."""
+"""`image cache prune`: removing what can be downloaded again and nothing needs now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PruneCache:
         self._users = users
 
     async def __call__(self, *, dry_run: bool) -> PruneResult:
-        """Images and kernels first: what was downloaded for them is then needed no more."""
+        """Images and kernels first, because their downloads are then no longer needed."""
         in_use = frozenset(await self._users.by_digest())
         images = await asyncio.to_thread(lambda: self._images.prune(in_use=in_use, dry_run=dry_run))
         kernels = await asyncio.to_thread(lambda: self._kernels.prune(in_use=in_use, dry_run=dry_run))

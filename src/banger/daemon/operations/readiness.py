@@ -1,4 +1,4 @@
-"""Waiting for a guest that boots, check by check, and telling what is known about one that does not."""
+"""Waiting for a guest to boot, check by check, and reporting what is known about one that does not."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AwaitGuest:
         self._networks = networks
 
     async def __call__(self, report: Report, record: VmRecord, machine: RunningMachine, *, wait: Wait) -> Ready:
-        """Return when the guest is as ready as was asked for. Raises `Failed` with everything that is known."""
+        """Return when the guest is as ready as `wait` says. Raises `Failed` with everything that is known."""
         began_s = time.monotonic()
         stages = _Stages(report, record)
         stages.begin(readiness.KERNEL)
@@ -91,7 +91,7 @@ class AwaitGuest:
             try:
                 channel = connecting.result()
             except BangerError as error:
-                # A VMM that ends hangs up first: what it ended of says more than that it hung up.
+                # A VMM that ends closes the channel first: the reason for its end says more than that.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(RETRY_S):
                         end = await asyncio.shield(ending)
@@ -137,7 +137,7 @@ class AwaitGuest:
     def _failure(
         self, record: VmRecord, reason: str, *, phase: str | None = None, check: Check | None = None
     ) -> Failed:
-        """What a user needs to find out why a guest did not boot. An ephemeral VM goes with all its files."""
+        """The error for a guest that did not boot, with its last output: an ephemeral VM's files are about to go."""
         files = self._layout.vm(record.id)
         console = printable_lines(read_console(files.console)[-CONSOLE_BYTES:])
         check = check or readiness.find_failed_check(console, phase=phase)
@@ -156,7 +156,7 @@ class AwaitGuest:
 
 
 class _Stages:
-    """Tells a client how far the checks are. A stage's name has the VM in it: several may start in one request."""
+    """Reports the checks to a client. A stage's name contains the VM, because one request may start several."""
 
     def __init__(self, report: Report, record: VmRecord) -> None:
         self._report = report
@@ -187,7 +187,7 @@ class _Stages:
 
 
 async def ssh_listens(channel: Channel) -> bool:
-    """Whether a connection to port 22 inside the guest is taken."""
+    """Whether port 22 inside the guest accepts a connection."""
     try:
         async with channel.connect_tcp(readiness.SSH_PORT):
             return True

@@ -1,4 +1,4 @@
-"""Marking what is refused before anything exists, which a command line tells by one exit status."""
+"""Marking refusals from before anything exists, for which the command line has one exit status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from banger.core.errors import BangerError, Failed, Internal, TimedOut
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Mark each error from inside as a refusal: `refused` in its data. What was tried and went wrong is none."""
+    """Mark errors from inside as refusals: `refused` in their data. A failed attempt is not a refusal."""
     try:
         yield
     except (Failed, TimedOut, Internal):

@@ -9,7 +9,7 @@ from banger.daemon.collaborators import Images, Kernels, Space
 
 
 class CheckRoom:
-    """Image and kernel together: one that is fetched for nothing, because the other does not fit, helps nobody."""
+    """Checks image and kernel together, so that neither is fetched in vain because the other does not fit."""
 
     def __init__(self, *, images: Images, kernels: Kernels, space: Space) -> None:
         self._images = images
@@ -17,7 +17,7 @@ class CheckRoom:
         self._space = space
 
     async def __call__(self, report: Callable[[Progress], None], *, image: str, kernel: str, architecture: str) -> None:
-        """Raise `Unavailable` when what is not here yet does not fit."""
+        """Raise `Unavailable` when what has to be fetched does not fit."""
         needed_bytes = await self._kernels.needed_bytes(kernel, report, architecture=architecture)
         needed_bytes += await self._images.needed_bytes(image, report, architecture=architecture)
         if needed_bytes:

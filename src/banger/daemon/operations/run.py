@@ -194,7 +194,7 @@ class RunVm:
     async def _put_submodules(
         self, request: Request, record: VmRecord, repository: Repository, guest_path: str, *, durable: bool
     ) -> VmRecord:
-        """Put the submodules of a full copy in their places, and theirs."""
+        """Put the submodules of a full copy in their places, recursively."""
         channel = self._supervisor.channel(record.id, record.name)
         for path, place in submodule_places(repository, guest_path):
             submodule = await inspect_repository(path, repository.choice)
@@ -212,7 +212,7 @@ class RunVm:
 
 
 def check_terminal(asked: RunRequest, command: Sequence[str]) -> None:
-    """Raise `Invalid` for a shell that nobody could type into."""
+    """Raise `Invalid` for a shell without a terminal."""
     if not asked["detach"] and command == LOGIN_SHELL and asked["pty"] is None:
         raise Invalid("a shell needs a terminal", hint="give a command after `--`, or --detach")
 

@@ -1,4 +1,4 @@
-"""Patches that were made to be applied, as files: whole, judged whenever they are read, and not for ever."""
+"""Patches saved for `apply`, as files: complete, judged whenever they are read, and kept for a limited time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,120}\.patch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Of which workspace a patch is, since which commit, and whether somebody has applied it."""
+    """Which workspace a patch is from, since which commit, and whether it was applied."""
 
     vm: str
     guest_path: str
@@ -39,13 +39,13 @@ class Origin:
 
 
 def name_patch(vm: str, operation: str, *, now_s: float) -> str:
-    """The name of a saved patch: of which VM, when, by which operation."""
+    """The name of a saved patch: VM, time and operation."""
     when = time.strftime("%Y%m%dt%H%M%Sz", time.gmtime(now_s))
     return f"{vm}-{when}-{operation.removeprefix('op-')}.patch"
 
 
 class SavedPatches:
-    """The patches in a directory, each with its origin beside it. Everything blocks."""
+    """The patches in a directory, each with its origin beside it. Every method blocks."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -54,7 +54,7 @@ class SavedPatches:
         return self._directory / name
 
     def save(self, name: str, source: Path, origin: Origin) -> None:
-        """Copy durably: the name is there when all of it is. The oldest go."""
+        """Copy durably; the name appears when the copy is complete. The oldest patches are removed."""
         make_private_directory(self._directory)
         target = self.path(name)
         draft = target.with_name(f".{name}.draft")
@@ -77,7 +77,7 @@ class SavedPatches:
             self._write_origin(name, replace(origin, applied=True))
 
     def read(self, name: str) -> SavedPatch:
-        """One patch, judged. Raises `NotFound`, `Denied`."""
+        """Read and judge one patch. Raises `NotFound`, `Denied`."""
         path = self.path(name)
         if _NAME.fullmatch(name) is None or not path.is_file():
             raise NotFound(f"there is no saved patch {ascii(name)[:100]}", hint="run `banger vm workspace apply` again")

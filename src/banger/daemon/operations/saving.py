@@ -1,4 +1,4 @@
-"""`image save`: an image of a stopped VM's root, made in a guest: nothing here reads a disk that a guest wrote."""
+"""`image save`: an image of a stopped VM's root, made in a guest: the host never reads a disk that a guest wrote."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _LIAR_HINT: Final = "no honest guest does: what is on that disk attacks the kern
 
 
 class ReadRoot:
-    """Makes an image of what the agent of a guest archives."""
+    """Makes an image from the archive that a guest's agent sends."""
 
     def __init__(self, *, images: Images, sync_files: SyncFiles, space: Space) -> None:
         self._images = images
@@ -71,7 +71,7 @@ class ReadRoot:
     ) -> Image:
         """Read the root of a guest of that spec, whose image is `base`, and in which nothing runs.
 
-        Raises what the archive of a guest that lies deserves: `Failed`, `Invalid`, `TimedOut`, `Unavailable`.
+        Raises `Failed`, `Invalid`, `TimedOut` or `Unavailable` for the archive of a broken or hostile guest.
         """
         asked = plan_archive(base, kernel, private=self._sync_files.guest_paths())
         archive = bounded(
@@ -131,7 +131,7 @@ class SaveImage:
             )
 
     def _check(self, record: VmRecord, name: str) -> tuple[Image, Kernel]:
-        """Refuse what cannot be saved, before anything exists."""
+        """Refuse a VM that cannot be saved, before anything exists."""
         parse_image_name(name)
         if self._images.find(name) is not None:
             raise AlreadyExists(f"there is already an image named {name}", hint="choose another name")
@@ -151,14 +151,14 @@ class SaveImage:
 
 
 def limit_archive(spec: VmSpec, base: Image) -> int:
-    """How long the archive of an honest guest can be: what its disk and its image hold, and the headers for it."""
+    """The largest archive of an honest guest, in bytes: what its disk and image hold, plus headers."""
     return spec.disk_bytes + base.size_bytes + _HEADERS_BYTES
 
 
 async def bounded(
     archive: AsyncGenerator[bytes, None], *, limit_bytes: int, check: Callable[[], None]
 ) -> AsyncGenerator[bytes, None]:
-    """The same, with an end: a guest that sends more raises `Failed`. `check` is called now and then."""
+    """The same pieces, up to a limit: more raise `Failed`. `check` is called now and then."""
     received = unchecked = 0
     async with aclosing(archive):
         async for piece in archive:

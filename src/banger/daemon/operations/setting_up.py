@@ -1,4 +1,4 @@
-"""What a repository asks to be done in a new VM before it is used, in its tool files and its devcontainer.json."""
+"""What a repository wants done in a new VM before use, according to its tool files and its devcontainer.json."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ class Setup:
     """Where the workspace is to be; None: where workspaces are otherwise."""
 
     def choose_image(self, asked: RunRequest) -> str | None:
-        """What boots: whom the user names, or else the file."""
+        """The image to boot: the user's choice, else the file's."""
         given = asked["image"] is not None or asked.get("lock") is not None
         return asked["image"] if given or self.container is None else self.container.image or None
 
     def complete(self, spec: VmSpec) -> VmSpec:
-        """What the VM remembers of it."""
+        """The spec with what the file sets."""
         if self.container is None:
             return spec
         variables, user = self.container.environment, self.container.user
         return replace(spec, environment=variables, user=user, runs_entrypoint=False)
 
     def choose_command(self, usual: Sequence[str]) -> Sequence[str]:
-        """What runs where nothing is asked for: a container of this kind is for working in."""
+        """The default command: a shell if there is a devcontainer.json, because such a container is for working in."""
         return usual if self.container is None else LOGIN_SHELL
 
     def tell(self, request: Request) -> None:
-        """Say what the file decides, and what it says in vain."""
+        """Report what the file sets, and what of it is ignored."""
         if (container := self.container) is None:
             return
         parts = [f"image {printable(container.image, limit=200)}"] if container.image else []
@@ -61,14 +61,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetUp:
-    """What became of it. `failure` is a sentence for people, empty when all went well or goes on behind them."""
+    """The outcome. `failure` is a sentence for the user, empty when all went well or is still running."""
 
     failure: str = ""
     hint: str = ""
 
 
 async def read_setup(repository: Repository | None, guest_path: str | None, *, wanted: bool, nat: bool) -> Setup:
-    """What a repository asks for. `guest_path` is where the user wants it to be.
+    """Read what a repository asks for. `guest_path` is the place that the user chose, if any.
 
     Raises `Invalid` when it needs a network and the VM is to have none, `Unsupported` for what a VM cannot be given.
     """
@@ -90,7 +90,7 @@ async def read_setup(repository: Repository | None, guest_path: str | None, *, w
 
 
 class SetUpVm:
-    """Does it, as a job of the guest."""
+    """Runs it as a job of the guest."""
 
     def __init__(self, *, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -105,7 +105,7 @@ class SetUpVm:
         wait: bool,
         kept: bool,
     ) -> SetUp:
-        """Begin it, and with `wait` show what it says until it is done. `kept`: the VM stays in any case."""
+        """Begin it, and with `wait` show its output until it is done. `kept`: the VM stays in any case."""
         container = setup.container
         if container is not None and container.ports:
             ports = " ".join(map(str, container.ports))

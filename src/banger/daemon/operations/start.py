@@ -1,4 +1,4 @@
-"""Start a VM: initramfs with its seed, network if asked for, VMM, and the first word from the guest."""
+"""Start a VM: initramfs with its seed, network if asked for, VMM, and the guest's first message."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class StartVm:
     ) -> VmRecord:
         """Start a stopped VM and return its new record when it is ready; a running one is returned as it is.
 
-        A `bare` one runs nothing but the agent, whatever init its image has, and gets no files of the user's.
+        A `bare` one runs only the agent, whatever init its image has, and gets none of the user's files.
         The caller holds the VM's lock. Whatever goes wrong, the VM is stopped afterwards and its disk is kept.
         """
         if record.state is State.RUNNING:
@@ -218,7 +218,7 @@ class StartVm:
         )
 
     def machine_spec(self, record: VmRecord, kernel: Kernel, chosen: Chosen) -> MachineSpec:
-        """How the VMM of this VM is started, or was: adoption needs the same answer."""
+        """The machine spec of this VM, for starting it and for adopting it: both must get the same."""
         files = self._layout.vm(record.id)
         image = self._images.read(record.spec.image_digest)
         return MachineSpec(

@@ -49,7 +49,7 @@ class StopVm:
         request.report({"event": "stage", "stage": "stop", "text": f"stopped {record.name}", "state": "end"})
 
     async def after_end(self, operation: str, record: VmRecord, reason: str) -> None:
-        """Clear up after a VMM that ended by itself: a guest that powered off, or a crash, which `reason` tells."""
+        """Clean up after a VMM that ended by itself: the guest powered off, or it crashed, as `reason` says."""
         await self._journal.roll_forward(
             kind=KIND,
             operation_id=operation,
@@ -69,7 +69,7 @@ class StopVm:
         )
 
     def steps(self, record: VmRecord, *, polite: bool, report: Report = lambda _event: None) -> Sequence[Step]:
-        """The steps; a later daemon that finishes the work leaves the politeness out."""
+        """The steps. Without `polite` the guest is not asked, as when a later daemon finishes the work."""
 
         async def ask() -> None:
             if polite:
@@ -82,7 +82,7 @@ class StopVm:
         )
 
     async def _ask_guest(self, record: VmRecord, report: Report) -> None:
-        """Have the guest write everything to its disk and switch itself off, within the stated times."""
+        """Have the guest write everything to its disk and switch itself off, within the times of `PATIENCE`."""
         live = self._supervisor.find(record.id)
         if live is None:
             return

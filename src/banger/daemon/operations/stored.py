@@ -27,13 +27,13 @@ from banger.store.records import VmRecord, list_vms
 
 
 class Users:
-    """Who uses what."""
+    """Which VMs use which images and kernels."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def by_digest(self) -> dict[str, list[str]]:
-        """Names of VMs by the digests of the images and kernels that they boot, now or the next time."""
+        """Names of VMs by the digests of the images and kernels that they run now or boot next."""
         found: dict[str, list[str]] = {}
         for record in await self._database.call(list_vms):
             for digest in _digests(record):
@@ -93,12 +93,12 @@ async def remove_each(request: Request, asked: NamesRequest, *, kind: Kind, stor
 
 
 def read_platform(platform: str | None) -> str | None:
-    """The architecture of a platform that was asked for, if one was. Raises `Invalid`."""
+    """The architecture of a requested platform, None if none was requested. Raises `Invalid`."""
     return parse_platform(platform) if platform else None
 
 
 def missing(kind: Kind, name: str, platform: str | None, known: Iterable[str]) -> NotFound:
-    """The error for what is not in the store, which has `known` names."""
+    """The error for a name that is not in the store, whose names are `known`."""
     of_it = f" for {platform}" if platform else ""
     return NotFound(
         f"there is no {kind} named {ascii(name)[1:-1]}{of_it} here",

@@ -1,4 +1,4 @@
-"""How a guest is asked to write everything to its disk and to switch itself off, and how long it is waited for."""
+"""Asking a guest to write everything to its disk and to switch itself off, and how long to wait for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Guest(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds. `banger vm stop --help` tells them."""
+    """Deadlines in seconds. `banger vm stop --help` states them."""
 
     answer_s: float = 10.0  # a guest that says nothing for so long hangs
     write_s: float = 300.0  # gigabytes that were never synced, on a slow disk that others use too
@@ -38,7 +38,7 @@ PATIENCE: Final = Patience()
 async def switch_off(
     guest: Guest, ended: asyncio.Future[object], *, tell: Callable[[str], None], patience: Patience = PATIENCE
 ) -> str | None:
-    """Return None when the guest has switched itself off (`ended` is done), else why somebody else has to end it.
+    """Return None when the guest has switched itself off (`ended` is done), else the reason why it has to be ended.
 
     `tell` is called with what happens meanwhile.
     """
@@ -63,7 +63,7 @@ async def switch_off(
 
 
 async def _ask(guest: Guest, tell: Callable[[str], None], patience: Patience) -> str | None:
-    """Ask; the answer is what is wrong, or None. The shutdown writes once more: little, after the first time."""
+    """Ask; returns what is wrong, or None. The shutdown syncs again, which is quick after the first time."""
     try:
         await guest.ping(deadline_s=patience.answer_s)
         async with asyncio.timeout(patience.write_s):

@@ -1,4 +1,4 @@
-"""`system df` and `doctor --leaks`: the whole of what is on this computer. Read-only."""
+"""`system df` and `doctor --leaks`: everything of banger's on this computer. Read-only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from banger.store.records import VmRecord, list_vms
 
 
 class System:
-    """Adds up, and finds what is left over."""
+    """Adds up disk usage, and finds leftovers."""
 
     def __init__(self, *, layout: Layout, database: Database, images: Images, kernels: Kernels) -> None:
         self._layout = layout
@@ -37,7 +37,7 @@ class System:
         return await asyncio.to_thread(self._add_up, records)
 
     async def leaks(self) -> LeaksResult:
-        """What is ours and not wanted. Rows are read before and after looking: what either excuses is under way."""
+        """The leftovers. Rows are read before and after looking: what either explains is work in progress."""
         before = {record.id: record.state for record in await self._database.call(list_vms)}
         seen = await asyncio.to_thread(look_around, self._layout, now_s=time.time())
         after = {record.id: record.state for record in await self._database.call(list_vms)}
@@ -70,7 +70,7 @@ class System:
         }
 
     def _all_images(self, records: Sequence[VmRecord]) -> list[Image]:
-        """Those that have a name, and those that only VMs still need."""
+        """Images that have a name, and those that only VMs still need."""
         images = {image.digest: image for image in self._images.list()}
         for digest in {record.spec.image_digest for record in records} - images.keys():
             try:

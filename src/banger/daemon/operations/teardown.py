@@ -1,4 +1,4 @@
-"""Taking a VM apart: idempotent acts that need nothing but the VM's id, so that a later daemon can do them too."""
+"""Taking a VM apart: idempotent acts that need only the VM's id, so that a later daemon can do them too."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def write_identity(path: Path, identity: ProcessIdentity) -> None:
-    """Remember who a process is."""
+    """Write down the identity of a process."""
     write_durably(path, json.dumps(asdict(identity)).encode())
 
 
 def read_identity_file(path: Path) -> ProcessIdentity | None:
-    """Who it was, or None when nothing usable was written."""
+    """The identity that was written, or None if there is no usable one."""
     try:
         return read_dataclass(ProcessIdentity, parse_object(path.read_bytes()))
     except (OSError, ValueError):
@@ -76,7 +76,7 @@ class Teardown:
         await self._remove(self._layout.vm(vm_id).state, self._layout.trash)
 
     async def _check_no_process(self, vm_id: str) -> None:
-        """What a process still uses stays, and with it what tells who that process is. Raises `Failed`."""
+        """Raise `Failed` while a process still runs: its files are kept, with those that identify it."""
         left = await self._find_processes(vm_id)
         if left:
             raise Failed(

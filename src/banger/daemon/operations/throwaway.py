@@ -1,4 +1,4 @@
-"""VMs of banger's own, each made for one piece of work in a guest: whoever dies meanwhile, nothing of them is left."""
+"""VMs of banger's own, each made for one piece of work in a guest. Nothing of them is left, whoever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Throwaway:
         return self._supervisor.channel(self._record.id, self._record.name)
 
     async def switch_off(self) -> None:
-        """End every program in it, and have its disk complete."""
+        """Shut it down, so that its disk is complete."""
         await self._stop(self._request, self._record)
         self._record = replace(self._record, state=State.STOPPED)
 
 
 class ThrowawayVms:
-    """Makes them."""
+    """Makes throwaway VMs."""
 
     def __init__(
         self,

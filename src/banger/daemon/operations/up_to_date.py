@@ -1,4 +1,4 @@
-"""A workspace in a guest, and the repository that it was copied from and that may have moved on."""
+"""Whether a workspace in a guest is behind the repository that it was copied from."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from banger.workspace.staleness import read_moved
 
 
 class UpToDate:
-    """What a command in a workspace wants to know, or wants done, about the repository on the host."""
+    """Reports that a workspace is behind, or brings it up to date."""
 
     def __init__(self, prepare: PrepareWorkspace, known_files: KnownFiles) -> None:
         self._prepare = prepare
         self._known_files = known_files
 
     async def tell(self, request: Request, record: VmRecord, workspace: WorkspaceRecord | None) -> None:
-        """Say when the repository is at another commit than the one that went in."""
+        """Report when the repository is at another commit than the one that was copied."""
         if workspace is None:
             return
         source = Path(workspace.source)
@@ -39,7 +39,7 @@ class UpToDate:
             )
 
     async def bring(self, request: Request, record: VmRecord, workspace: WorkspaceRecord | None) -> None:
-        """Bring the workspace up to date. Raises `WrongState` when something done in the guest would be lost."""
+        """Bring the workspace up to date. Raises `WrongState` when work in the guest would be lost."""
         if workspace is None:
             raise Invalid(
                 "there is no workspace where the command is to run, so none to bring up to date",

@@ -1,4 +1,4 @@
-"""A workspace brought up to date with its repository."""
+"""Bring a workspace up to date with its repository."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class UpdateWorkspace:
 
 
 class _GuestHalf:
-    """What an update does in the guest."""
+    """The part of an update that happens in the guest."""
 
     def __init__(self, request: Request, channel: Channel, guest_path: str, packed: PackedUpdate) -> None:
         self._request = request
@@ -116,7 +116,7 @@ class _GuestHalf:
         self._packed = packed
 
     async def stage(self) -> None:
-        """Send it to where nobody looks."""
+        """Send it to a place that git does not look at."""
         await send_entries(
             self._request,
             self._channel,
@@ -127,12 +127,12 @@ class _GuestHalf:
         )
 
     async def unstage(self) -> None:
-        """Take that back. A guest that does not answer does it when it is looked at again."""
+        """Undo `stage`. If the guest does not answer, the next update does it."""
         with suppress(BangerError):
             await discard(self._programs, guest_path=self._guest_path)
 
     async def put_in_place(self) -> None:
-        """Raises `TimedOut`."""
+        """Move what was staged into place. Raises `TimedOut`."""
         packed = self._packed
         deadline_s = APPLY_DEADLINE_S + APPLY_FILE_S * (packed.sent_count + packed.removed_count)
         try:
@@ -154,5 +154,5 @@ class _GuestHalf:
             ) from error
 
     async def sync(self) -> None:
-        """Have it written to the guest's disk."""
+        """Have everything written to the guest's disk."""
         await write_to_disk(self._request, self._channel)

@@ -1,4 +1,4 @@
-"""What a client wishes of a workspace, and the repository looked at with that in mind."""
+"""What a request says about a workspace, and the repository inspected accordingly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from banger.workspace.repository import Repository, inspect_repository
 
 
 def read_choice(asked: WorkspaceOptions, before: Choice = DEFAULT) -> Choice:
-    """The wishes; what is not said is as it was `before`. Raises `Invalid` for what cannot be."""
+    """The choices of a request; what it leaves open is as `before`. Raises `Invalid` for impossible ones."""
     branch = asked.get("branch")
     untracked = asked.get("include_untracked")
     choice = Choice(
@@ -28,13 +28,13 @@ def read_choice(asked: WorkspaceOptions, before: Choice = DEFAULT) -> Choice:
 
 
 def read_guest_path(asked: WorkspaceOptions) -> str | None:
-    """Where the workspace is to be, if that was said. Raises `Invalid`."""
+    """The place of the workspace, if the request names one. Raises `Invalid`."""
     wanted = asked.get("guest_path")
     return None if wanted is None else check_guest_path(wanted)
 
 
 async def inspect_wished(request: Request, path: str, choice: Choice) -> Repository:
-    """The repository that is to be put in, with a word about what is not."""
+    """Inspect the repository that is to be copied, with a notice about what is left behind."""
     if not path.startswith("/"):
         raise Invalid("the path of the repository is not absolute")
     repository = await inspect_repository(Path(path), choice)
@@ -45,7 +45,7 @@ async def inspect_wished(request: Request, path: str, choice: Choice) -> Reposit
 
 
 def submodule_places(repository: Repository, guest_path: str) -> list[tuple[Path, str]]:
-    """Each submodule that is there, and where it belongs in the guest."""
+    """Each submodule that is checked out, and its place in the guest."""
     places = []
     for submodule in repository.submodules:
         if submodule.head is not None:

@@ -1,4 +1,4 @@
-"""Entries of a workspace over a channel, and the stages that tell about it."""
+"""Sending the entries of a workspace over a channel, with progress."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def send_entries(
     fresh: bool = False,
     place: Place | None = None,
 ) -> None:
-    """Write entries below a directory of the guest, and report how far that is."""
+    """Write entries below a directory of the guest, reporting progress."""
     loop = asyncio.get_running_loop()
 
     def changed(path: bytes, what: str) -> None:
@@ -54,7 +54,7 @@ async def send_entries(
 
 
 async def write_to_disk(request: Request, channel: Channel) -> float:
-    """Have the guest write what it was sent to its disk; the seconds that it took."""
+    """Have the guest write what it was sent to its disk. Returns the seconds that it took."""
     began_s = time.monotonic()
     event: StageEvent = {
         "event": "stage",
@@ -84,7 +84,7 @@ def _pack_entry(entry: WorkspaceEntry) -> PackEntry:
 
 
 def _counted(pieces: Iterator[bytes], progressed: Callable[[int], None]) -> Iterator[bytes]:
-    """The same pieces; `progressed` is told the bytes so far now and then."""
+    """The same pieces; `progressed` gets the number of bytes so far now and then."""
     done = told = 0
     for piece in pieces:
         done += len(piece)

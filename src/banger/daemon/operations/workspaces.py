@@ -1,4 +1,4 @@
-"""What was done in a workspace: told, reviewed, and brought into the repository that it was copied from."""
+"""What was done in a workspace: its status, its review, and applying it to the repository it was copied from."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Workspaces:
         }
 
     async def review(self, request: Request, record: VmRecord, asked: ReviewRequest) -> ReviewResult:
-        """Save a patch, look at it, and try it. Whatever it is like, it stays saved once it was judged."""
+        """Save a patch, review it, and try it. It stays saved once it was judged, whatever comes of that."""
         workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         name = name_patch(record.name, request.operation, now_s=self._clock.now_s())
 
@@ -122,7 +122,7 @@ class Workspaces:
         }
 
     async def apply(self, request: Request, record: VmRecord, asked: ApplyRequest) -> ApplyResult:
-        """Apply a saved patch: judged again, because the file was on the disk meanwhile."""
+        """Apply a saved patch, after judging it again, because the file was on the disk meanwhile."""
         workspace = find_workspace(record, asked["guest_path"], asked.get("near"))
         if not 0 <= asked["umask"] <= 0o777:
             raise Invalid("that is not a umask", hint="run `banger daemon restart` if banger was just updated")
