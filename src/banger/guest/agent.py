@@ -13,7 +13,7 @@ def agent_directory() -> Path:
 
 
 def find_agent(architecture: str) -> Path:
-    """The static binary for `x86_64` or `aarch64`, which is part of the package. Raises `Unsupported`."""
+    """The static agent for `x86_64` or `aarch64`, which is part of the package. Raises `Unsupported`."""
     path = agent_directory() / f"agent-{architecture}"
     if not path.is_file():
         raise Unsupported(

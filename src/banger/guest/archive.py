@@ -1,4 +1,4 @@
-"""What the agent is asked for when it archives a root: docs/agent-protocol.md, "archive"."""
+"""The request for an archive of a root: docs/agent-protocol.md, "archive"."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ImageDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveRequest:
-    """A directory of the guest, and which of the paths below it, written without a slash before them, are special.
+    """A directory of the guest, and which paths below it are special; these are written without a leading slash.
 
-    `mounted` are directories taken from where something is mounted on them, `emptied` come without their content, and
-    `of_image` come as the image has them, or not at all if it does not.
+    `mounted` are archived as mounted there, `emptied` without their content, and `of_image` as the image has them,
+    or not at all if it does not have them.
     """
 
     root: str = "/"

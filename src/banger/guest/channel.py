@@ -58,8 +58,8 @@ BACKLOG_LIMIT_BYTES: Final = 4 << 20  # what a guest that stopped reading may co
 class Hello:
     """What the agent says first. All of it is the guest's word.
 
-    `init_began_s`, `init_ended_s` and `said_s`, when it said so, count from the beginning of the guest's kernel; None
-    where the agent does not say.
+    `init_began_s`, `init_ended_s` and `said_s` (when it was sent) count from the start of the guest's kernel; None
+    if the agent does not say.
     """
 
     version: int
@@ -73,9 +73,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """How a tree with one entry at its top becomes visible at once: it comes as `partial` and is renamed to `final`.
+    """How a tree with one entry at its top appears at once: it is written as `partial` and renamed to `final`.
 
-    With `replace` also when there is a directory with content of that name.
+    With `replace`, even over a directory of that name that has content.
     """
 
     partial: bytes
@@ -84,7 +84,7 @@ class Place:
 
 
 class Channel(asyncio.Protocol):
-    """A synchronised session. Make one with `connect`; close it with `aclose`."""
+    """A synchronised session with an agent. Make one with `connect`; close it with `aclose`."""
 
     hello: Hello
 
@@ -136,7 +136,7 @@ class Channel(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """True when the session is over and another one is needed."""
+        """Whether the session is over, so that another one is needed."""
         return self._failure is not None
 
     async def aclose(self) -> None:
@@ -193,11 +193,11 @@ class Channel(asyncio.Protocol):
                 await stream.succeed()
 
     def get_tree(self, path: bytes) -> AsyncGenerator[bytes, None]:
-        """The encoded tree of a file or directory of the guest, as it comes; hostile. To give it up, close it."""
+        """The encoded tree of a file or directory of the guest, as it arrives; hostile. Close it to give it up."""
         return self._receive(encode_fields([(1, bytes([KIND_GET])), (10, path)]))
 
     def get_archive(self, request: ArchiveRequest) -> AsyncGenerator[bytes, None]:
-        """A tar archive of a root of the guest, as it comes; hostile. To give it up, close it."""
+        """A tar archive of a root of the guest, as it arrives; hostile. Close it to give it up."""
         return self._receive(encode_fields([(1, bytes([KIND_ARCHIVE])), *request.fields()]))
 
     @asynccontextmanager
@@ -214,7 +214,7 @@ class Channel(asyncio.Protocol):
             yield stream
 
     async def info(self, *, deadline_s: float = ANSWER_DEADLINE_S) -> GuestInfo:
-        """What the guest says about itself."""
+        """What the guest reports about itself."""
         return parse_info(await self._ask(encode_fields([(1, bytes([KIND_INFO]))]), deadline_s=deadline_s))
 
     async def sync(self) -> None:
@@ -222,7 +222,7 @@ class Channel(asyncio.Protocol):
         await self._ask(encode_fields([(1, bytes([KIND_SYNC]))]), deadline_s=DISK_DEADLINE_S)
 
     async def shutdown(self, *, reboot: bool = False) -> None:
-        """Have the guest write everything to its disk and begin to switch itself off."""
+        """Have the guest write everything to its disk and start to switch itself off."""
         opening = encode_fields([(1, bytes([KIND_SHUTDOWN])), (10, number(2 if reboot else 1))])
         await self._ask(opening, deadline_s=DISK_DEADLINE_S)
 
@@ -297,7 +297,7 @@ class Channel(asyncio.Protocol):
     # ---- inside
 
     async def _receive(self, opening: bytes) -> AsyncGenerator[bytes, None]:
-        """What the agent sends on a stream that only sends."""
+        """The data of a stream on which only the agent sends."""
         async with self._opened(opening, channels=1) as stream:
             await stream.started()
             while True:

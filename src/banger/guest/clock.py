@@ -1,4 +1,4 @@
-"""How fast the host's time stamp counter runs, which an emulated guest has to be told."""
+"""Measuring the frequency of the host's time stamp counter, which an emulated guest has to be told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from banger.core.processes import run
 
 
 async def measure_tsc_khz(agent: Path) -> int | None:
-    """Kilohertz of this host's counter, or None where there is none; takes a tenth of a second.
+    """The frequency of this host's counter in kilohertz, or None if it has none; takes a tenth of a second.
 
     `agent` is the binary for this host's own architecture, which can count what Python cannot.
     """

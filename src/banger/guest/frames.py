@@ -41,7 +41,7 @@ class FrameType(IntEnum):
 
 
 class ProtocolViolation(Failed):
-    """The guest's agent sent what the protocol forbids. The guest is not to be believed any more."""
+    """The guest's agent sent something that the protocol forbids. The guest can no longer be trusted."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class FrameDecoder:
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames that are complete now; take all of them before feeding again.
 
-        Raises `ProtocolViolation` when the bytes are no frames, after the frames before that place.
+        Raises `ProtocolViolation` when the bytes are not frames, after yielding the frames before them.
         """
         source: bytes | bytearray = data
         if self._held:  # growing in place: a frame that comes byte by byte is not copied each time

@@ -1,4 +1,4 @@
-"""Where something goes on the host: a directory that is held open, and names in it. No symbolic link is followed."""
+"""Placing files on the host: in a directory that is held open, by name. No symbolic link is followed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def check_name(name: str) -> bytes:
 
 
 def partial_name(final: bytes, operation: str) -> bytes:
-    """What an entry is called until it is complete; hidden, and told apart by the operation."""
+    """The hidden name of an entry until it is complete, which contains the operation's id."""
     return b".%b.%b.partial" % (final[:_PARTIAL_NAME_BYTES], operation.encode())
 
 
 def aside_name(partial: bytes) -> bytes:
-    """What a directory is called that is being replaced by what `partial` names."""
+    """The name of a directory while it is being replaced by `partial`."""
     return partial.removesuffix(b".partial") + b".replaced"
 
 
@@ -75,7 +75,7 @@ def open_below(root: int, names: tuple[bytes, ...], flags: int = _PASSING) -> in
 
 
 def check_vacant(parent: int, final: bytes, *, replace: bool) -> None:
-    """Raise `AlreadyExists` early for a name that nothing could be placed at."""
+    """Raise `AlreadyExists` early if nothing could be placed at a name."""
     there = _look(parent, final)
     if there is None or stat.S_ISREG(there.st_mode) or stat.S_ISLNK(there.st_mode):
         return
@@ -86,7 +86,7 @@ def check_vacant(parent: int, final: bytes, *, replace: bool) -> None:
 
 
 def place(parent: int, partial: bytes, final: bytes, *, replace: bool) -> None:
-    """Give what is complete its final name. Raises `AlreadyExists` when what has that name must stay.
+    """Give a complete entry its final name. Raises `AlreadyExists` when what has that name must stay.
 
     A file or a link is replaced by a file at once, an empty directory by a directory. With `replace` a directory with
     content is first set aside; `finish_replacing` removes it, or brings it back.
@@ -107,7 +107,7 @@ def place(parent: int, partial: bytes, final: bytes, *, replace: bool) -> None:
 
 
 def finish_replacing(parent: int, partial: bytes, final: bytes) -> None:
-    """Remove a directory that was set aside when its replacement is in place; bring it back when that never came."""
+    """Remove a directory that was set aside if its replacement is in place; else bring it back."""
     aside = aside_name(partial)
     if _look(parent, aside) is None:
         return

@@ -1,8 +1,8 @@
-"""Writing a guest's tree on the host. The tree is hostile; the directory that it goes to may be shared with others.
+"""Writing a guest's tree on the host. The tree is hostile; the target directory may be shared with others.
 
-Everything happens through descriptors of directories, name by name, and nothing that exists is opened: what is made is
-new, below one new entry with a name of its own, which gets its final name only when the tree is complete (see
-`host_place`). Symbolic links are made last, so that there is none on the way while anything is written.
+Everything happens through descriptors of directories, name by name, and nothing that exists is opened: everything is
+written below one new entry with a temporary name, which gets its final name only when the tree is complete (see
+`host_place`). Symbolic links are made last, so that none is on the way while anything is written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 
 @dataclass(frozen=True, slots=True)
 class _Late:
-    """What is done when everything else is written: a link's target, or a directory's mode and time."""
+    """What is set when everything else is written: a link's target, or a directory's mode and time."""
 
     names: tuple[bytes, ...]
     target: bytes | None
@@ -45,8 +45,8 @@ class _Late:
 def judge_record(record: TreeRecord) -> tuple[bytes, ...]:
     """The names of a record's path, outermost first; none for the single file that was asked for.
 
-    Raises `MalformedTree` for what the host does not write. The rest is for the file system to judge: what is below
-    must be there and be a directory, what is new must not be there.
+    Raises `MalformedTree` for what the host does not write. The file system judges the rest: a parent
+    must exist and be a directory, a new entry must not exist.
     """
     if record.kind == "h":
         raise MalformedTree("a hard link, which agents do not send")
@@ -62,12 +62,12 @@ def judge_record(record: TreeRecord) -> tuple[bytes, ...]:
 
 
 def file_mode(mode: int) -> int:
-    """Never setuid, setgid or sticky, and nothing that others may write."""
+    """A file's mode without setuid, setgid and sticky, and never writable for others."""
     return mode & 0o755
 
 
 def directory_mode(mode: int) -> int:
-    """The same; and a directory that its owner cannot list, write or remove helps nobody."""
+    """The same for a directory, which its owner may always list, change and enter."""
     return mode & 0o755 | 0o700
 
 
@@ -121,7 +121,7 @@ class HostTree:
             raise _translate(error, event.path if isinstance(event, TreeRecord) else b"") from error
 
     def finish(self) -> None:
-        """The tree is complete: make the links, set what would have been in the way."""
+        """The tree is complete: make the links, and set modes that would have been in the way."""
         path = b""
         try:
             self._end_file()
@@ -217,7 +217,7 @@ class HostTree:
 
 
 def _translate(error: OSError, path: bytes) -> BangerError:
-    """What a failed act says about the tree, or about this computer."""
+    """A failed system call as an error about the tree, or about this computer."""
     shown = printable(path, limit=200)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Unavailable("there is no space left for the copy", hint="free some space, or copy to another directory")

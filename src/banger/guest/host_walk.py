@@ -1,4 +1,4 @@
-"""Listing a file or directory of the host for its way into a guest. Symbolic links stay links; none is followed."""
+"""Listing a file or directory of the host that goes into a guest. Symbolic links stay links; none is followed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def walk_host(directory: str, name: bytes, top: bytes, *, skipped: Report) -> Ge
 def _entry(
     root: Path, directory: int, name: bytes, *, host_name: bytes, path: bytes, status: os.stat_result
 ) -> tuple[str, PackEntry | None]:
-    """What an entry is in words, and as an entry of a tree if it can be one."""
+    """The kind of an entry in words, and its tree entry if it can be copied."""
     if stat.S_ISREG(status.st_mode):
         return "a file", HostFile(path=path, root=root, name=host_name)
     if stat.S_ISDIR(status.st_mode):

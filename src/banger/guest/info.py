@@ -1,4 +1,4 @@
-"""What a guest says about itself, parsed without believing more than its shape."""
+"""What a guest reports about itself, parsed with only its form checked: the values are the guest's claim."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBER_LIMIT: Final = 1 << 60  # beyond it nothing is true, and JSON readers stu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A socket that waits for somebody, and the process that has it (empty when unknown)."""
+    """A listening socket, and the process that has it (empty when unknown)."""
 
     protocol: str
     address: str
@@ -56,7 +56,7 @@ class GuestInfo:
 
 
 def parse_info(fields: Fields) -> GuestInfo:
-    """Read an answer; whatever is missing or nonsense becomes zero or empty."""
+    """Parse an answer; whatever is missing or makes no sense becomes zero or empty."""
     memory = dict(_memory_lines(find_text(fields, 21, limit=8192)))
     block, blocks, free = _root(fields)
     owners = dict(_owners(fields))

@@ -1,4 +1,4 @@
-"""Jobs: commands in a guest that go on when nobody waits for them. A script in the guest keeps their books.
+"""Jobs: commands in a guest that run without a client. A script in the guest keeps their records.
 
 Whatever it says is the guest's word.
 """
@@ -38,7 +38,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as the guest tells of it. `lost`: it ended with its machine, and nobody saw how.
+    """A job as the guest reports it. `lost`: it ended with its machine, and it is not known how.
 
     `ended_s` is by the guest's clock.
     """
@@ -52,14 +52,14 @@ class Job:
 
 
 def script(verb: str, number: int | None, *arguments: str) -> tuple[str, ...]:
-    """The command that does `verb` in the guest."""
+    """The guest command that performs `verb` of the script."""
     return ("sh", "-c", _SCRIPT.read_text(), "banger", verb, "" if number is None else str(number), *arguments)
 
 
 def supervised(
     number: int, command: Sequence[str], *, programs: Sequence[str], limit_s: float | None = None
 ) -> tuple[str, ...]:
-    """The command that runs a job: it ends at once, and the job goes on in a session of its own, `limit_s` at most.
+    """The command that starts a job: it ends at once, and the job runs in a session of its own, for `limit_s` at most.
 
     setsid(1) forks because the agent starts each program as the leader of a group. `programs` are the places of mise,
     if it is to be asked.
@@ -81,7 +81,7 @@ def parse_number(said: bytes) -> int | None:
 
 
 def parse_jobs(said: bytes) -> list[Job]:
-    """The jobs that the guest tells of; lines that make no sense are left out."""
+    """The jobs that the guest reports; lines that make no sense are left out."""
     jobs: dict[int, Job] = {}
     for line in said.decode("utf-8", "replace").split("\n")[: JOBS_LIMIT + 1]:
         match = _LINE.fullmatch(line)

@@ -56,7 +56,7 @@ _NO_USER: Final = "there is no such user in the guest"  # agent/src/exec.c
 
 
 def explain_no_start(error: BangerError, program: str | bytes) -> BangerError:
-    """The error for a program that did not start, with the `status` that a shell would tell of it where it has one."""
+    """The error for a program that did not start, with the `status` that a shell would return, if there is one."""
     name = printable(program, limit=80)
     if isinstance(error, Invalid) and error.data.get("errno") in (errno.ENOENT, errno.ENOTDIR):
         error.hint = "is the workspace gone? `--cwd /` runs the command elsewhere"

@@ -1,4 +1,4 @@
-"""When a guest is ready: a list of named checks, and what the answers of a guest say about each of them. Pure.
+"""When a guest is ready: a list of named checks, and how the guest's answers decide each of them. Pure.
 
 What the host can see: the VMM was started, the agent's first word came, what the agent says of itself, and whether
 something takes a connection. The kernel and the disks are seen through the agent's first word alone, because there is
@@ -23,7 +23,7 @@ _LOADING_PHASE: Final = "modules"
 
 
 class Outcome(StrEnum):
-    """How a check ended: `starting` is what may still come, `skipped` what does not apply or was not waited for."""
+    """How a check ended: `starting` may still pass, `skipped` does not apply or was not waited for."""
 
     PASS = "pass"  # noqa: S105  an outcome, not a password
     FAIL = "fail"
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that a ready guest has: what it means, how long it may take, and what to do when it is missing."""
+    """One condition of readiness: what it means, how long it may take, and what to do if it is missing."""
 
     name: str
     meaning: str
@@ -43,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOutcome:
-    """What became of a check. `elapsed_s` None where nobody can tell; `hint` empty where all is well."""
+    """The outcome of a check. `elapsed_s` is None if unknown; `hint` is empty if all is well."""
 
     name: str
     outcome: Outcome
@@ -133,7 +133,7 @@ def judge(check: Check, *, good: bool, elapsed_s: float, uptime_s: float) -> Che
 
 
 def find_failed_check(console: str, *, phase: str | None) -> Check:
-    """Which check a guest failed that did not become ready.
+    """Which check failed in a guest that did not become ready.
 
     `phase` is what the agent said in its first word, None when it never spoke. Then the console tells whether the
     agent had begun: it prints a line for everything that goes wrong.

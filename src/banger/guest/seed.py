@@ -1,4 +1,4 @@
-"""The seed: who a VM is, as a small archive that is appended to the shared initramfs."""
+"""The seed: the identity of a VM, as a small archive that is appended to the shared initramfs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SeedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """Everything that makes one VM different. Keys as in docs/agent-protocol.md; None leaves a key out."""
+    """Everything that is specific to one VM. Keys as in docs/agent-protocol.md; None leaves a key out."""
 
     hostname: str
     clock_ns: int
@@ -51,7 +51,7 @@ class Seed:
     """As `guest.process.encode_entrypoint` writes it."""
 
     def archive(self) -> bytes:
-        """The cpio archive. Raises `Invalid` for values that do not fit their grammar."""
+        """The cpio archive. Raises `Invalid` for values that a key cannot hold."""
         self._check()
         return encode_archive(
             (

@@ -13,7 +13,7 @@ from banger.core.untrusted import printable
 
 
 async def ensure_user_key(path: Path) -> None:
-    """Make the key that guests accept, unless it is there."""
+    """Make the key that guests accept, unless it exists."""
     if not path.exists() or not public_half(path).exists():
         await _make_key(path, comment="banger")
 
@@ -63,7 +63,7 @@ def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[s
 
 
 def plan_shared_options(*, key: Path) -> list[str]:
-    """Those that are the same for all guests; whose host keys are known is not among them. Raises `Unsupported`."""
+    """The options that are the same for all guests, without those about host keys. Raises `Unsupported`."""
     return [
         "GlobalKnownHostsFile=none",
         "StrictHostKeyChecking=yes",

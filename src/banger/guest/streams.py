@@ -36,7 +36,7 @@ _ERRORS: Final[dict[str, type[BangerError]]] = {
 
 
 class Sender(Protocol):
-    """What a stream needs from its channel."""
+    """The part of a channel that a stream needs."""
 
     def send(self, frame_type: FrameType, stream: int, payload: bytes | memoryview = b"", *, channel: int = 0) -> None:
         """Queue a frame."""
@@ -57,7 +57,7 @@ class Chunk:
 
 
 class _Waiting:
-    """Output of one channel that nobody took yet. Tiny frames grow into one chunk instead of filling the memory."""
+    """Output of one channel that was not read yet. Tiny frames are joined, so that they do not fill the memory."""
 
     __slots__ = ("channel", "data")
 
@@ -122,7 +122,7 @@ class Stream:
         self._changed.set()
 
     def fail(self, error: BangerError) -> None:
-        """The channel is lost: whoever waits, and whoever comes, gets `error`."""
+        """The channel is lost: present and later callers get `error`."""
         self._failure = error
         self._changed.set()
 
@@ -137,7 +137,7 @@ class Stream:
         return self._started
 
     async def read(self) -> Chunk | None:
-        """The next bytes, or None when no more come and everything was read."""
+        """The next bytes, or None after the last."""
         while not self._chunks:
             if self._end is not None or not any(self._open):
                 return None
@@ -148,7 +148,7 @@ class Stream:
         return Chunk(waiting.channel, bytes(waiting.data))
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Send bytes, waiting for the window. What is written after the end is thrown away."""
+        """Send bytes, waiting for the window. Bytes written after the end are dropped."""
         view = memoryview(data)
         while view:
             while self._send_window <= 0 and not self.ended:
@@ -177,7 +177,7 @@ class Stream:
             self._sender.send(FrameType.CONTROL, self.identity, payload)
 
     async def end(self) -> Fields:
-        """Wait for END and return its fields, whatever they say; unread output is thrown away."""
+        """Wait for END and return its fields, whatever they say; unread output is dropped."""
         while self._end is None:
             self._check()
             while self._chunks:

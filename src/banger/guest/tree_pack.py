@@ -1,4 +1,4 @@
-"""Packing files of the host into a tree stream, without following a symbolic link anywhere on the way to a file."""
+"""Packing files of the host into a tree stream. No symbolic link on the way to a file is followed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MemoryFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolicLink:
-    """A symbolic link; where it leads is nobody's business here."""
+    """A symbolic link, which is sent as it is, wherever it leads."""
 
     path: bytes
     target: bytes

@@ -199,7 +199,7 @@ class TreeDecoder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeCount:
-    """What a tree holds; `size_bytes` is the content of its files."""
+    """How much a tree holds; `size_bytes` is the content of its files."""
 
     files: int = 0
     directories: int = 0
@@ -208,7 +208,7 @@ class TreeCount:
 
 
 class TreeCounter:
-    """Counts what goes by."""
+    """Counts the records of a tree that passes through."""
 
     def __init__(self) -> None:
         self._decoder = TreeDecoder()
@@ -217,7 +217,7 @@ class TreeCounter:
 
     @property
     def total(self) -> TreeCount:
-        """What went by so far."""
+        """The counts so far."""
         return TreeCount(
             files=self._kinds["f"] + self._kinds["h"],
             directories=self._kinds["d"],

@@ -1,4 +1,4 @@
-"""Does a server in a guest speak HTTP? What is asked, and what the first bytes of an answer mean. Pure.
+"""Whether a server in a guest speaks HTTP: the questions, and what the first bytes of an answer mean. Pure.
 
 The answer is a guest's: only its first bytes are looked at, and nothing of it is shown.
 """

@@ -23,7 +23,7 @@ LOCK_DEADLINE_S: Final = 60.0  # another daemon tries one kernel after the other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A VMM that works here. `notice` is one line for the user, empty when it is KVM."""
+    """A VMM that works here. `notice` is one line for the user, empty with KVM."""
 
     hypervisor: Hypervisor
     board: Board
@@ -33,7 +33,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Whether a guest ran under a VMM when it was tried, and what was seen."""
+    """Whether a guest ran under a VMM when it was tried, and what was observed."""
 
     name: str
     accelerator: str
@@ -42,7 +42,7 @@ class Trial:
 
 
 def check_guests(architecture: str, *, host: str) -> None:
-    """Raise `Unsupported` where we have no VMM for guests or computer, `Unavailable` when QEMU is not installed."""
+    """Raise `Unsupported` if no VMM supports these guests or this computer, `Unavailable` if QEMU is not installed."""
     find_board(host)
     find_program(find_board(architecture))
 
@@ -78,9 +78,9 @@ class QemuChoosing:
     async def try_each(
         self, *, architecture: str, kernel: Path, kernel_digest: str, initramfs: Path, tsc_khz: int | None
     ) -> tuple[Trial, ...]:
-        """Each VMM, the best one first; KVM as it was found out, emulation by trying. Raises `Unavailable`.
+        """Each VMM, the best one first; KVM with its remembered outcome, emulation by trying. Raises `Unavailable`.
 
-        `tsc_khz` is what emulated guests are told.
+        `tsc_khz` is the counter's frequency that emulated guests are told.
         """
         board = find_board(architecture)
         program = find_program(board)
@@ -135,14 +135,14 @@ class QemuChoosing:
 
 
 def find_foreignness(architecture: str, *, host: str) -> str | None:
-    """Why no processor of this computer can run a guest by itself, or None. Pure."""
+    """Why guests of an architecture cannot run natively on this computer, or None if they can. Pure."""
     if architecture == host:
         return None
     return f"the guest is made for {architecture}, and this computer is {host}"
 
 
 def read_memory(path: Path) -> dict[str, ProbeResult]:
-    """Remembered outcomes by what they depend on; nothing when the file is missing or damaged."""
+    """Remembered outcomes, keyed by what they depend on; empty when the file is missing or damaged."""
     try:
         return {key: ProbeResult(**value) for key, value in json.loads(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):

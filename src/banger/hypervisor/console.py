@@ -1,6 +1,6 @@
-"""A guest's console on the host's disk: bounded, readable after the VM died.
+"""A guest's console in files on the host: bounded, and readable after the VM has died.
 
-Two files take turns: when the newer is full it replaces the older one. A guest that prints for ever therefore never
+Two files take turns: when the newer is full, it replaces the older one. A guest that prints for ever therefore never
 holds more than the limit, and at least half of the limit is always there to read.
 """
 
@@ -58,7 +58,7 @@ def read_console(path: Path) -> bytes:
 
 
 def last_lines(content: bytes, count: int) -> bytes:
-    """The last `count` lines; one that has no end yet is a line."""
+    """The last `count` lines; an unfinished one counts."""
     if count <= 0:
         return b""
     position = len(content) - 1 if content.endswith(b"\n") else len(content)
@@ -110,7 +110,7 @@ class ConsoleFollower:
         return older or newest
 
     def _advance(self, newest: FileIO | None) -> None:
-        """Go on to the file after the one that is held, or, when that is gone, to the oldest there is."""
+        """Move to the file after the one that is held, or, if that is gone, to the oldest there is."""
         assert self._file is not None
         older = _open(older_half(self._path))
         if older is not None and not os.path.sameopenfile(older.fileno(), self._file.fileno()):
@@ -137,9 +137,9 @@ def older_half(path: Path) -> Path:
 
 
 class ConsoleDrain(asyncio.Protocol):
-    """Takes what the VMM sends on its console socket into the ring, as long as the daemon lives.
+    """Copies what the VMM sends on its console socket into the ring, as long as the daemon lives.
 
-    `tail` is the end of that, without what an earlier VMM left in the ring.
+    `tail` is the end of what this VMM sent, without what an earlier one left in the ring.
     """
 
     def __init__(self, ring: ConsoleRing) -> None:
@@ -167,7 +167,7 @@ class ConsoleDrain(asyncio.Protocol):
         self._disconnected.set()
 
     async def last_words(self) -> None:
-        """Wait until all that a VMM which has ended had sent is in the ring."""
+        """Wait until everything that an ended VMM had sent is in the ring."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_DEADLINE_S):
                 await self._disconnected.wait()

@@ -1,4 +1,4 @@
-"""What the daemon asks of a VMM. Written so that both QEMU and Firecracker can fulfil it."""
+"""What the daemon needs from a VMM, as a contract that both QEMU and Firecracker could fulfil."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DiskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """The guest's end of a wire: the Unix socket where a network process takes frames, and the address of the card."""
+    """The guest's end of the wire: the Unix socket of the network process, and the MAC address of the network card."""
 
     socket: Path
     mac: str
@@ -51,7 +51,7 @@ class NetworkSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSpec:
-    """Everything a VMM needs. Its starter makes the sockets; the network process listens on its own."""
+    """Everything a VMM needs. Whoever starts it makes the sockets; the network process makes its own."""
 
     vm_id: str
     vcpu: int
@@ -72,14 +72,14 @@ class MachineSpec:
 
 @dataclass(frozen=True, slots=True)
 class MachineEnd:
-    """Why a VMM is gone, in words for people. `failed` is False for a guest that switched itself off."""
+    """Why a VMM has ended, in words for people. `failed` is False for a guest that switched itself off."""
 
     reason: str
     failed: bool
 
 
 class RunningMachine(Protocol):
-    """A VMM that runs. It outlives the daemon; letting go of it with `aclose` does not end it."""
+    """A running VMM. It outlives the daemon; `aclose` releases it without ending it."""
 
     @property
     def identity(self) -> ProcessIdentity: ...
@@ -97,13 +97,13 @@ class RunningMachine(Protocol):
         """Stop the guest's processors."""
 
     async def paused(self) -> bool:
-        """Are the guest's processors stopped? Raises `TimedOut`, `Failed` when the VMM does not say."""
+        """Whether the guest's processors are stopped. Raises `TimedOut` or `Failed` when the VMM does not say."""
 
     async def resume(self) -> None:
-        """Let them go on."""
+        """Let the guest's processors run again."""
 
     async def aclose(self) -> None:
-        """Let go of the VMM's sockets."""
+        """Close our ends of the VMM's sockets."""
 
 
 class Hypervisor(Protocol):

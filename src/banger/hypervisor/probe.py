@@ -1,7 +1,7 @@
-"""Does an accelerator really run a guest? Only a guest that reaches its own program proves it.
+"""Whether an accelerator really runs a guest: only a guest that reaches its own program proves it.
 
 `/dev/kvm` may exist, open and answer every ioctl, and still never run a stock kernel. So the probe starts the very
-kernel and initramfs that VMs use and waits for a word from the agent, which has nothing to do there and says so.
+kernel and initramfs that VMs use, and waits for the agent to print that it has nothing to do there.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ async def _find_token(output: asyncio.StreamReader) -> bool:
 
 
 def find_kvm_obstacle(device: str = "/dev/kvm") -> str | None:
-    """Why KVM need not even be tried, or None. Raises nothing."""
+    """Why KVM need not even be tried, or None. Never raises."""
     if not os.path.exists(device):  # noqa: PTH110 - a device node, asked once
         return "there is no /dev/kvm on this host"
     if not os.access(device, os.R_OK | os.W_OK):

@@ -1,4 +1,4 @@
-"""What a VMM says about itself, on the host's disk: bounded, although its guest may make it say something for ever.
+"""The VMM's own messages, in files on the host: bounded, although a guest may make it print for ever.
 
 The VMM writes into a named pipe that it holds open in both directions, so that it neither waits nor is killed while no
 daemon reads; what does not fit is lost (fifo(7)). A daemon takes what is there into two files that take turns.
@@ -20,14 +20,14 @@ _PORTION_BYTES: Final = 64 << 10
 
 
 def open_for_vmm(pipe: Path) -> int:
-    """Make the pipe anew and return the descriptor for the VMM's standard output and error. Raises `OSError`."""
+    """Make a new pipe and return the descriptor for the VMM's standard output and error. Raises `OSError`."""
     pipe.unlink(missing_ok=True)
     os.mkfifo(pipe, 0o600)
     return os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def clear_log(log: Path) -> None:
-    """Forget what earlier runs said, and have a log to look at. Raises `OSError`."""
+    """Remove what earlier runs printed, and make an empty log. Raises `OSError`."""
     older_half(log).unlink(missing_ok=True)
     log.write_bytes(b"")
 

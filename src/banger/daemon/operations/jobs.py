@@ -113,7 +113,7 @@ class Jobs:
         return view_job(Job(number=number, state="running", status=None, ended_s=None, log_bytes=0, about=about))
 
     async def ask(self, record: VmRecord, argv: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a short command in the guest; its status and output."""
+        """Run a short command in the guest; its status."""
         channel = self._supervisor.channel(record.id, record.name)
         return (await _ask_in(channel, ExecRequest(argv=argv, environment=environment))).status
 

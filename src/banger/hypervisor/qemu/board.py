@@ -1,4 +1,4 @@
-"""The computers that QEMU plays, one for each architecture of guests. Pure."""
+"""The virtual computers of QEMU, one for each architecture of guests. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Accelerator = Literal["kvm", "tcg"]
 class Board:
     """`program` is QEMU for the architecture, in Debian's `package`; `machine` and `processor` are by accelerator.
 
-    `console` is the serial port as the guest's kernel calls it, `words` are what else this kernel has to be told.
+    `console` is the guest kernel's name for the serial port, `words` are further words on its command line.
     """
 
     architecture: str

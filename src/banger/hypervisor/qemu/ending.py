@@ -1,4 +1,4 @@
-"""Why a QEMU process is gone, from what is known about its end. Pure, and never a guess."""
+"""Why a QEMU process has ended, from what is known about its end. Pure, and never a guess."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PANIC = b"Kernel panic - not syncing: "
 def explain_end(*, killed: bool, status: int | None, said: str, console: bytes) -> MachineEnd:
     """The reason.
 
-    `killed`: by us; `status`: of a child as `subprocess` has it, None when another process was its parent. `said` is
+    `killed`: by us; `status`: of a child, as in `subprocess`, None if another process was its parent. `said` is
     the last line of the VMM's own, `console` what the guest printed last since the VMM was started.
     """
     if killed:

@@ -27,7 +27,7 @@ _LOG_TAIL_BYTES: Final = 2048
 
 
 class QemuMachine:
-    """A QEMU process, known by its pidfd. `process` is the same as our child; None when it is another daemon's."""
+    """A QEMU process, known by its pidfd. `process` is the same as our child; None if another daemon started it."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class QemuMachine:
         asyncio.get_running_loop().add_reader(pidfd, self._on_end)
 
     async def attach(self) -> None:
-        """Begin to keep what the VMM and its guest print; a VMM that is just ending is no error."""
+        """Start to record what the VMM and its guest print. A VMM that is just ending is not an error."""
         with suppress(OSError):
             self._log = LogDrain(self._spec.log_pipe, self._spec.log)
         with suppress(OSError):
@@ -157,7 +157,7 @@ class Qemu:
                 raise
 
     async def _take_over(self, process: asyncio.subprocess.Process, spec: MachineSpec) -> QemuMachine:
-        """While we still hold the VMM's end of its log: what it said is there to read even if it is gone."""
+        """Called while we still hold the VMM's end of its log, so that its output can be read even if it is gone."""
         identity = read_identity(process.pid)
         pidfd = os.pidfd_open(process.pid)
         if identity is None:
@@ -188,13 +188,13 @@ async def _launch(
 
 
 def _open_messages(spec: MachineSpec) -> int:
-    """Where this run of the VMM writes; nothing of an earlier run is in its log."""
+    """Open the log of this run of the VMM; output of an earlier run is removed."""
     clear_log(spec.log)
     return open_for_vmm(spec.log_pipe)
 
 
 def read_log_tail(path: Path) -> str:
-    """The last line that QEMU printed, made printable; empty when it said nothing."""
+    """The last line that QEMU printed, made printable; empty if there is none."""
     try:
         lines = path.read_bytes()[-_LOG_TAIL_BYTES:].strip().splitlines()
     except OSError:

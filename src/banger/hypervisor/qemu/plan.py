@@ -12,7 +12,7 @@ from banger.hypervisor.qemu.board import Accelerator, Board
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
-    """Listening sockets that QEMU gets as descriptors: no path is too long and none has to appear first."""
+    """Listening sockets that QEMU inherits as descriptors, so that no path is too long or has to appear first."""
 
     channel: int
     console: int
@@ -22,7 +22,7 @@ class Inherited:
 def plan_arguments(
     program: str, board: Board, accelerator: Accelerator, spec: MachineSpec, inherited: Inherited
 ) -> list[str]:
-    """The whole argument vector. The guest tells the disks apart by their serial numbers, whatever their order."""
+    """The whole argument vector. The guest identifies the disks by their serial numbers, whatever their order."""
     arguments = [program, *plan_machine(board, accelerator, vcpu=spec.vcpu, memory_mib=spec.memory_mib)]
     arguments += ["-name", f"banger-{spec.vm_id}"]
     arguments += ["-kernel", os.fspath(spec.kernel), "-initrd", os.fspath(spec.initramfs)]
@@ -58,7 +58,7 @@ def plan_machine(board: Board, accelerator: Accelerator, *, vcpu: int, memory_mi
 
 
 def kernel_command_line(board: Board, *, tsc_khz: int | None) -> CommandLine:
-    """What every guest's kernel is told: where to talk, to be brief, and to end instead of hanging.
+    """The kernel command line of every guest: its console, few messages, and a reboot instead of a hang after a panic.
 
     `tsc_khz` is given to emulated guests that have the host's time stamp counter: left to calibrate it against emulated
     timers, half of them hang in `calibrate_delay` when the host is busy. The kernel gives the counters of two
