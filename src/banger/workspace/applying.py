@@ -1,4 +1,4 @@
-"""A judged patch into the work tree that the workspace was copied from: it fits as a whole, or nothing happens."""
+"""Applying a judged patch to the work tree that the workspace was copied from, as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLAIN, _EXECUTABLE, _LINK = "100644", "100755", "120000"
 
 @dataclass(frozen=True, slots=True)
 class SavedPatch:
-    """A judged patch on the host's disk, or the part of it that somebody picked."""
+    """A judged patch on the host's disk, or the picked part of one."""
 
     path: Path
     verdict: PatchVerdict
@@ -46,7 +46,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How a patch is applied: which changes are made, and how many are there already.
+    """How a patch is applied: which changes are made, and how many are made already.
 
     `undone` are parts of earlier patches, by the index of the patch: what they did is done again by this one, or, for
     the paths in `reverted`, is taken back because this one does it no more.
@@ -60,7 +60,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What will happen to the work tree; `placing` is None when nothing will.
+    """What will happen to the work tree; `placing` is None if nothing will.
 
     `changed` files will change, among them those `reverted`; `already` changes are there already.
     """
@@ -94,7 +94,7 @@ def select_changes(
     """Compare a patch with what is `here`, and with patches of the same base that were applied, the newest first.
 
     A workspace that is exported again still has what was exported before: such changes count once. One of the newest
-    patch that it has no more is taken back, where the file here is still as that patch had made it.
+    earlier patch that it no longer has is undone, if the file here is still as that patch made it.
     """
     made: list[FileChange] = []
     reverted: list[bytes] = []
@@ -128,7 +128,7 @@ async def prepare_patch(
     allow_dirty: bool,
     umask: int,
 ) -> Prepared:
-    """Find out what applying comes to, and put everything that it needs into the empty `directory`. Changes nothing.
+    """Find out what applying would do, and put everything it needs into the empty `directory`. Changes nothing else.
 
     `earlier` are patches that were applied before, the newest first, as far as this is about their files; `applied` are
     the whole of them. Raises `WrongState` for a repository with changes of its own, which are not those that they
@@ -194,7 +194,7 @@ def check_clean(changes: Sequence[bytes]) -> None:
 
 
 def _is(present: Content | None, wanted: Content | None, here: Content | None) -> bool:
-    """Whether a path holds what a patch says; one without an id leaves the content that is `here`."""
+    """Whether a path has the `wanted` content; if that has no id, the content stays the one that is `here`."""
     if present is None or wanted is None:
         return present is None and wanted is None
     oid = wanted.oid or (here.oid if here is not None else "")

@@ -1,4 +1,4 @@
-"""Where a patch is tried on what the user's files are now: an index of our own, in a repository of our own.
+"""Trying a patch on the user's files as they are now, in an index and a repository of our own.
 
 git reads the user's files here and writes none of them. No hook, filter or other program of a repository is started:
 the configuration in force is `BorrowedRepository`'s.
@@ -25,7 +25,7 @@ _UNFIT: Final = re.compile(
 
 
 class Content(NamedTuple):
-    """What a path holds: git's mode as octal text, and its id of the content."""
+    """The content of a path: git's mode as octal text, and its id of the content."""
 
     mode: str
     oid: str
@@ -39,7 +39,7 @@ class Bench:
         self._index = scratch / "bench-index"
 
     async def load(self, paths: Iterable[bytes]) -> None:
-        """Take in these files of the user's as they are now. Each must be a regular file or a symbolic link."""
+        """Add these files of the user's to the index as they are. Each must be a regular file or a symbolic link."""
         listed = b"".join(path + b"\0" for path in paths)
         await self._git("update-index", "--add", "-z", "--stdin", stdin=listed)
 
@@ -72,7 +72,7 @@ class Bench:
 
 
 def explain_misfit(stderr: bytes) -> BangerError:
-    """What git says about a patch that it does not apply, in one sentence."""
+    """Git's reason for not applying a patch, in one sentence."""
     names = dict.fromkeys(match[1] for line in stderr.splitlines() if (match := _UNFIT.fullmatch(line)))
     shown = [show_path(name) for name in list(names)[:_SHOWN_PATHS]]
     if len(names) > len(shown):

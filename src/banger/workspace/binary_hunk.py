@@ -1,6 +1,6 @@
 """The binary hunks of git's patches: base 85 lines, deflate, and git's delta format. Pure.
 
-Nothing is believed: sizes are counted while inflating, and a delta is walked through without being applied.
+No number is trusted: sizes are counted while inflating, and a delta is walked through without being applied.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MalformedHunk(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BinaryHunk:
-    """What one hunk makes: `result_bytes` long, out of `source_bytes` for a delta, out of nothing for a literal."""
+    """The sizes of a hunk: it makes `result_bytes`, from `source_bytes` for a delta, from nothing for a literal."""
 
     source_bytes: int | None
     result_bytes: int
@@ -93,7 +93,7 @@ def decode_line(line: bytes) -> bytes | None:
 
 
 def walk_delta(delta: bytes) -> BinaryHunk:
-    """The sizes a delta works with, once every copy and insertion in it was found to keep to them."""
+    """The sizes of a delta's source and result, after checking that every copy and insertion keeps to them."""
     source, position = _read_size(delta, 0)
     result, position = _read_size(delta, position)
     if source > RESULT_LIMIT_BYTES or result > RESULT_LIMIT_BYTES:

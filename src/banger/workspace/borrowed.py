@@ -1,6 +1,6 @@
 """A repository of our own that borrows the objects of the user's.
 
-The configuration of the user's repository, which could name filters to run, is never in force here, and nothing is
+The configuration of the user's repository, which could name filters to run, does not apply here, and nothing is
 written into the user's repository.
 """
 
@@ -107,9 +107,9 @@ class BorrowedRepository:
         return entries
 
     async def commit_work_tree(self) -> tuple[str, list[IndexEntry]]:
-        """A commit of the tracked files as they are now, and the entries that it was made of.
+        """A commit of the tracked files as they are now, and its entries.
 
-        It is HEAD itself when nothing is changed. Call `read_staged` first.
+        It is HEAD itself if nothing has changed. Call `read_staged` first.
         """
         if self._index.exists():
             await asyncio.to_thread(_copy_with_time, self._index, self._tree_index)
@@ -125,7 +125,7 @@ class BorrowedRepository:
         return (await self._git(["commit-tree", tree, *parents, "-m", message], environment=_IDENTITY)).strip(), entries
 
     async def pack(self, base: str, *, staged: Iterable[bytes], budget_bytes: int) -> tuple[Path, tuple[str, ...]]:
-        """One pack of what the base, the staged objects and some history need, and the commits where that ends.
+        """One pack with the base, the staged objects and some history, and the commits where that history ends.
 
         History gets shorter until it fits the budget, or until no object is missing (a partial clone has no old
         content); the newest commit is always whole. The path has no suffix.
@@ -157,7 +157,7 @@ class BorrowedRepository:
     async def pack_since(
         self, base: str, *, staged: Iterable[bytes], known: Known, budget_bytes: int
     ) -> tuple[Path | None, tuple[str, ...]]:
-        """The same for a guest that has something already; None when it has everything."""
+        """The same for a guest that has some of it already; None if it has everything."""
         tree_index = self._directory / "known-index"
         index = write_index(known.files.values(), object_format=known.object_format)
         await asyncio.to_thread(tree_index.write_bytes, index)
@@ -221,7 +221,7 @@ class BorrowedRepository:
         raise AssertionError("the last depth returns or raises")
 
     async def read_content(self, base: str, path: bytes) -> bytes:
-        """A file of the base as it would be checked out. Raises `Failed` when it is not there or too large."""
+        """A file of the base as it would be checked out. Raises `Failed` if it is missing or too large."""
         done = await git(
             ["cat-file", "--filters", f"{base}:{os.fsdecode(path)}"],
             cwd=self.tree,
@@ -269,7 +269,7 @@ class BorrowedRepository:
             ) from error
 
     async def _stage_more(self) -> None:
-        """Untracked files that come along, and the submodules as they are here."""
+        """Stage untracked files that are copied too, and the submodules as they are here."""
         index = self._tree_index
         if self._repository.untracked:
             paths = b"".join(path + b"\0" for path in self._repository.untracked)
@@ -286,7 +286,7 @@ class BorrowedRepository:
             await self._git(["update-index", "-z", "--index-info"], index=index, stdin=lines)
 
     async def _check_out(self) -> None:
-        """The files of the commit, as git makes them with the repository's line ends and without its filters."""
+        """Check out the files of the commit, with the repository's line ends but without its filters."""
         head = self._repository.head
         assert head is not None
         await self._git(["read-tree", head])
@@ -303,7 +303,7 @@ class BorrowedRepository:
         return self._history
 
     async def _list_history(self, *without: str) -> History | None:
-        """The newest commits that lead to HEAD, but for those that lead to `without` too."""
+        """The newest ancestors of HEAD, without those of `without`."""
         head = self._repository.head
         if head is None:
             return None
@@ -365,7 +365,7 @@ class BorrowedRepository:
         return (*TRACKED_MODES, GITLINK) if self._repository.submodules else TRACKED_MODES
 
     def _unhide(self, entries: Iterable[IndexEntry]) -> None:
-        """Make git look at the files that it was told to pass over, with the index as old as it was.
+        """Make git look at files that it was told to skip, keeping the time of the index.
 
         Submodules are left out: git would start itself in them, with what they configure.
         """
@@ -383,7 +383,7 @@ class BorrowedRepository:
 
 
 def read_info(repository: Repository, name: str) -> bytes | None:
-    """A small file of the repository's `info` directory: patterns and attributes, which run nothing by themselves."""
+    """A small file of the repository's `info` directory: patterns or attributes, which cannot run anything."""
     found = read_small_file(repository.common_directory / "info" / name, limit_bytes=SMALL_FILE_LIMIT_BYTES)
     return None if found is None else found[0]
 

@@ -1,4 +1,4 @@
-"""The branches of a guest's repository as it tells them, and what they may be called here. Pure."""
+"""The branches of a guest's repository as the guest reports them, and their names here. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]*(?:/[A-Za-z0-9_][A-Za-
 
 @dataclass(frozen=True, slots=True)
 class GuestBranch:
-    """A branch in the guest and its commit; `HEAD` where none is checked out."""
+    """A branch in the guest and its commit; `HEAD` if none is checked out."""
 
     name: str
     commit: str
@@ -45,7 +45,7 @@ def parse_branches(said: bytes) -> list[GuestBranch]:
 
 
 def find_name_problem(name: str) -> str | None:
-    """Why a branch of the guest is not taken over under its name, or None."""
+    """Why a branch of the guest cannot keep its name, or None."""
     parts = name.split("/")
     if len(name) > _NAME_LIMIT or not _NAME.fullmatch(name):
         return "its name has characters that are not taken over"
@@ -57,7 +57,7 @@ def find_name_problem(name: str) -> str | None:
 
 
 def plan_branch(vm: str, name: str) -> str:
-    """What the branch is called here. Raises `Denied`."""
+    """The branch's name here. Raises `Denied`."""
     problem = find_name_problem(name)
     if problem is not None:
         raise Denied(f"the branch {printable(name, limit=80)} is refused: {problem}", hint="rename it in the guest")

@@ -1,4 +1,4 @@
-"""What of a repository travels, and as what: the wishes of a user, checked. Pure."""
+"""Which parts of a repository are copied, and how: the user's choices, checked. Pure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ANYTHING: Final = Choice(mode="full-copy")  # for who brings work back: whatever
 
 
 def check_choice(choice: Choice) -> None:
-    """Raise `Invalid` for wishes that cannot be."""
+    """Raise `Invalid` for impossible choices."""
     if choice.mode not in MODES:
         raise Invalid(f"there is no mode {ascii(choice.mode)}", hint="use overlay or full-copy")
     if choice.branch is not None and (problem := find_branch_problem(choice.branch)):
@@ -65,7 +65,7 @@ def check_choice(choice: Choice) -> None:
 
 
 def find_branch_problem(name: str) -> str | None:
-    """What git has against a branch of that name (git-check-ref-format(1)), or None."""
+    """Why git does not allow a branch of that name (git-check-ref-format(1)), or None."""
     parts = name.split("/")
     if not name or len(name.encode("utf-8", "surrogateescape")) > 200:
         return "it is empty or too long"
@@ -79,7 +79,7 @@ def find_branch_problem(name: str) -> str | None:
 
 
 def check_guest_path(path: str) -> str:
-    """A place for a workspace in a guest, without superfluous slashes. Raises `Invalid`."""
+    """The normalised path of a workspace in a guest. Raises `Invalid`."""
     hint = "give a directory such as /root/app"
     shown = printable(path, limit=100)
     if not path.startswith("/") or "\0" in path or len(path) > _GUEST_PATH_LIMIT or not path.isprintable():

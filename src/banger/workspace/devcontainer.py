@@ -2,7 +2,7 @@
 
 Its members are described at containers.dev/implementors/json_reference.
 
-The file is anybody's. Nothing in it is run here, and nothing of this computer is put into it.
+The file can come from anybody. Nothing in it runs on the host, and nothing of the host is put into its values.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _WHY_NO_FEATURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevContainer:
-    """What counts of the file. Empty where it says nothing; `ignored` names what it says in vain."""
+    """The members that count. Empty where the file says nothing; `ignored` names those without effect."""
 
     file: str
     guest_path: str
@@ -68,7 +68,7 @@ class DevContainer:
 
 
 def usual_place(top: Path) -> str:
-    """Where containers of this kind have the workspace, which their commands rely on."""
+    """The place of the workspace in such containers, which their commands rely on."""
     return f"/workspaces/{posixpath.basename(plan_guest_path(top))}"
 
 
@@ -105,7 +105,7 @@ def parse_devcontainer(text: bytes, *, file: str, usual: str, chosen: str | None
 
 
 def strip_comments(text: str) -> str:
-    """JSON as editors write it, without comments and last commas. Takes time in proportion to the text."""
+    """Strip comments and trailing commas, in time proportional to the text."""
     bare = _COMMENTS.sub(lambda match: match[1] or " ", text)
     return _LAST_COMMAS.sub(lambda match: match[1] or "", bare)
 
@@ -175,7 +175,7 @@ class _Reader:
         return environment
 
     def _commands(self, name: str, value: object) -> list[tuple[str, ...]]:
-        """A text is for the shell, a list is a command with its arguments, an object has several of them."""
+        """A string is for the shell, a list is a command with its arguments, an object has several of these."""
         if value is None:
             return []
         several = list(value.values()) if isinstance(value, dict) else [value]
@@ -199,7 +199,7 @@ class _Reader:
         return tuple(dict.fromkeys(own))
 
     def _expand(self, name: str, text: str) -> str:
-        """Put in what is known of the guest. What would tell the guest of this computer is refused, by name."""
+        """Expand variables about the guest. One that would reveal something of the host is refused, by name."""
 
         def value_of(match: re.Match[str]) -> str:
             variable = match[1]
@@ -231,5 +231,5 @@ class _Reader:
 
 
 def join_commands(commands: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """One command that runs all of them, one after the other, until one fails."""
+    """One command that runs them all in turn, until one fails."""
     return ("sh", "-ec", "\n".join(f"({shlex.join(command)})" for command in commands))

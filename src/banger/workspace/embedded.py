@@ -1,4 +1,4 @@
-"""Directories inside a tree that git would take for a repository, and whose settings it would then obey. Pure.
+"""Directories inside a tree that git would take for a repository, obeying its settings. Pure.
 
 A directory is one when it has `HEAD`, and `objects` and `refs`, or a `commondir` that says where those are
 (gitrepository-layout(5)). It needs no `.git` in its name: a git that is started inside of it reads its `config`, which

@@ -1,4 +1,4 @@
-"""Bringing edits back: git in the guest makes a patch, and it is judged here before anybody sees a byte of it."""
+"""Exporting edits: git in the guest makes a patch, which is judged here before anybody sees a byte of it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ run diff-index --cached --patch --binary --full-index --unified=3 --inter-hunk-c
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program in the guest ended, and the beginning of what it said on stderr."""
+    """How a program in the guest ended, and the beginning of its stderr."""
 
     status: int
     stderr: bytes
@@ -131,7 +131,7 @@ async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limi
 
 
 def check_revision(revision: str) -> None:
-    """Raise `Invalid` for what cannot be the name of a commit, or what git could take for an option."""
+    """Raise `Invalid` for text that cannot name a commit, or that git could take for an option."""
     if not revision or revision.startswith("-") or not revision.isprintable() or len(revision) > _REVISION_LIMIT:
         raise Invalid(
             f"{ascii(revision)[:80]} does not name a commit", hint="give --base-commit an id, a branch or `HEAD~3`"
@@ -139,7 +139,7 @@ def check_revision(revision: str) -> None:
 
 
 async def _find_base(guest: Guest, guest_path: str, asked: str | None) -> str:
-    """The full id of the commit that was asked for, or of the one that was copied in, as the guest says."""
+    """The full id of the requested commit, or of the copied one, as the guest says."""
     if asked is not None and _COMMIT.fullmatch(asked) is not None:
         return asked
     revision = asked or BASE_REF

@@ -1,8 +1,8 @@
-"""Commits of a guest into the user's repository, by way of a bare repository that nothing else looks into.
+"""Fetching a guest's commits into the user's repository, by way of a bare repository that nothing else reads.
 
 git in the guest makes a pack, which is spooled. Here it is indexed and checked object by object (`index-pack
 --strict`), then every tree that a new commit brings is judged as a patch is: names, modes, link targets. Only then the
-pack is put beside the user's, and the branches are set.
+pack is added to the user's, and the branches are set.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ printf '%s\n' "$@" | run pack-objects -q --revs --stdout --delta-base-offset --n
 
 @dataclass(frozen=True, slots=True)
 class FetchedBranch:
-    """A branch of the guest that is in quarantine: what it is to be called here, and the commit that it had here."""
+    """A quarantined branch of the guest: its name here, and the commit that it had here before."""
 
     guest: GuestBranch
     name: str
@@ -167,7 +167,7 @@ async def _check_targets(directory: Path, links: Sequence[tuple[bytes, str]]) ->
 
 
 async def release(repository: Repository, quarantine: Quarantine) -> None:
-    """Put the objects beside the user's and set the branches, all of them or none."""
+    """Add the objects to the user's and set the branches, all of them or none."""
     moved = [branch for branch in quarantine.branches if branch.state != "unchanged"]
     if not moved:
         return

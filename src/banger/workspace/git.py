@@ -1,4 +1,4 @@
-"""The host's git, as we run it: nothing that a repository brings along is executed."""
+"""Running the host's git such that nothing in a repository is executed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def git(
 ) -> Completed:
     """Run git. Raises `CommandFailed`, `TimedOut`, `Unavailable` as `banger.core.processes.run` does.
 
-    With `memory_limit_bytes` its address space is limited, for objects that somebody else has made (prlimit(1)).
+    `memory_limit_bytes` limits its address space (prlimit(1)), for objects that somebody else has made.
     """
     bounds = [] if memory_limit_bytes is None else ["prlimit", f"--as={memory_limit_bytes}", "--core=0"]
     return await run(
@@ -81,7 +81,7 @@ async def git(
 
 
 async def read_git_config(cwd: Path, pattern: str) -> dict[str, str]:
-    """The settings in force at `cwd` whose lower-case names match; the user's own configuration counts here.
+    """The settings in force at `cwd` whose lower-case names match `pattern`, including the user's configuration.
 
     Reading settings starts nothing, whatever they say. Of a setting with several values the last one is given.
     """
@@ -100,7 +100,7 @@ async def read_git_config(cwd: Path, pattern: str) -> dict[str, str]:
 
 
 async def find_excludes_files(cwd: Path) -> list[str]:
-    """The user's own files of patterns that are there; a repository cannot say that they do not count."""
+    """The user's own excludes files that exist; a repository cannot switch them off."""
     found = await run(
         ["git", "config", "--global", "--includes", "--type=path", "--get", "core.excludesFile"],
         cwd=cwd,
@@ -114,7 +114,7 @@ async def find_excludes_files(cwd: Path) -> list[str]:
 
 
 async def check_git_version(cwd: Path) -> None:
-    """Raise `Unavailable` unless the host has a git whose `apply` refuses what we count on it to refuse."""
+    """Raise `Unavailable` unless the host's git is new enough for `apply` to refuse what we rely on it to refuse."""
     said = (await git(["version"], cwd=cwd)).stdout
     match = re.match(rb"git version (\d+)\.(\d+)", said)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_GIT:

@@ -31,7 +31,7 @@ Sections = list[tuple[str, list[tuple[str, str]]]]
 
 
 class Ref(NamedTuple):
-    """A branch or a tag. `peeled` is what an annotated tag means, empty for all others."""
+    """A branch or a tag. `peeled` is the commit of an annotated tag, empty for all others."""
 
     name: str
     oid: str
@@ -59,7 +59,7 @@ def plan_texts(
 
 
 def plan_guest_settings(repository: Repository) -> Sections:
-    """Only times and sizes say whether a file changed, because device and inode numbers are other ones in a guest."""
+    """Only times and sizes may decide whether a file changed, because device and inode numbers differ in a guest."""
     core = [
         ("bare", "false"),
         ("filemode", "true"),

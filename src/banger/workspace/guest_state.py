@@ -1,4 +1,4 @@
-"""What the repository of a workspace is in the guest now: asked of git there, and checked."""
+"""The state of a workspace's repository in the guest: git there is asked, and its answer checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ printf 'commits %s\n' "$(run rev-list --count --end-of-options HEAD "$@" 2>/dev/
 
 @dataclass(frozen=True, slots=True)
 class GuestState:
-    """HEAD and branch (None where there is none), and how many commits were made there; None when git cannot tell."""
+    """HEAD and branch (None if there is none), and the number of commits made there; None if git cannot say."""
 
     head: str | None
     branch: str | None
@@ -33,7 +33,7 @@ class GuestState:
 
 
 async def read_guest_state(guest: Guest, *, guest_path: str, since: str | None) -> GuestState:
-    """Ask. `since` is the host's HEAD when the workspace was copied. Raises `Unsupported` without a git, `Failed`."""
+    """Ask git. `since` is the host's HEAD when the workspace was copied. Raises `Unsupported` without git, `Failed`."""
     said = bytearray()
     argv = ["sh", "-c", _SCRIPT, "banger-status", since or ""]
     try:

@@ -1,4 +1,4 @@
-"""How much history travels. Pure."""
+"""How much history is copied. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse_history(lines: Iterable[str]) -> History | None:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The commits that travel, and those of them that the guest sees as having no parents."""
+    """The commits that are copied, and those of them that have no parents in the guest."""
 
     kept: Collection[str] = ()
     ends: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What the repository on the host is now, for a look at a workspace that was copied from it."""
+"""The state of the repository on the host, to compare a workspace with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from banger.workspace.repository import inspect_repository
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """HEAD, branch, and how many tracked files differ from HEAD; None where there is none, or it cannot be told."""
+    """HEAD, branch, and how many tracked files differ from HEAD; None if there is none, or if it is unknown."""
 
     head: str | None
     branch: str | None
@@ -24,7 +24,7 @@ class HostState:
 
 
 async def read_host_state(source: Path, scratch: Path) -> HostState:
-    """Look at it. It may be gone by now, which is no failure."""
+    """Read the state. The repository may be gone by now, which is not an error."""
     try:
         repository = await inspect_repository(source, ANYTHING)
         make_private_directory(scratch)

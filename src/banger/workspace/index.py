@@ -1,6 +1,6 @@
 """git's index file (gitformat-index(5)), versions 2 and 3, read and written. Pure.
 
-Reading tells what git saw of each file when it last compared it; writing makes an index that fits files in a guest
+Reading shows what git saw of each file when it last compared it; writing makes an index that fits files in a guest
 which do not exist yet.
 """
 

@@ -1,4 +1,4 @@
-"""What a guest was sent last, as the host remembers it: enough to send only what has changed since. Pure."""
+"""The host's record of what a guest was sent last, so that later only changes are sent. Pure."""
 
 from __future__ import annotations
 

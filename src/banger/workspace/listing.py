@@ -1,4 +1,4 @@
-"""What of a repository would travel, found out without making anything."""
+"""What of a repository would be copied, found out without changing anything."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Listing:
 
 
 async def list_workspace(path: Path, choice: Choice, guest_path: str | None) -> Listing:
-    """Look at the repository around `path`. Raises as `inspect_repository` does."""
+    """List what would be copied of the repository around `path`. Raises as `inspect_repository` does."""
     repository = await inspect_repository(path, choice)
     files = await list_repository(repository)
     return Listing(

@@ -1,4 +1,4 @@
-"""Where a repository came from, as a guest may know it. Pure."""
+"""The address of a repository's origin, as a guest may see it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCP_LIKE: Final = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9.-]+:(?![:/]{2})[
 
 
 def strip_credentials(url: str) -> str:
-    """The address without user names, passwords and tokens; empty for one that only means something on the host.
+    """The address without user names, passwords and tokens; empty for one that has a meaning on the host only.
 
     An ssh user name such as `git@` stays: it is a part of the address and no secret.
     """

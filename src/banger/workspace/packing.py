@@ -27,7 +27,7 @@ _SECOND_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceEntry:
-    """One thing that appears in the workspace, `size` bytes long.
+    """One entry of the workspace, `size` bytes long.
 
     `kind` is `file` (a host file at `name` below `root`), `memory` (with its `content`), `link` (with its target as
     content), `name` (one more name for the file whose path is the content) or `directory`. `stamp` tells a tracked file
@@ -47,7 +47,7 @@ class WorkspaceEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """A repository as it was looked at. `base` is the commit of exactly the files in `in_tree`.
+    """A snapshot of a repository. `base` is the commit of exactly the files in `in_tree`.
 
     The entries of `files` are in the order of `in_tree`; one that changed since git saw it has no stamp.
     """
@@ -102,7 +102,7 @@ class PackedWorkspace:
 
 
 async def look_at(repository: Repository, scratch: Path) -> Look:
-    """Look at all tracked files. The empty directory `scratch` takes work files and must live until all is sent.
+    """Look at all tracked files. The empty directory `scratch` is for work files, and must exist until all is sent.
 
     Raises `Invalid` for what became impossible since the repository was inspected, `CommandFailed` when git cannot
     read it.
@@ -167,7 +167,7 @@ async def pack_whole(look: Look) -> PackedWorkspace:
 
 
 async def settle(packed: PackedWorkspace) -> PackedWorkspace:
-    """The same workspace, with files that changed on the host since then as they were; call it right before sending."""
+    """The workspace with the old content of files that have changed since; call it right before sending."""
     entries = await asyncio.to_thread(find_changes, packed.top, packed.entries)
     entries = await settle_files(entries, packed.source, packed.base)
     return replace(packed, entries=tuple(entries), total_bytes=sum(entry.size for entry in entries))
@@ -295,7 +295,7 @@ def memory_entry(path: bytes, content: bytes, *, now_ns: int) -> WorkspaceEntry:
 
 
 def read_infos(repository: Repository) -> Iterator[tuple[bytes, bytes]]:
-    """Small files of the repository's `info` directory, by their names there."""
+    """The small files of the repository's `info` directory, by name."""
     for name in ("exclude", "attributes"):
         content = read_info(repository, name)
         if content is not None:

@@ -21,7 +21,7 @@ def refused(path: bytes | None, reason: str) -> Denied:
 
 
 def show_path(path: bytes) -> str:
-    """A path with its invisible characters made visible too: names that only look harmless are the point here."""
+    """A path with its invisible characters escaped too, because a name may only look harmless."""
     shown = printable(path, limit=200)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 

@@ -1,4 +1,4 @@
-"""Parts of a judged patch: the files that somebody picks, cut out byte for byte."""
+"""Parts of a judged patch: the picked files, cut out byte for byte."""
 
 from __future__ import annotations
 

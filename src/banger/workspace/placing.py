@@ -1,4 +1,4 @@
-"""Changed files into a work tree: all of them, or, after whatever went wrong, none.
+"""Placing changed files in a work tree: all of them or, whatever goes wrong, none.
 
 Before the first file is touched, its old content and the new one are on disk in a directory of ours, with a list of
 what is going to happen. That is enough to take everything back, also for a later process. Files are reached name by
@@ -35,7 +35,7 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 
 @dataclass(frozen=True, slots=True)
 class PlacedFile:
-    """What is to become of one path: `mode` is git's as octal text, empty for a file that goes.
+    """The change of one path: `mode` is git's as octal text, empty for a file to remove.
 
     `stamp` tells the file that is there now, None when there is none.
     """
@@ -68,7 +68,7 @@ class Placing:
 
     @classmethod
     def read(cls, directory: Path) -> Placing | None:
-        """What an earlier process had in mind; None when it had not begun to change anything."""
+        """The change that an earlier process had recorded; None if it had not begun to change anything."""
         try:
             plan = json.loads((directory / _PLAN).read_bytes())
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Placing:
         return placing
 
     def record(self) -> None:
-        """Keep what is there now, and write down what is going to happen. Raises `Failed` when a file has changed."""
+        """Save the old files, and write down what is going to happen. Raises `Failed` when a file has changed."""
         (self._directory / _OLD).mkdir()
         missing: dict[bytes, None] = {}
         with self._opened_top() as top:
@@ -123,7 +123,7 @@ class Placing:
                     self._place(parent, name, index, file)
 
     def restore(self) -> list[bytes]:
-        """Take back what `write` did. The paths that somebody else has changed since, which are left as they are.
+        """Undo what `write` did. Returns the paths that somebody else has changed since, which are left as they are.
 
         When `record` has failed, nothing was written, and there is nothing to take back.
         """

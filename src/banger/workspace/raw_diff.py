@@ -1,4 +1,4 @@
-"""What commits of a guest change, file by file: judged by the rules that patches are judged by. Pure."""
+"""The changes of a guest's commits, file by file, judged by the same rules as patches. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_link_target(path: bytes, target: bytes) -> None:
 
 
 def refused_commit(path: bytes, reason: str) -> Denied:
-    """The error for commits that are not taken over."""
+    """The error for commits that are refused."""
     return Denied(
         f"the commits from the guest are refused at {show_path(path)}: {reason}",
         hint="no branch was made; look into the guest with `banger vm exec`",

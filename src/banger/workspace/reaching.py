@@ -37,7 +37,7 @@ def opened_parent(top: int, path: bytes, *, make_mode: int | None = None) -> Ite
 
 
 def _make_directory(name: bytes, parent: int) -> bool:
-    """Whether it was not there."""
+    """Make a directory. Returns whether it was missing."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
@@ -46,7 +46,7 @@ def _make_directory(name: bytes, parent: int) -> bool:
 
 
 def missing_above(top: int, path: bytes) -> Iterator[bytes]:
-    """The directories above a path that are not there, from the top."""
+    """The missing directories above a path, from the top."""
     above = path.split(b"/")[:-1]
     for end in range(1, len(above) + 1):
         parent = b"/".join(above[:end])
@@ -105,7 +105,7 @@ def holds(parent: int, name: bytes, content: Path, *, target: bytes | None) -> b
 
 
 def find_obstacle(top: Path, path: bytes, gone: frozenset[bytes]) -> str | None:
-    """What is in the way of a file at `path`, when those in `gone` are; None for nothing."""
+    """What would be in the way of a file at `path` after those in `gone` are removed; None if nothing is."""
     here = os.fsencode(top)
     *above, last = path.split(b"/")
     for end, part in enumerate(above, start=1):
@@ -129,7 +129,7 @@ def find_obstacle(top: Path, path: bytes, gone: frozenset[bytes]) -> str | None:
 
 
 def _goes_away(directory: bytes, path: bytes, gone: frozenset[bytes]) -> bool:
-    """Whether a directory goes with those files: it had nothing else in it, and not nothing."""
+    """Whether a directory is removed with those files: it is not empty, and has nothing else in it."""
     entries = list(os.scandir(directory))
     return bool(entries) and all(
         _goes_away(entry.path, path + b"/" + entry.name, gone)

@@ -1,4 +1,4 @@
-"""What goes into a guest that has an earlier state of the same repository."""
+"""Packing what goes into a guest that has an earlier state of the same repository."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from banger.workspace.update import UpdatePlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedUpdate:
-    """Ready to be sent: `staged` to `.git` of the workspace, then, when that is applied, `placed` to its top.
+    """Ready to be sent: `staged` to the workspace's `.git`, then, once that is applied, `placed` to its top.
 
     `index_tree` is what is staged on the host, as a tree: the guest's git knows the times of its files itself.
     """
@@ -93,7 +93,7 @@ def _place(
 
 
 async def has_all(look: Look, known: Known, plan: UpdatePlan, found: Survey) -> bool:
-    """Whether the guest has the repository as it is: its files, what is staged, its commit and its branch."""
+    """Whether the guest already has the repository's files, staged content, commit and branch."""
     if plan.send or plan.remove or known.files.keys() != look.in_tree.keys():
         return False
     if any((known.files[path].mode, known.files[path].oid) != (e.mode, e.oid) for path, e in look.in_tree.items()):
@@ -105,7 +105,7 @@ async def has_all(look: Look, known: Known, plan: UpdatePlan, found: Survey) -> 
 def _know(
     look: Look, known: Known, files: Iterable[WorkspaceEntry], shallow: tuple[str, ...], index_tree: str
 ) -> Known:
-    """What the guest has afterwards: the times of what is sent now, and of what it had already and still has."""
+    """What the guest has afterwards, with the times of files that are sent now and of those that it keeps."""
     sent = {file.path: file.stamp for file in files}
     after = {}
     for path, entry in look.in_tree.items():

@@ -1,4 +1,4 @@
-"""What a repository on the host is, found out without running anything it brings along."""
+"""Inspecting a repository on the host without running anything in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LIST_DEADLINE_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Submodule:
-    """A repository that is tracked at a path of another one. `head` is None when it is not there, or empty."""
+    """A repository that is tracked at a path of another one. `head` is None if it is not checked out, or empty."""
 
     path: bytes
     head: str | None
@@ -128,7 +128,7 @@ async def inspect_repository(path: Path, choice: Choice = DEFAULT) -> Repository
 
 
 def plan_guest_path(top: Path) -> str:
-    """Where the workspace is in the guest: `/root/` and the repository's own name, made harmless."""
+    """The default place of the workspace in the guest: `/root/` and the repository's name, made harmless."""
     name = _UNSAFE_IN_NAME.sub(b"-", os.fsencode(top.name)).decode("ascii").strip("-.")[:100]
     return f"/root/{name or 'workspace'}"
 
@@ -206,7 +206,7 @@ def _below(path: Path, top: Path) -> Path:
 
 
 async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
-    """Raise `Invalid` for tracked things that cannot travel; the submodules."""
+    """Raise `Invalid` for tracked entries that cannot be copied. Returns the submodules."""
     found: list[bytes] = []
     listed = (await git(["ls-files", "-z", "-v", "--cached", "--stage"], cwd=top)).stdout
     for record in listed.split(b"\0")[:-1]:
@@ -230,7 +230,7 @@ async def _check_entries(top: Path, *, submodules: bool) -> tuple[bytes, ...]:
 
 
 async def _check_tree(top: Path, commit: str) -> None:
-    """Raise `Invalid` for what a commit has that cannot travel."""
+    """Raise `Invalid` for entries of a commit that cannot be copied."""
     listed = (await git(["ls-tree", "-r", "-z", commit], cwd=top, timeout_s=_LIST_DEADLINE_S)).stdout
     for record in listed.split(b"\0")[:-1]:
         described, _, path = record.partition(b"\t")
@@ -243,7 +243,7 @@ async def _check_tree(top: Path, commit: str) -> None:
 
 
 def has_submodule(path: bytes) -> Invalid:
-    """The error for a submodule where none may be."""
+    """The error for a submodule where none is allowed."""
     return Invalid(
         f"the repository has a submodule at {printable(path, limit=200)}, and submodules only travel in a full copy",
         hint="use --mode full-copy, or the submodule's own repository as the workspace",
@@ -287,7 +287,7 @@ async def _find_commit(top: Path, revision: str) -> str:
 async def _list_untracked(top: Path, *, courtesy: bool) -> tuple[bytes, ...]:
     """The files that git neither tracks nor ignores, in the whole repository; repositories inside it are left out.
 
-    As a `courtesy`, to say how many there are, it never fails and takes no time worth mentioning.
+    As a `courtesy`, only to count them, it never fails and takes little time.
     """
     try:
         excludes = (f"--exclude-from={path}" for path in await find_excludes_files(top))

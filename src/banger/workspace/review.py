@@ -1,4 +1,4 @@
-"""What a reviewer wants to know of a patch before it is applied. Pure, apart from reading the patch.
+"""What a reviewer should know about a patch before it is applied. Pure, apart from reading the patch.
 
 A finding says what is worth a look; nothing is refused here. A file may be in several findings.
 """

@@ -1,4 +1,4 @@
-"""What file names and added lines tell a reviewer. Tables and pure functions on one file at a time.
+"""The rules of a review: what file names and added lines reveal. Tables and pure functions on one file at a time.
 
 Names are compared in lower case. The lists are of tools in wide use; they decide what is pointed at, never what is
 allowed.
@@ -128,7 +128,7 @@ _GENERATED: Final = frozenset((
 
 
 def runs_by_itself(path: bytes) -> bool:
-    """Whether something on a developer's machine, or a service, acts on the file without being asked to."""
+    """Whether some tool or service acts on the file without being asked to."""
     text = _lower(path)
     name = posixpath.basename(text)
     if name in _RUN_NAMES or name.endswith(_RUN_SUFFIXES) or name.startswith((".env.", "docker-compose.")):
@@ -137,7 +137,7 @@ def runs_by_itself(path: bytes) -> bool:
 
 
 def is_lock_file(path: bytes) -> bool:
-    """Whether it says which versions of other people's code are used."""
+    """Whether it pins versions of other people's code."""
     name = posixpath.basename(_lower(path))
     return name in _LOCKS or (name.startswith("requirements") and name.endswith(".txt"))
 
@@ -150,12 +150,12 @@ def is_test(path: bytes) -> bool:
 
 
 def is_generated(path: bytes) -> bool:
-    """Whether it lies where tools put what they make or get."""
+    """Whether it is where tools put generated or downloaded files."""
     return not _GENERATED.isdisjoint(_lower(path).split("/")[:-1])
 
 
 def skips_a_test(line: bytes) -> bool:
-    """Whether a line keeps a test from running, or from meaning anything."""
+    """Whether a line keeps a test from running, or makes it meaningless."""
     return _SKIP.search(line) is not None
 
 
@@ -171,7 +171,7 @@ def may_be_about_tests(lines: bytes) -> bool:
 
 
 def hides_something(text: bytes) -> bool:
-    """Whether a text shows something else than it says: controls, reordered or invisible characters."""
+    """Whether a text may look different from what it is: controls, reordered or invisible characters."""
     if text.isascii():
         return _CONTROLS.search(text) is not None
     return _HIDDEN.search(text.decode("utf-8", "replace")) is not None

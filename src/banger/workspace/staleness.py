@@ -12,7 +12,7 @@ _DEADLINE_S: Final = 2.0
 
 
 async def read_moved(source: Path, known: str | None, *, start: str = "HEAD") -> str | None:
-    """The commit that `start` is in `source`, when that is another one than `known`. A courtesy: it never fails."""
+    """The commit of `start` in `source`, if it is not `known`. A courtesy: it never fails."""
     try:
         arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{start}^{{commit}}"]
         found = await git(arguments, cwd=source, accepted=(0, 1, 128), timeout_s=_DEADLINE_S)

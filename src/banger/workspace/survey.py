@@ -1,4 +1,4 @@
-"""What was done in a guest since its workspace was brought up to date, and bringing it up to date once more.
+"""Asking what was done in a guest since its workspace was last brought up to date, and bringing it up to date again.
 
 Both are programs of a shell and git in the guest; what they say is the guest's word, and only decides about the guest.
 """
@@ -117,12 +117,12 @@ async def survey(guest: Guest, *, guest_path: str, base: str, branch: str | None
 async def apply(
     guest: Guest, *, guest_path: str, base: str, head: str | None, branch: str | None, index_tree: str
 ) -> None:
-    """Let the guest take what is in `.git/banger-incoming`, but for the files themselves. Raises `Failed`."""
+    """Have the guest apply `.git/banger-incoming`, except for the files themselves. Raises `Failed`."""
     await _run(guest, guest_path, APPLY, [base, head or "", branch or "", index_tree])
 
 
 async def finish(guest: Guest, *, guest_path: str) -> None:
-    """Tidy up when the files are in their places. Raises `Failed`."""
+    """Clean up once the files are in place. Raises `Failed`."""
     await _run(guest, guest_path, FINISH, [])
 
 
@@ -138,7 +138,7 @@ async def clear(guest: Guest, *, guest_path: str) -> None:
 
 
 def parse_survey(said: bytes) -> Survey:
-    """Read what the guest said. Raises `Failed`."""
+    """Parse the guest's answer. Raises `Failed`."""
     lines = said.split(b"\n", 3)
     if len(lines) != 4:
         raise _nonsense()

@@ -1,4 +1,4 @@
-"""The tools that a repository asks for, which mise installs in the guest and starts commands with."""
+"""The tools that a repository asks for: mise installs them in the guest, and starts commands with them."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def through_mise(program: str, command: Sequence[str | bytes]) -> tuple[str | by
 def mise_environment(workspace: str, *, network: bool) -> dict[str, str]:
     """What mise has to know of a workspace in a guest: it is to be trusted, and nothing can be downloaded.
 
-    Without a network a missing tool is told and the command runs all the same, instead of failing after minutes.
+    Without a network a missing tool is reported and the command runs anyway, instead of failing after minutes.
     """
     offline = {} if network else {"MISE_OFFLINE": "1", "MISE_EXEC_AUTO_INSTALL": "0"}
     return {"MISE_TRUSTED_CONFIG_PATHS": workspace, "MISE_YES": "1", **offline}
 
 
 def find_around(workspaces: Sequence[str], directory: str) -> str | None:
-    """Which of these places in a guest `directory` is in, the innermost one."""
+    """The innermost of these places in a guest that contains `directory`."""
     place = posixpath.normpath(directory)
     around = [path for path in workspaces if place == path or place.startswith(path.rstrip("/") + "/")]
     return max(around, key=len, default=None)
 
 
 async def list_tool_files(top: Path, *, include_untracked: bool = False) -> tuple[str, ...]:
-    """Which files at the top of a repository tell of tools and travel. Raises what `git` does.
+    """The tool files at the top of a repository that are copied. Raises what `git` does.
 
     They are not read here: mise does that, in the guest.
     """

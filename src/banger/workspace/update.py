@@ -1,4 +1,4 @@
-"""What has to move so that a workspace is like its repository again, and what would be lost by it. Pure."""
+"""What has to be sent so that a workspace matches its repository again, and what would be lost. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GITLINK: Final = 0o160000
 
 
 class GuestChange(NamedTuple):
-    """A path whose content in the guest is not the one of the base. `mode` is 0 where there is nothing any more."""
+    """A path whose content in the guest differs from the base. `mode` is 0 if it was removed there."""
 
     path: bytes
     mode: int
@@ -42,7 +42,7 @@ def plan_update(
     changes: Iterable[GuestChange],
     overwrite: bool,
 ) -> UpdatePlan:
-    """Compare what the guest was sent (`before`), what the host has (`after`), and what was done in the guest.
+    """Compare what the guest was sent (`before`), what the host has now (`after`), and the `changes` in the guest.
 
     `sizes` are those of the host's files: line ends can change although git sees the same content. What was done in
     the guest in other files than the host changed stays, and so does what is the same on both sides; unless all of it

@@ -1,7 +1,7 @@
-"""The verdict on a patch from a guest: read as strictly as we have git write it, refused at the first doubt. Pure.
+"""The verdict on a patch from a guest: it has to be exactly what we have git write, else it is refused. Pure.
 
 The format is that of `git diff --binary --full-index --no-renames` (git-diff(1), "Generating patch text with -p").
-Whatever else a patch could say is refused, because we did not ask for it. Above all renames and copies: they make the
+Everything else that a patch could contain is refused, above all renames and copies: they make the
 host read a file whose content the guest may not know, such as an ignored `.env`, and put it where it gets published.
 """
 
@@ -23,7 +23,7 @@ Change = Literal["added", "modified", "deleted"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchedFile:
-    """What a patch does to one path. Modes are octal text, empty where the file is not on that side.
+    """The change of one path. Modes are octal text, empty if the file does not exist on that side.
 
     A file that became a link, or a link that became a file, is deleted and then added. `old_id` and `new_id` are git's
     ids of the content, zeros where the file is not, empty where only the mode changes. Its part of the patch is the

@@ -11,7 +11,7 @@ _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Stamp(NamedTuple):
-    """What tells that a file is the one that was seen before."""
+    """What identifies a file as the one that was seen before."""
 
     inode: int
     size: int
@@ -44,7 +44,7 @@ class WorkTree:
         os.close(self._top)
 
     def look(self, path: bytes) -> Seen | None:
-        """The file at `path`, or None when there is nothing, something else, or a link on the way to it."""
+        """The file at `path`, or None if it is missing, of another type, or behind a symbolic link."""
         *parents, name = path.split(b"/")
         try:
             directory = self._enter(parents)
