@@ -144,7 +144,7 @@ def test_an_answer_full_of_nothing_takes_no_memory(monkeypatch: pytest.MonkeyPat
     said = b"\n\n\n" + bytes(8 << 20)
     tracemalloc.start()
     try:
-        with pytest.raises(Failed, match="does not say"):
+        with pytest.raises(Failed, match="does not give"):
             parse_survey(said)
         assert tracemalloc.get_traced_memory()[1] < 10 << 20  # one copy of it
     finally:
