@@ -1,4 +1,4 @@
-"""A file of which only addresses are asked for."""
+"""A file object that is read by address."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 class AddressedFile(io.RawIOBase):
-    """Reads from an address on that `seek` chose. What an address means is the subclass's. For one reader."""
+    """Reads from the address that `seek` chose. The subclass defines what an address means. For one reader."""
 
     def __init__(self) -> None:
         super().__init__()
         self._address = 0
 
     def fetch(self, address: int, size: int) -> bytes:
-        """Bytes from an address on, at most `size`; fewer only at the end of what is there."""
+        """At most `size` bytes from an address on; fewer only at the end of the content there."""
         raise NotImplementedError
 
     def readable(self) -> bool:

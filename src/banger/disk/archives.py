@@ -1,4 +1,4 @@
-"""Many open files as one: where the unpacked archives of an image's layers are."""
+"""Many open files as one: the unpacked archives of an image's layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Archives(AddressedFile):
         self._files: list[BinaryIO] = []
 
     def add(self, file: BinaryIO) -> int:
-        """Take a file over; the address of its first byte."""
+        """Take over a file. Returns the address of its first byte."""
         self._files.append(file)
         return (len(self._files) - 1) << _OFFSET_BITS
 

@@ -27,7 +27,7 @@ _OPTIONS: Final = ("lazy_itable_init=1", "lazy_journal_init=1", "root_owner=0:0"
 
 
 async def ensure_data_disk(path: Path, *, size_bytes: int, templates: Path) -> None:
-    """Make an empty data disk at `path`, replacing what is there. It is complete and durable when it has that name.
+    """Make an empty data disk at `path`, replacing what is there. The name appears when it is complete and durable.
 
     Raises `Invalid` for an absurd size and `Unavailable` when there is no space.
     """
@@ -36,9 +36,9 @@ async def ensure_data_disk(path: Path, *, size_bytes: int, templates: Path) -> N
 
 
 async def copy_data_disk(source: Path, path: Path) -> None:
-    """Make a copy of a data disk at `path`, replacing what is there; complete and durable when it has that name.
+    """Copy a data disk to `path`, replacing what is there. The name appears when it is complete and durable.
 
-    The disk may be one that a guest has written: its bytes are copied, and nothing here knows what they mean. Raises
+    The disk may have been written by a guest: its bytes are copied without being interpreted. Raises
     `Unavailable` when there is no space.
     """
     draft = path.with_name(f".{path.name}.draft")
@@ -110,7 +110,7 @@ async def _make_template(template: Path, size_bytes: int) -> None:
 
 
 def copy_sparse(source: Path, target: Path, *, check: Callable[[], None] = lambda: None) -> None:
-    """Copy a file to a new one: by reference where the file system can, else only what is not a hole (lseek(2)).
+    """Copy a file to a new one: by reference if the file system can, else without its holes (lseek(2)).
 
     The copy is durable when this returns.
     """

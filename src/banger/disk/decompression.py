@@ -1,7 +1,7 @@
-"""Layers as they come: compressed or not, with digests to keep, and perhaps made to fill a disk.
+"""Reading layers: compressed or not, compared with their digests, and perhaps made to fill a disk.
 
 The first bytes say how a layer is compressed; its media type, which registries and tools get wrong, says only that it
-is one. Everything is bounded while it streams: what comes in by the descriptor's size, what comes out by a multiple of
+is one. Everything is bounded while it streams: the input by the descriptor's size, the output by a multiple of
 it.
 """
 
@@ -49,7 +49,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpansionLimits:
-    """How many bytes may come out of a layer: always `free_bytes`, and `ratio` for each that went in."""
+    """How many bytes may come out of a layer: always `free_bytes`, and `ratio` for each byte of input."""
 
     free_bytes: int = 256 << 20
     ratio: int = 250
@@ -80,7 +80,7 @@ class _Codec(Protocol):
 
     @staticmethod
     def history_bytes(head: bytes) -> int:
-        """How much of what came out is kept, by the first bytes of a member or frame."""
+        """How much output has to be kept for decompression, by the first bytes of a member or frame."""
 
 
 class _Gzip:
@@ -99,7 +99,7 @@ class _Gzip:
 
 
 class _Zstd:
-    """Its library is imported when a layer needs it: the daemon starts without."""
+    """zstd. Its library is imported only when a layer needs it, which keeps the daemon's start short."""
 
     def __init__(self) -> None:
         if sys.version_info >= (3, 14):
@@ -165,11 +165,11 @@ class LayerReader:
             yield data
 
     def close(self) -> None:
-        """Let go of what is waited for by others. The blob stays open."""
+        """Release what other threads wait for. The blob stays open."""
         self._raw.close()
 
     def finish(self) -> None:
-        """Read what nobody asked for, and compare. Raises `Invalid` naming both digests or sizes."""
+        """Read the rest, and compare digests. Raises `Invalid` naming both digests or sizes."""
         while self.content.read(_DRAIN_BYTES):
             pass
         self._blob.finish()
@@ -178,7 +178,7 @@ class LayerReader:
 
 
 class Digest:
-    """A digest that is being taken, and what it should be. Raises `Invalid` for what is not a digest."""
+    """A digest being computed, and its expected value. Raises `Invalid` if that is not a digest."""
 
     def __init__(self, expected: str) -> None:
         algorithm, _, text = expected.partition(":")
@@ -197,7 +197,7 @@ class Digest:
 
 
 class _Blob:
-    """Bytes whose number and digest are known."""
+    """A blob of known size and digest."""
 
     def __init__(self, source: BinaryIO, digest: str, size: int) -> None:
         self._source = source
@@ -206,7 +206,7 @@ class _Blob:
         self.position = 0
 
     def read(self, size: int) -> bytes:
-        """Some of the next bytes, at most `size`; nothing at the end."""
+        """At most `size` of the next bytes; nothing at the end."""
         data = self._source.read(size)
         self.position += len(data)
         if self.position > self._size:
@@ -223,7 +223,7 @@ class _Blob:
 
 
 class _Archive(io.RawIOBase):
-    """What is in a blob."""
+    """The archive in a blob."""
 
     digest: Digest | None = None
 
@@ -236,19 +236,19 @@ class _Archive(io.RawIOBase):
         return len(data)
 
     def take(self, size: int) -> bytes:
-        """Some of the next bytes, at most `size`, with which the digest goes on; nothing at the end."""
+        """At most `size` of the next bytes, which are added to the digest; nothing at the end."""
         data = self.produce(size)
         if self.digest is not None:
             self.digest.update(data)
         return data
 
     def produce(self, size: int) -> bytes:
-        """Some of the next bytes, at most `size`; nothing at the end."""
+        """At most `size` of the next bytes; nothing at the end."""
         raise NotImplementedError
 
 
 class _Expanded(_Archive):
-    """What comes out of a sequence of gzip members or zstd frames."""
+    """The output of a sequence of gzip members or zstd frames."""
 
     def __init__(self, blob: _Blob, head: bytes, *, codec: _Codec, limits: ExpansionLimits) -> None:
         self._blob = blob
@@ -270,7 +270,7 @@ class _Expanded(_Archive):
         return data
 
     def _step(self, size: int) -> bytes:
-        """Give the decompressor what there is, which may make nothing yet."""
+        """Feed the decompressor, which may not produce anything yet."""
         if self._current is None and not self._start():
             return b""
         current = self._current
@@ -321,7 +321,7 @@ class _Expanded(_Archive):
 
 
 class _Plain(_Archive):
-    """A blob that is not compressed, whose first bytes were looked at."""
+    """A blob that is not compressed, whose first bytes were already read."""
 
     def __init__(self, blob: _Blob, head: bytes) -> None:
         self._blob = blob

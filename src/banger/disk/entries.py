@@ -1,6 +1,6 @@
-"""Names in directories: a table in flat arrays that costs about thirty bytes and the name's own, whatever tree it is.
+"""Names in directories: a table in flat arrays that costs about thirty bytes plus the name for each entry.
 
-A million small objects of Python's would take more memory than a hostile archive may have. Entries and directories are
+A million small Python objects would take more memory than a hostile archive may use. Entries and directories are
 numbers; the order of a directory's entries is that in which they came, until `sort` gives the order of their bytes.
 """
 
@@ -17,7 +17,7 @@ _SORT_AT_ONCE: Final = 1 << 16
 
 
 class Entries:
-    """Which name in which directory is which inode. `inode` and `mark` of an entry are its owner's to change."""
+    """Which name in which directory is which inode. Owners may change the `inode` and `mark` of an entry."""
 
     def __init__(self) -> None:
         self.directory = array("I", (0,))

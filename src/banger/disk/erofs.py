@@ -40,14 +40,14 @@ _SETTLED_BYTES: Final = 4 << 20
 
 
 class _Output:
-    """The image, of which metadata and data grow in turns, each from front to back."""
+    """The image file, in which metadata and data grow in turns, each from front to back."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.position = 0
 
     def write(self, offset: int, data: bytes | bytearray) -> None:
-        """Bytes at `offset`. What is between them and those before, if it is less than a block, is nobody's."""
+        """Write bytes at `offset`. A gap of less than a block before them is filled with zeros."""
         gap = offset - self.position
         if 0 < gap < BLOCK:
             self._file.write(bytes(gap))  # quicker than to seek, for which a file gives its buffer up
@@ -83,7 +83,7 @@ class _Metadata:
 
 
 class _Layout:
-    """Which inodes there are, and where each of them and its data goes. In flat arrays by the inode, as the tree is."""
+    """The inodes, and where each of them and its data goes. In flat arrays by inode, as in the tree."""
 
     def __init__(self, tree: Tree, root: int) -> None:
         self.tree = tree
@@ -98,18 +98,18 @@ class _Layout:
         self.blocks = self._place()
 
     def offset(self, inode: int) -> int:
-        """Where an inode is in the image."""
+        """The offset of an inode in the image."""
         return META_BLOCK * BLOCK + self._nid[inode] * SLOT
 
     def size(self, inode: int) -> int:
         return self._size[inode]
 
     def inline(self, inode: int, head: int) -> int:
-        """How many bytes at the end of the content go beside the inode, whose head takes so many bytes."""
+        """How many bytes at the end of the content go beside the inode, whose head has `head` bytes."""
         return choose_tail(self._size[inode], head)
 
     def names(self, directory: int) -> Iterator[tuple[bytes, int]]:
-        """Names and inodes in the order of the names' bytes, with the two that no tree has."""
+        """Names and inodes in the order of the names' bytes, with `.` and `..`."""
         tree = self.tree
         above = tree.parent(directory) if directory != self.root else directory
         dots = [(b"..", above), (b".", directory)]

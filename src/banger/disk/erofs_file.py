@@ -18,7 +18,7 @@ SIZE_LIMIT: Final = 1 << _POSITION_BITS
 
 
 class Damaged(Exception):
-    """The file is not an image that the writer made."""
+    """The file is not an image from our writer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Inode:
-    """What is at a place of an inode, decoded."""
+    """A decoded inode."""
 
     offset: int
     layout: int
@@ -109,7 +109,7 @@ class ImageFile(AddressedFile):
 
 
 def offset_of(nid: int) -> int:
-    """Where an inode is in the image."""
+    """The offset of an inode in the image."""
     return META_BLOCK * BLOCK + nid * SLOT
 
 
@@ -124,7 +124,7 @@ def address_of(found: Inode) -> int:
 
 
 def decode_inode(offset: int, raw: bytes) -> Inode:
-    """Raises `Damaged` for what no inode of ours looks like."""
+    """Decode an inode. Raises `Damaged` if our writer would not have written it."""
     fields = INODE.unpack(raw)
     layout, units, mode, reserved, size, place, number, uid, gid, seconds, nanoseconds, links = fields
     if INODE.pack(*fields) != raw or reserved or nanoseconds >= 1_000_000_000 or stat.S_IFMT(mode) not in FILE_TYPES:

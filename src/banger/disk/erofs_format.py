@@ -43,7 +43,7 @@ _COMPAT_MTIME: Final = 2  # times in inodes are modification times
 
 
 def count_blocks(size: int) -> int:
-    """How many blocks so many bytes take."""
+    """How many blocks `size` bytes take."""
     return -(-size // BLOCK)
 
 
@@ -53,7 +53,7 @@ def align_slot(offset: int) -> int:
 
 
 def choose_tail(size: int, head: int) -> int:
-    """How many bytes at the end of a content go beside an inode whose head takes so many bytes."""
+    """How many bytes at the end of a content go beside an inode whose head has `head` bytes."""
     tail = size % BLOCK
     return tail if head + tail <= BLOCK // 2 else 0
 

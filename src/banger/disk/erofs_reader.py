@@ -183,7 +183,7 @@ class _Reader:
         self._links.append(found.links)
 
     def _check_place(self, found: Inode) -> None:
-        """Is a new inode where it has to be, and its content too?"""
+        """Raise `Damaged` unless a new inode and its content are where they have to be."""
         size = found.size if found.kind in _WITH_CONTENT else 0
         tail = choose_tail(size, found.head)
         offset = align_slot(self._meta_end)
@@ -208,7 +208,7 @@ class _Reader:
         self._next_block += blocks
 
     def _check_gap(self, end: int) -> None:
-        """Is there nothing between the metadata so far and where it goes on?"""
+        """Raise `Damaged` unless there is nothing between the metadata so far and where it continues."""
         if self._inodes.read(self._meta_end, end - self._meta_end).strip(b"\0"):
             raise Damaged("there is something between inodes")
 
@@ -261,7 +261,7 @@ class _Reader:
         return xattrs
 
     def _read_directory(self, content: Content, nid: int, above: int) -> Iterator[tuple[bytes, int, int]]:
-        """Names, places and types of a directory, but for the two that every one has."""
+        """Names, places and types of a directory, without `.` and `..`."""
         last = b""
         dots = {b".": nid, b"..": above}
         used = BLOCK

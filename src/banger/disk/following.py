@@ -1,4 +1,4 @@
-"""The digest of a file while it is written: a thread reads behind the writer what will not change any more."""
+"""The digest of a file while it is written: a thread reads, behind the writer, what will no longer change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the members of one layer do to the tree that the layers below it made: OCI image-spec, `layer.md`. Pure.
+"""Applying the members of a layer to the tree of the layers below: OCI image-spec, `layer.md`. Pure.
 
 Names are resolved as `umoci unpack` resolves them on a disk, but in the tree: an entry whose parent is a symbolic link
 goes where that points inside the root, `..` in a link stops at the root, and directories that are missing are made. The
@@ -33,12 +33,12 @@ _KNOWN_LIMIT: Final = 1024
 
 
 def make_directory() -> Node:
-    """A directory that no layer says anything about."""
+    """A directory that no layer describes."""
     return Node(mode=stat.S_IFDIR | 0o755)
 
 
 class _NoDirectory(Unusable):
-    """There is no directory at a path, and can be none."""
+    """There is no directory at a path, and none can be made."""
 
 
 class LayerMembers:
@@ -47,7 +47,7 @@ class LayerMembers:
     def __init__(self, tree: Tree, *, steps_limit: int) -> None:
         """`steps_limit` bounds work that a small layer could ask for without end, through links to links.
 
-        It counts names that are looked up and entries that whiteouts look at; a real image has a few for each entry.
+        It counts looked-up names and entries that whiteouts visit; a real image has a few for each entry.
         """
         self._tree = tree
         self._entries = tree.entries
@@ -58,12 +58,12 @@ class LayerMembers:
         self._known: dict[bytes, tuple[int, int]] = {}
 
     def begin(self) -> None:
-        """What was put so far is of lower layers now."""
+        """Start the next layer: everything so far belongs to lower layers."""
         self._mark += _KINDS
         self._known = {b"": (ROOT, 0)}
 
     def put(self, path: bytes, node: Node) -> None:
-        """An entry, or a whiteout of any type."""
+        """Put an entry, or a whiteout of any type."""
         tree = self._tree
         parent, name = self._split(path)
         if not name:

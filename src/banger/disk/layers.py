@@ -1,6 +1,6 @@
-"""The layers of an image, one on top of the other, as one tree: digests, compression, archives and whiteouts.
+"""The layers of an image as one tree: digests, compression, archives and whiteouts.
 
-Nothing in a layer reaches the host but as bytes in files without names. Memory is bounded whatever the layers say: by
+What is in a layer reaches the host only as bytes in nameless files. Memory is bounded whatever the layers say: by
 the limits of the tree (`disk.tree`), of decompression (`disk.decompression`), and those below.
 """
 
@@ -23,7 +23,7 @@ from banger.disk.unpacking import Archive, Shelf, Unpacking
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerLimits:
-    """What an image may ask of us. `archive` and `expansion` are for each layer, the bytes of files for all."""
+    """The limits of an image. `archive` and `expansion` apply to each layer, the bytes of files to all together."""
 
     layers: int = 512
     nodes: int = NODE_LIMIT

@@ -1,4 +1,4 @@
-"""Where the members of an archive go.
+"""Putting the members of an archive into a tree.
 
 An archive of a root file system says everything once: what could be read in two ways, such as a file that lies below a
 symbolic link, is refused. Layers have rules of their own, see `layering`.
@@ -14,7 +14,7 @@ from banger.disk.tree import ROOT, Node, Tree, Unusable
 
 
 def check_link(target: bytes) -> None:
-    """Refuse a hard link to what cannot be in the archive."""
+    """Refuse a hard link to a path that cannot be in the archive."""
     try:
         split_path(target)
     except Unusable as error:

@@ -28,7 +28,7 @@ def split_path(path: bytes) -> tuple[bytes, ...]:
 
 
 def shown(path: bytes) -> str:
-    """A path of an archive, to be read by people."""
+    """A path of an archive, for messages."""
     return printable(path, limit=_SHOWN_CHARACTERS)
 
 
@@ -49,7 +49,7 @@ def find(tree: Tree, path: bytes) -> int | None:
 
 
 def resolve(tree: Tree, path: bytes) -> tuple[bytes, int] | None:
-    """Follow symbolic links inside the tree, as the guest would; the final path and inode, or None."""
+    """Follow symbolic links inside the tree, as the guest would. Returns the final path and inode, or None."""
     pending = reversed_parts(path)
     stack: list[tuple[bytes, int]] = []
     followed = 0

@@ -79,7 +79,7 @@ def find_init(tree: Tree) -> str | None:
 
 
 class RootTree:
-    """A tree that other rooms edit and write through contracts of their own. Valid while its source is open."""
+    """A tree that other rooms edit and write through their own contracts. Valid while its source is open."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -88,7 +88,7 @@ class RootTree:
 
     @property
     def content_bytes(self) -> int:
-        """What the files hold together; what `write_image` reports against."""
+        """The size of all file contents, which is the total that `write_image` reports against."""
         return self.tree.content_bytes
 
     def names(self) -> list[str]:
@@ -132,7 +132,7 @@ class RootTree:
         return [os.fsdecode(entries.name(one)) for one in children if stat.S_ISREG(self.tree.mode(entries.inode[one]))]
 
     def remove(self, path: str) -> None:
-        """Take a file or directory out; nothing happens when it is not there."""
+        """Remove a file or directory, if it exists."""
         parent, _, name = path.rpartition("/")
         directory = find(self.tree, os.fsencode(parent))
         entry = self.tree.entries.find(directory, os.fsencode(name)) if directory is not None else 0
@@ -140,13 +140,13 @@ class RootTree:
             self.tree.remove(entry)
 
     def empty(self, path: str) -> None:
-        """Take everything out of a directory."""
+        """Remove everything in a directory."""
         directory = find(self.tree, os.fsencode(path))
         for entry in list(self.tree.entries.children(directory)) if directory is not None else ():
             self.tree.remove(entry)
 
     def clear(self, path: str) -> None:
-        """Take out everything below a directory that is not a directory itself."""
+        """Remove everything below a directory except directories."""
         start = find(self.tree, os.fsencode(path))
         directories = [] if start is None else [inode for _, inode in walk(self.tree, start)]
         for directory in filter(self.tree.is_directory, directories):
@@ -155,15 +155,15 @@ class RootTree:
                     self.tree.remove(entry)
 
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Put a file of root's."""
+        """Add a file that belongs to root."""
         self.add_open_file(path, io.BytesIO(content), mode=mode)
 
     def add_symlink(self, path: str, target: str) -> None:
-        """Put a symbolic link of root's."""
+        """Add a symbolic link that belongs to root."""
         self._members.put(os.fsencode(path), Node(mode=stat.S_IFLNK | 0o777, target=os.fsencode(target)))
 
     def add_open_file(self, path: str, content: BinaryIO, *, mode: int = 0o644) -> None:
-        """Put a file of root's with the content of an open one, which can seek, and stays open."""
+        """Add a file that belongs to root, with the content of an open, seekable one, which stays open."""
         body = Body(content, 0, content.seek(0, os.SEEK_END))
         self._members.put(os.fsencode(path), Node(mode=stat.S_IFREG | mode, body=body))
 
@@ -238,12 +238,12 @@ class LayerTree(RootTree):
 
 
 def open_spool(scratch: Path | None) -> BinaryIO:
-    """A file without a name in a directory of ours, for contents of files."""
+    """A nameless file in a directory of ours, for contents of files."""
     return cast("BinaryIO", tempfile.TemporaryFile(dir=scratch, buffering=_BUFFER_BYTES))
 
 
 def open_nameless(scratch: Path | None) -> BinaryIO:
-    """The same, unbuffered, and such that it can be given a name where the file system lets it (open(2), O_TMPFILE)."""
+    """The same, unbuffered, and linkable to a name if the file system allows it (open(2), O_TMPFILE)."""
     try:
         descriptor = os.open(scratch or tempfile.gettempdir(), os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o400)
     except OSError as error:

@@ -3,7 +3,7 @@
 <root>/sha256-<hex>      an archive, named by its digest; not written durably
 
 An archive is compared with its digest before its first use in a process, and again when its numbers (stat(2)) are not
-those that it had then: nobody changes a file without the kernel's writing down when. The longest unused go when there
+those that it had then: every change of a file changes its ctime. The longest unused are removed when there
 are too many or the disk is nearly full. Files may be removed at any time: whoever has one open is not disturbed.
 """
 
@@ -53,7 +53,7 @@ class LayerShelf:
         self._compared: dict[Path, _Numbers] = {}
 
     def find(self, diff_id: str) -> BinaryIO | None:
-        """The archive, which is whole; a damaged one is removed."""
+        """The archive, checked; a damaged one is removed."""
         path = self._path(diff_id)
         if path is None:
             return None
@@ -74,7 +74,7 @@ class LayerShelf:
         return None
 
     def keep(self, diff_id: str, archive: BinaryIO) -> None:
-        """Give a nameless file, which has that digest, a name here, if the file system can and there is room."""
+        """Link a nameless file with that digest to a name here, if the file system can and there is room."""
         path = self._path(diff_id)
         size_bytes = _taken(os.fstat(archive.fileno()))
         if path is None or not self._make_room(size_bytes):
@@ -90,7 +90,7 @@ class LayerShelf:
                 raise
 
     def list(self) -> Sequence[KeptLayer]:
-        """What is kept, the longest unused first."""
+        """The kept archives, the longest unused first."""
         found = []
         for path in self._root.glob("sha256-*"):
             with suppress(FileNotFoundError):
@@ -108,7 +108,7 @@ class LayerShelf:
         self._compared.pop(path, None)
 
     def _is_whole(self, path: Path, descriptor: int, diff_id: str) -> bool:
-        """Has the open file its digest? Only read when it may have changed since that was looked at."""
+        """Whether the open file has its digest. Read only if it may have changed since the last check."""
         before = _look_at(descriptor)
         if self._compared.get(path) == before:
             return True

@@ -1,4 +1,4 @@
-"""A floor of free space on the host that no VM is allowed to begin below."""
+"""The free space that has to remain on the host for a VM to be made or started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the data of sparse files belongs: GNU tar's four ways to say it, each checked and made one. Pure.
+"""The maps of sparse files: GNU tar's four formats, each checked and converted into one. Pure.
 
 Old GNU: member type `S`, the map in the header and in blocks after it. Pax 0.0: pairs of records. Pax 0.1: one record.
 Pax 1.0: decimal numbers before the data. GNU tar manual, "Storing Sparse Files". A map that is unsorted, that overlaps,
@@ -26,7 +26,7 @@ _DIGITS_LIMIT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class SparseMap:
-    """The size that the file has, and start and length of each piece of data in turn."""
+    """The size of the file, and start and length of each piece of data in turn."""
 
     length: int
     pieces: array[int]
@@ -73,7 +73,7 @@ def read_pax_map(
 
 
 def check_map(sparse: SparseMap, data_bytes: int) -> None:
-    """Refuse a map that is not ascending, that leaves the file, or that is not for as much data as there is."""
+    """Refuse a map that is not ascending, that exceeds the file, or that does not match the amount of data."""
     end = 0
     for start, size in zip(sparse.pieces[::2], sparse.pieces[1::2], strict=True):
         if start < end:

@@ -60,7 +60,7 @@ _COMPRESSIONS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TarLimits:
-    """What an archive may ask of us; what its names may take, the tree limits."""
+    """The limits of an archive. Those of its names are in the tree."""
 
     headers: int = 4 * NODE_LIMIT
     total_bytes: int = 64 << 30
@@ -70,7 +70,7 @@ class TarLimits:
 
 @dataclass(slots=True)
 class _Extended:
-    """What pax and GNU headers say about the next member."""
+    """Fields of the next member from pax and GNU headers."""
 
     values: dict[bytes, bytes] = field(default_factory=dict)
     pairs: list[int] = field(default_factory=list)  # of a sparse file's map, in the records that may repeat
@@ -119,7 +119,7 @@ class TarReader:
         self._global: dict[bytes, bytes] = {}
 
     def read(self) -> None:
-        """All of it. Raises `Invalid` with the member's name. Bodies are valid while source and spool are open."""
+        """Read all of it. Raises `Invalid` with the member's name. Bodies are valid while source and spool are open."""
         extended = _Extended()
         while (header := self._read_header()) is not None:
             if header.kind in (b"x", b"g", b"L", b"K"):
@@ -279,7 +279,7 @@ class TarReader:
         return body
 
     def _skip_padding(self, size: int) -> None:
-        """To the end of a content's last block. A layer may end before: `umoci insert` does not close its archives."""
+        """Skip to the end of a content's last block. A layer may end before it: `umoci insert` leaves archives open."""
         if not size:
             return
         if self._source.read(1):

@@ -1,4 +1,4 @@
-"""Writing tar archives of trees: pax, with everything that a tree knows. The same tree always gives the same bytes.
+"""Writing trees as pax archives, with all their attributes. The same tree always gives the same bytes.
 
 A header is ustar's as far as its fields reach; what they cannot hold is in an extended header before it. Extended
 attributes are `SCHILY.xattr` records, as GNU tar, star and libarchive write them. Names that are no UTF-8 stay as they
@@ -60,17 +60,17 @@ def tar_pieces(tree: Tree) -> Iterator[bytes]:
 
 
 def encode_file(name: bytes, size: int) -> bytes:
-    """The header of a plain file of nobody's, with `size` bytes after it and their `padding`."""
+    """The header of a plain file without an owner, to be followed by `size` bytes and their `padding`."""
     return _encode(name, b"0", mode=0o644, size=size)
 
 
 def padding(size: int) -> bytes:
-    """What comes after a content of so many bytes."""
+    """The padding after a content of `size` bytes."""
     return bytes(-size % BLOCK)
 
 
 def read_content(body: Body) -> Iterator[bytes]:
-    """All of a file's bytes, those of its holes too."""
+    """All bytes of a file, with zeros for its holes."""
     done = 0
     for position, data in read_pieces(body, 0, body.length):
         yield from _zeros(position - done)

@@ -25,7 +25,7 @@ _EXTRA_BYTES: Final = 256  # what an inode costs beyond its place in the arrays 
 
 
 class Unusable(ValueError):
-    """Why a member of an archive cannot be taken: the end of a sentence that begins with its name."""
+    """Why a member of an archive is refused: the end of a sentence that begins with its name."""
 
     def __init__(self, reason: str, *, hint: str = "") -> None:
         super().__init__(reason)
@@ -34,7 +34,7 @@ class Unusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Where the bytes of a regular file are: a part of an open file of ours.
+    """The location of a regular file's bytes: a part of an open file of ours.
 
     A sparse file has its data in one piece from `offset` on, and in `pieces` where each part of it belongs: start and
     length in turn, ascending and without overlap. The rest of it is zeros.
@@ -46,7 +46,7 @@ class Body:
     pieces: array[int] | None = None
 
     def read(self, size: int | None = None) -> bytes:
-        """All of it, or its first bytes; for few."""
+        """All of it, or its first `size` bytes; for small contents."""
         size = self.length if size is None else min(size, self.length)
         self.source.seek(self.offset)
         content = bytearray(size)
@@ -67,7 +67,7 @@ class Body:
 
 @dataclass(slots=True)
 class Node:
-    """What an inode is. `mode` includes the type; its names are in the directories that hold it."""
+    """The attributes of an inode. `mode` includes the type; names are in the directories that hold it."""
 
     mode: int
     uid: int = 0
@@ -127,17 +127,17 @@ class Tree:
 
     @property
     def nodes(self) -> int:
-        """How many names there are, that of the root included."""
+        """How many names there are, including the root's."""
         return self.entries.count + 1
 
     @property
     def metadata_bytes(self) -> int:
-        """What names, targets and attributes take, those of what is gone included."""
+        """Bytes of names, targets and attributes, including those of removed entries."""
         return self.entries.name_bytes + len(self._texts) + self._bodies_bytes
 
     @property
     def content_bytes(self) -> int:
-        """What the files hold together."""
+        """The size of all file contents in bytes."""
         sizes = zip(self._mode, self._links, self._size, strict=True)
         return sum(size for mode, links, size in sizes if links and stat.S_ISREG(mode))
 
@@ -194,7 +194,7 @@ class Tree:
         return entry
 
     def replace(self, entry: int, inode: int) -> None:
-        """Make an entry, of no directory, that of another inode."""
+        """Let an entry that is not a directory refer to another inode."""
         self._unlink(self.entries.inode[entry])
         self.entries.inode[entry] = inode
         self._links[inode] += 1
@@ -249,7 +249,7 @@ class Tree:
         return Body(self.source or _NOWHERE, self._place[inode], self._size[inode])
 
     def xattrs(self, inode: int) -> dict[bytes, bytes] | None:
-        """The extended attributes, by the order of their names; None for none."""
+        """The extended attributes, sorted by name; None if there are none."""
         place = self._xattrs[inode]
         if not place:
             return None
@@ -265,7 +265,7 @@ class Tree:
         return found
 
     def node(self, inode: int) -> Node:
-        """What an inode is, as a value."""
+        """The attributes of an inode, as a value."""
         mode = self._mode[inode]
         kind = stat.S_IFMT(mode)
         place = self._place[inode]

@@ -1,4 +1,4 @@
-"""Layers become archives, some at a time.
+"""Unpacking layers into archives, some at a time.
 
 Where an image has several layers of some size, two are unpacked at once: most of the work is that of libraries which
 leave the interpreter to others.
@@ -39,7 +39,7 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a layer unpacked to, which ends with `error` if that is not all of it, or not what it should be."""
+    """What a layer was unpacked to. It ends with `error` if it is incomplete or not what it should be."""
 
     file: BinaryIO
     error: Invalid | None = None
@@ -88,7 +88,7 @@ class Unpacking:
                     unwanted.cancel()
 
     def keep(self) -> None:
-        """Let the shelf have what was unpacked. The files must still be open."""
+        """Give the unpacked archives to the shelf. The files must still be open."""
         for diff_id, archive in self._made.items():
             self._shelf.keep(diff_id, archive)
 
@@ -152,7 +152,7 @@ class Unpacking:
 
 
 class _Unwanted(Exception):
-    """Nobody waits for the layer any more."""
+    """The layer is no longer wanted."""
 
 
 class _Broken(io.RawIOBase):

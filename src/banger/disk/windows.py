@@ -53,7 +53,7 @@ def open_body(body: Body, lock: threading.Lock) -> io.BufferedReader:
 
 
 def read_pieces(body: Body, begin: int, limit: int) -> Iterator[tuple[int, bytes]]:
-    """Where there is data between two places of a file; large pieces of zeros are none."""
+    """The pieces of data between two places of a file; large runs of zeros are left out."""
     place = body.offset
     for start, size in body.extents():
         position, end = max(start, begin), min(start + size, limit)

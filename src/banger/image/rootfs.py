@@ -14,7 +14,7 @@ class RootfsTree(Protocol):
 
     @property
     def content_bytes(self) -> int:
-        """What the files hold together."""
+        """The size of all file contents in bytes."""
 
     def read(self, path: str) -> bytes:
         """The content of a regular file. Raises `Invalid` when there is none."""
@@ -32,22 +32,22 @@ class RootfsTree(Protocol):
         """The first bytes of the file at `path`, symbolic links followed within the tree; None when there is none."""
 
     def remove(self, path: str) -> None:
-        """Take a file or directory out; nothing happens when it is not there."""
+        """Remove a file or directory, if it exists."""
 
     def empty(self, path: str) -> None:
-        """Take everything out of a directory."""
+        """Remove everything in a directory."""
 
     def clear(self, path: str) -> None:
-        """Take out everything below a directory that is not a directory itself."""
+        """Remove everything below a directory except directories."""
 
     def add_file(self, path: str, content: bytes, *, mode: int = 0o644) -> None:
-        """Put a file of root's."""
+        """Add a file that belongs to root."""
 
     def add_symlink(self, path: str, target: str) -> None:
-        """Put a symbolic link of root's."""
+        """Add a symbolic link that belongs to root."""
 
     def add_open_file(self, path: str, content: BinaryIO, *, mode: int = 0o644) -> None:
-        """Put a file of root's with the content of an open one, which can seek, and stays open."""
+        """Add a file that belongs to root, with the content of an open, seekable one, which stays open."""
 
     def find_init(self) -> str | None:
         """The path of the init that takes over from the agent."""

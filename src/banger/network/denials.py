@@ -1,4 +1,4 @@
-"""A bounded record of what the relay did not pass on."""
+"""A bounded record of what the relay refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_BYTES: Final = 64 << 10
 
 
 class Log:
-    """Lines to a descriptor, at most `limit` bytes of them; later ones are counted out silently."""
+    """Lines written to a descriptor, at most `limit` bytes of them; later ones are dropped silently."""
 
     def __init__(self, fd: int, *, limit: int = LOG_BYTES) -> None:
         self._fd = fd

@@ -1,4 +1,4 @@
-"""The guest's questions to its name server, carried to the host's own.
+"""Forwarding the guest's DNS questions to the host's name servers.
 
 passt could forward them too, but it reads the host's configuration once at its start and forwards UDP only; this
 follows a laptop from one network to the next.
@@ -105,7 +105,7 @@ class _Question:
 
 
 class Forwarder:
-    """Carries questions to the first name server that answers; each has a socket, and so a random port, of its own."""
+    """Forwards questions to the first name server that answers; each has its own socket, and so a random port."""
 
     def __init__(
         self, *, servers: NameServers, poller: Poller, readable: int, clock: Callable[[], float], port: int = PORT
@@ -118,7 +118,7 @@ class Forwarder:
         self._pending: dict[int, _Question] = {}
 
     def ask(self, guest_port: int, payload: bytes) -> None:
-        """Send a question on its way. The oldest one is given up when too many wait."""
+        """Forward a question. The oldest one is given up when too many wait."""
         if not is_question(payload):
             return
         if len(self._pending) >= PENDING_LIMIT:
@@ -144,7 +144,7 @@ class Forwarder:
         return question.guest_port, answer
 
     def expire(self) -> None:
-        """Move questions on that waited too long."""
+        """Try the next server for questions that waited too long."""
         now = self._clock()
         for fd in [fd for fd, question in self._pending.items() if question.deadline_s <= now]:
             self._try_next(fd)

@@ -51,7 +51,7 @@ def udp_to_guest(policy: EgressPolicy, *, source: int, source_port: int, port: i
 
 
 def arp_question(policy: EgressPolicy, *, target: int) -> bytes:
-    """Ask, in the guest's name, who has `target`. passt answers when it works."""
+    """An ARP question, in the guest's name, for `target`. passt answers it when it works."""
     body = struct.pack("!HHBBH6sI6sI", 1, IPV4, 6, 4, 1, policy.guest_mac, policy.guest, bytes(6), target)
     return b"\xff" * 6 + policy.guest_mac + ARP.to_bytes(2, "big") + body
 

@@ -1,4 +1,4 @@
-"""What happens to each frame: the verdict carried out. Knows the policy of the moment, but no VMM and no passt."""
+"""Carrying out the verdict on each frame. Knows the current policy, but neither VMM nor passt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SYN: Final = 0x02
 
 
 class Inward(Protocol):
-    """The lane to the guest, where the gate's own answers go."""
+    """The lane to the guest, which takes the gate's own answers."""
 
     def inject(self, frame: bytes) -> None: ...
 
@@ -57,11 +57,11 @@ class Gate:
         self._inward: Inward | None = None
 
     def open(self, inward: Inward) -> None:
-        """Say where answers to the guest go. Comes before the first frame."""
+        """Set the lane for answers to the guest, before the first frame."""
         self._inward = inward
 
     def learn_host(self, host: frozenset[IPv4Network]) -> None:
-        """From now on these are the host's own addresses."""
+        """Set the host's own addresses."""
         if host != self._host:
             self._host = host
             self._policy = egress_policy(self._network, host=host, allow_private=self._allow_private)
@@ -109,11 +109,11 @@ class Gate:
             )
 
     def expire(self) -> None:
-        """Give slow name servers up."""
+        """Give up slow name servers."""
         self._dns.expire()
 
     def close(self) -> str:
-        """Let go of all sockets; returns the summary of what was refused."""
+        """Close all sockets. Returns the summary of what was refused."""
         self._dns.close()
         return self._denials.summary()
 

@@ -1,4 +1,4 @@
-"""Connections that a guest has asked for and that nobody has answered yet.
+"""Connections that a guest has requested and that were not answered yet.
 
 passt up to 2023 answers a refused connection with a RST that acknowledges nothing. RFC 9293 (section 3.5.2) wants the
 acknowledgement, and Linux ignores a RST without it: the guest's program would wait for minutes instead of being told

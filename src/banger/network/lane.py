@@ -1,4 +1,4 @@
-"""One direction of the wire: whole frames from one stream socket, judged, written to another.
+"""One direction of the wire: frames are read from one stream socket, judged, and written to another.
 
 The framing is QEMU's for `-netdev stream` and passt's alike: a length of four bytes, big-endian, then the frame.
 What may pass goes from the read buffer to the other socket without a copy, many frames in one system call. While the
@@ -40,7 +40,7 @@ class Lane:
 
     @property
     def blocked(self) -> bool:
-        """Whether there is something that the sink has not taken yet."""
+        """Whether the sink has not taken everything yet."""
         return bool(self._pending)
 
     @property
@@ -49,7 +49,7 @@ class Lane:
         return len(self._buffer) - self._filled >= _ROOM_BYTES
 
     def read(self) -> bool:
-        """Read, judge and pass on what is there. False at the end of the stream. Raises `BrokenFraming`."""
+        """Read, judge and pass on what has arrived. False at the end of the stream. Raises `BrokenFraming`."""
         try:
             count = self._source.recv_into(self._buffer[self._filled :])
         except (BlockingIOError, InterruptedError):
@@ -62,14 +62,14 @@ class Lane:
         return True
 
     def inject(self, frame: bytes) -> None:
-        """Put a frame of our own on its way; dropped, as on any wire, when too many wait."""
+        """Send a frame of our own; dropped, as on any wire, when too many wait."""
         if self._injected < INJECTED_LIMIT:
             self._injected += 1
             self.seen_bytes += len(frame)
             self._pending.append(len(frame).to_bytes(LENGTH_SIZE, "big") + frame)
 
     def flush(self) -> None:
-        """Write what waits, as far as the sink takes it."""
+        """Write waiting frames, as far as the sink takes them."""
         try:
             while self._pending:
                 self._written(self._sink.sendmsg(self._pending[:_CHUNKS_AT_ONCE]))

@@ -82,7 +82,7 @@ class Passt:
         return [line for line in lines if line and not (line.startswith("Failed to send ") and "syslog" in line)]
 
     def see_off(self) -> None:
-        """Hang up; passt ends by itself then, and is killed if it does not."""
+        """Close the connection; passt then ends by itself, and is killed if it does not."""
         self.socket.close()
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
@@ -92,7 +92,7 @@ class Passt:
 
 
 class Relay:
-    """Frames between one VMM and one passt until one of them goes away."""
+    """Moves frames between one VMM and one passt until one of them goes away."""
 
     def __init__(
         self, *, passt: Passt, network: GuestNetwork, allow_private: bool, log: Log, meter: TrafficMeter
@@ -167,7 +167,7 @@ class Relay:
         self._passt.see_off()
 
     def _attend(self, fd: int) -> None:
-        """Whatever is not one of the two ends: routes that changed, messages of passt, answers of name servers."""
+        """Handle everything else: changed routes, messages of passt, answers of name servers."""
         if fd == self._watch.fileno():
             drain(self._watch)
             self._stale = True
@@ -193,7 +193,7 @@ class Relay:
 
 
 def _move(reads: Lane, writes: Lane, events: int) -> bool:
-    """Do what one end is ready for. False when it has gone."""
+    """Read or write one end that is ready. False when it has gone."""
     if events & select.EPOLLOUT and not _flush(writes):
         return False
     if not reads.has_room:

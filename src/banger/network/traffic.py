@@ -1,4 +1,4 @@
-"""How much a guest has sent and received: counted by the relay, in a file that anybody may read at any time.
+"""How much a guest has sent and received: counted by the relay, in a file that can be read at any time.
 
 Two numbers of eight bytes in the machine's own order: bytes of Ethernet frames from the guest, and to it. Standard
 library only, for the relay's sake.
@@ -30,7 +30,7 @@ class TrafficMeter:
         self._numbers = memoryview(mmap.mmap(descriptor, _NUMBERS.size)).cast("Q")
 
     def show(self, traffic: Traffic) -> None:
-        """What is true now."""
+        """Write the current counts."""
         self._numbers[0], self._numbers[1] = traffic
 
 

@@ -46,7 +46,7 @@ class UserNetworks:
             )
 
     def is_up(self, addresses: Iterable[str]) -> bool:
-        """Whether a guest with these addresses has one of a network, whichever its image chose."""
+        """Whether a guest with these addresses has a network, however its image configured it."""
         return reaches_out(addresses)
 
     async def start(

@@ -1,1 +1,1 @@
-"""What the daemon remembers: one SQLite file, one writer."""
+"""The daemon's database: one SQLite file, one writer."""

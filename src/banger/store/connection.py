@@ -83,7 +83,7 @@ class Database:
             raise translate_sqlite_error(error, self._path) or Internal(f"SQLite refused: {error}") from error
 
     def _with_reserve(self, act: Callable[[], Result]) -> Result:
-        """Do it, and once more with the space that was kept for that when the disk is full."""
+        """Call `act`; if the disk is full, release the reserve and call it again."""
         try:
             result = act()
         except sqlite3.Error as error:

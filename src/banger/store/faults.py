@@ -1,4 +1,4 @@
-"""What SQLite says went wrong, as errors that a user can act on (https://www.sqlite.org/rescode.html)."""
+"""SQLite's errors, as errors that a user can act on (https://www.sqlite.org/rescode.html)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def translate_sqlite_error(error: sqlite3.Error, path: Path) -> BangerError | No
 
 
 def is_full(error: sqlite3.Error) -> bool:
-    """Was there no space? The shared memory of the log says so in other words (os_unix.c)."""
+    """Whether the disk was full. The shared memory of the log reports that in another way (os_unix.c)."""
     return primary_code(error) == sqlite3.SQLITE_FULL or error_code(error) in (
         sqlite3.SQLITE_IOERR_SHMSIZE,
         sqlite3.SQLITE_IOERR_WRITE,

@@ -1,4 +1,4 @@
-"""Is this database what it says it is? Asked once, when it is opened, before anything is done on its word."""
+"""Checking a database once, when it is opened, before anything is done that relies on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the rows say, as frozen values, and the functions that read and write them inside a transaction."""
+"""Rows as frozen values, and the functions that read and write them inside a transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WorkspaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
-    """What is left of a VM's time to live, as it was at a moment of the host's uptime.
+    """The rest of a VM's time to live, as of a moment of the host's uptime.
 
     Wall clocks jump; so the moment is one of CLOCK_BOOTTIME (clock_gettime(2)), in seconds, of the boot with `boot_id`.
     """
@@ -43,7 +43,7 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmRecord:
-    """What is remembered of a VM. `running_spec` is what the VMM that runs now was started with."""
+    """The row of a VM. `running_spec` is what the current VMM was started with."""
 
     id: str
     name: str
@@ -95,7 +95,7 @@ def name_taken(name: str) -> AlreadyExists:
 
 
 def set_state(connection: sqlite3.Connection, vm_id: str, state: State, *, problem: str = "") -> None:
-    """Move a VM to `state`; leaving `running` forgets what was true of that run."""
+    """Move a VM to `state`; leaving `running` clears what belongs to that run."""
     connection.execute("UPDATE vm SET state = ?, problem = ? WHERE id = ?", (state, problem, vm_id))
     if state is State.STOPPED:
         connection.execute(
@@ -105,7 +105,7 @@ def set_state(connection: sqlite3.Connection, vm_id: str, state: State, *, probl
 
 
 def set_running(connection: sqlite3.Connection, record: VmRecord) -> None:
-    """Write what is known of a VM that has just become ready."""
+    """Store what is known of a VM that has just become ready."""
     connection.execute(
         "UPDATE vm SET state = ?, problem = '', started_at_s = ?, accelerator = ?, boot_id = ?, timings = ?,"
         " running_spec = ? WHERE id = ?",
@@ -122,7 +122,7 @@ def set_running(connection: sqlite3.Connection, record: VmRecord) -> None:
 
 
 def set_spec(connection: sqlite3.Connection, vm_id: str, spec: VmSpec) -> None:
-    """Change what a VM is to be from its next start on."""
+    """Change a VM's spec, from its next start on."""
     connection.execute("UPDATE vm SET spec = ? WHERE id = ?", (encode_spec(spec), vm_id))
 
 
@@ -135,7 +135,7 @@ def set_name(connection: sqlite3.Connection, vm_id: str, name: str) -> None:
 
 
 def set_lifetime(connection: sqlite3.Connection, vm_id: str, lifetime: Lifetime | None) -> None:
-    """Say how long a VM still lives; None is for ever."""
+    """Set how long a VM still lives; None means for ever."""
     left_s, marked_s, boot_id = (
         (None, 0.0, "") if lifetime is None else (lifetime.left_s, lifetime.marked_s, lifetime.boot_id)
     )
@@ -146,7 +146,7 @@ def set_lifetime(connection: sqlite3.Connection, vm_id: str, lifetime: Lifetime 
 
 
 def set_ephemeral(connection: sqlite3.Connection, vm_id: str, *, ephemeral: bool) -> None:
-    """Say whether the VM goes when the request that made it ends."""
+    """Set whether the VM is deleted when the request that made it ends."""
     connection.execute("UPDATE vm SET ephemeral = ? WHERE id = ?", (ephemeral, vm_id))
 
 
@@ -249,7 +249,7 @@ def end_operation(
 
 
 def supersede(connection: sqlite3.Connection, operation_id: str) -> None:
-    """Forget open operations on the same VM that this one, which ends now, has the last word over.
+    """Delete open operations on the same VM that are superseded by this one, which ends now.
 
     They are what earlier tries left when they failed; settling them later would undo what has now succeeded. An
     operation has the last word over its own kind, over others that decide whether a VM runs if it does, and a `delete`

@@ -1,4 +1,4 @@
-"""A little space that is kept for the worst moment: on a disk that is full to the last byte, stopping and deleting VMs,
+"""A little reserved space: on a completely full disk, stopping and deleting VMs,
 which is how one gets space, still has to be written down first.
 """
 
@@ -15,7 +15,7 @@ _AGAIN_S: Final = 5.0
 
 
 class Reserve:
-    """A file that is there for the space it takes. Belongs to one thread."""
+    """A file that reserves space. Belongs to one thread."""
 
     def __init__(self, path: Path, *, size_bytes: int = RESERVE_BYTES) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class Reserve:
         self._held = False
 
     def keep(self) -> None:
-        """Take the space unless it is taken already; a disk without it is asked again later."""
+        """Reserve the space unless that is done; if the disk has none, it is tried again later."""
         if self._held or time.monotonic() < self._tried_s + _AGAIN_S:
             return
         self._tried_s = time.monotonic()
@@ -39,7 +39,7 @@ class Reserve:
             self._path.unlink(missing_ok=True)
 
     def release(self) -> bool:
-        """Give the space back. False when there was none."""
+        """Release the space. False when none was reserved."""
         self._held = False
         self._tried_s = time.monotonic()
         with suppress(OSError):
