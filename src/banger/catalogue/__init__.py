@@ -1,1 +1,1 @@
-"""Catalogues: signed lists of images and kernels by name, and what makes one of them trustworthy."""
+"""Catalogues: signed lists of images and kernels by name, and when to trust one."""

@@ -1,4 +1,4 @@
-"""What a catalogue says: images and kernels by name and platform, each with where it comes from. Pure."""
+"""The content of a catalogue: images and kernels by name and platform, each with its source. Pure."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing in it is ignored: what this version does not know, it refuses."""
+    """Unknown members are refused, not ignored."""
 
 
 class Distribution(_Strict, frozen=True, tag="distribution", tag_field="type"):
-    """Made on this computer out of a distribution's signed archive, by a recipe that banger has."""
+    """Made on this computer from a distribution's signed archive, by one of banger's recipes."""
 
     recipe: _Name
 
@@ -71,7 +71,7 @@ class Entry(_Strict, frozen=True):
 
 
 class Catalogue(_Strict, frozen=True):
-    """A list of entries under a name of its own. `version` counts up; after `expires` nobody believes it any more."""
+    """A named list of entries. `version` counts up; after `expires` it is no longer trusted."""
 
     schema: Literal[1]
     name: _Name

@@ -1,4 +1,4 @@
-"""What was seen of each catalogue, in a file each, so that nobody is shown an older one later."""
+"""What was seen of each catalogue, in a file each, so that an older one is recognised later."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class Memories:
             ) from error
 
     def write(self, name: str, memory: Memory) -> None:
-        """Remember, durably."""
+        """Write it durably."""
         make_private_directory(self._root)
         write_durably(self._root / f"{name}.json", json.dumps(asdict(memory)).encode())

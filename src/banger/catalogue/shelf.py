@@ -1,4 +1,4 @@
-"""All catalogues together: what a name means, and what there is."""
+"""All catalogues together: what a name means, and which entries there are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A catalogue of the configuration: itself, or why it is not believed."""
+    """A configured catalogue, or the reason why it is not trusted."""
 
     place: str
     verdict: Verdict | None = None
@@ -57,7 +57,7 @@ class Opened:
 class Shelf:
     """banger's own catalogue first, so that no other can give its names another meaning; then those of the user.
 
-    A catalogue that is not believed ends the search: what it might have said is not replaced by what the next one says.
+    A catalogue that is not trusted ends the search, so that the next one cannot give its names another meaning.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Shelf:
         return None
 
     async def list(self, kind: Kind, report: Report) -> tuple[list[Found], list[Opened]]:
-        """Everything that can be had, each name once, and the catalogues that it is from."""
+        """All entries, each name once, and the configured catalogues."""
         found = [Found(entry=entry, catalogue=self._own.name) for entry in self._own.entries]
         opened: list[Opened] = []
         for source in self._sources:
@@ -109,7 +109,7 @@ class Shelf:
         return sorted(first.values(), key=lambda one: (one.entry.name, one.entry.platform)), opened
 
     async def _open(self, source: CatalogueSource, report: Report) -> Verdict:
-        """The catalogue of one source, as it is now, or, where that cannot be reached, as it was seen last."""
+        """The catalogue of one source as it is now, or, if that cannot be reached, as it was last seen."""
         place = f"the catalogue {printable(source.place, limit=200)}"
         name = hashlib.sha256(source.place.encode()).hexdigest()[:32]
         copy = self._copies / f"{name}.json"

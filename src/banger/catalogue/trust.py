@@ -1,4 +1,4 @@
-"""Whether a catalogue is believed: signatures, changes of keys, expiry, and no way back to an older one. Pure."""
+"""Whether to trust a catalogue: signatures, changes of keys, expiry, and no way back to an older one. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A catalogue that is believed, whose key says so, and what is to be remembered."""
+    """A trusted catalogue, the key that signed it, and what to remember of it."""
 
     catalogue: Catalogue
     signer: PublicKey
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def judge(text: bytes, *, place: str, keys: Sequence[PublicKey], memory: Memory, now: datetime) -> Verdict:
-    """Believe a signed catalogue, or raise `Denied` or `Invalid` with the one reason why not.
+    """Return the verdict on a signed catalogue, or raise `Denied` or `Invalid` with the reason.
 
     `place` is what it is called in errors, `keys` are those that the user trusts for it, `memory` is what was seen of
     it before, if anything.
@@ -85,7 +85,7 @@ def judge(text: bytes, *, place: str, keys: Sequence[PublicKey], memory: Memory,
 
 
 def _begin(memory: Memory, keys: Sequence[PublicKey]) -> Memory:
-    """Forget changes of keys that began at others than those that are trusted now."""
+    """Drop changes of keys that began with other keys than those configured now."""
     roots = hashlib.sha256(b"".join(sorted(key.raw for key in keys))).hexdigest()
     return memory if memory.roots == roots else replace(memory, roots=roots, rotation=0, keys=())
 
@@ -93,7 +93,7 @@ def _begin(memory: Memory, keys: Sequence[PublicKey]) -> Memory:
 def _follow(
     envelope: SignedCatalogue, trusted: tuple[PublicKey, ...], memory: Memory, *, place: str
 ) -> tuple[tuple[PublicKey, ...], Memory, set[str]]:
-    """The keys after all changes that were not seen before. One that none of the keys so far has signed is nobody's."""
+    """The keys after all new changes. A change that none of the current keys has signed is ignored."""
     names: set[str] = set()
     for statement in envelope.rotations:
         what = f"a change of keys in {place}"

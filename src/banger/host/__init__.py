@@ -1,1 +1,1 @@
-"""What this computer can do: checks as data, facts gathered by reading only, a pure judgement of them."""
+"""What this computer can do: facts gathered by reading only, and a pure judgement of them."""

@@ -56,7 +56,7 @@ class Question:
     ask: Callable[[], Awaitable[str]]
     otherwise: Outcome = Outcome.FAIL
     commands: tuple[tuple[str, ...], ...] = ()
-    """What fixes it, where its hint is no more than these."""
+    """The commands that fix it, if its hint says just these."""
 
 
 def judge(facts: Facts) -> tuple[CheckResult, ...]:
@@ -161,7 +161,7 @@ def _judge_version(facts: Facts, check: str, title: str, wanted: tuple[int, ...]
 
 
 def _judge_foreign(facts: Facts) -> CheckResult:
-    """Guests of another architecture than this computer's, which few ask for."""
+    """Guests of another architecture than this computer's, which few people need."""
     title = "guests for other processors"
     foreign = [architecture for architecture in ARCHITECTURES if architecture != facts.architecture]
     missing = [architecture for architecture in foreign if facts.programs.get(f"qemu for {architecture}") is None]
@@ -227,7 +227,7 @@ def _judge_space(facts: Facts) -> CheckResult:
 
 
 def _judge_directories(facts: Facts) -> CheckResult:
-    """What exists belongs to us and to nobody else's eyes; what is missing is made with the right mode when needed."""
+    """Existing directories must be ours and private; missing ones are made with the right mode when needed."""
     for directory in facts.directories:
         if directory.uid is None or directory.mode is None:
             continue

@@ -1,4 +1,4 @@
-"""What `banger doctor` looks at. Gathering only reads: it starts programs to ask their version and changes nothing."""
+"""The facts for `banger doctor`. Gathering only reads: it asks programs for their version and changes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSIONED: Final = {"qemu": ("--version",), "git": ("--version",)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program on this host: where it is, and what it said of its version (empty if it was not asked)."""
+    """A program on this host: its path, and what it printed as its version (empty if it was not asked)."""
 
     path: str
     version: str = ""
@@ -41,7 +41,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything that the checks judge. Programs that are missing are None."""
+    """Everything that the checks judge. Missing programs are None."""
 
     python: tuple[int, int, int]
     architecture: str

@@ -1,4 +1,4 @@
-"""What the packages are called that banger needs, in each family of distributions, and how one installs them.
+"""The names of the packages that banger needs, in each family of distributions, and how to install them.
 
 A family is found in os-release(5): the `ID` of the distribution, else the first known one of those that it is like.
 """
@@ -25,7 +25,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What fixes something: a sentence, or commands and the same as text."""
+    """How to fix something: a sentence, or commands and the same as text."""
 
     text: str
     commands: tuple[tuple[str, ...], ...] = ()

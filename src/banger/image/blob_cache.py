@@ -2,8 +2,8 @@
 
 blobs/sha256/<hex>       complete; checked before it got this name; never changed
 partial/sha256-<hex>     what has come so far; survives its downloader, and is read again from its start to go on
-locks/sha256-<hex>       held by who downloads that blob, in this process or another
-in-use                   shared by all who download or read; whoever removes something has it alone
+locks/sha256-<hex>       held while that blob is downloaded, in this process or another
+in-use                   lock: shared while downloading or reading, exclusive while removing
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CheckSpace(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedBlob:
-    """A blob on the disk. `is_partial`: its download was not finished. `used_at_s` is when it was needed last."""
+    """A blob on the disk. `is_partial`: its download is unfinished. `used_at_s` is when it was last needed."""
 
     digest: str
     size_bytes: int
@@ -64,7 +64,7 @@ class Partial:
 
     @property
     def offset(self) -> int:
-        """How many bytes are there."""
+        """How many bytes there are so far."""
         return self._written + self._waiting_bytes
 
     async def write(self, data: bytes) -> None:
@@ -76,7 +76,7 @@ class Partial:
             self._progressed(self.offset)
 
     async def restart(self) -> None:
-        """Forget what is there."""
+        """Drop all bytes so far."""
         self._waiting, self._waiting_bytes = [], 0
         self._hash = new_hash(self._blob.digest)
         self._written = 0
@@ -84,7 +84,7 @@ class Partial:
         self._progressed(0)
 
     async def digest(self) -> str:
-        """Of everything that is there."""
+        """The digest of all bytes so far."""
         await self.flush()
         self._progressed(self.offset)
         return f"{self._blob.digest.partition(':')[0]}:{self._hash.hexdigest()}"
@@ -96,7 +96,7 @@ class Partial:
             await finish(asyncio.to_thread(self._append, pieces))
 
     def reread(self, check: Callable[[], None]) -> None:
-        """Hash what an earlier download left; what is longer than the blob can be is none of it.
+        """Hash what an earlier download left; it is dropped if it is longer than the blob.
 
         Blocking, and for large blobs long: `check` is called now and then, and may raise to end it.
         """
@@ -126,13 +126,13 @@ class BlobCache:
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
-        """Nothing is removed meanwhile: hold it from fetching blobs until they were read."""
+        """Prevent removal; hold it from fetching blobs until they were read."""
         make_private_directory(self._root)
         async with shared_lock(self._root / "in-use", deadline_s=_REMOVING_DEADLINE_S):
             yield
 
     def find(self, blob: Descriptor) -> Path | None:
-        """The file of a complete blob, which counts as used now; None if it is not there."""
+        """The file of a complete blob, whose last use is set to now; None if it is missing."""
         path = self._path(blob.digest)
         try:
             status = os.lstat(path)
@@ -144,7 +144,7 @@ class BlobCache:
         return path
 
     def read(self, digest: str) -> bytes | None:
-        """The content of a small blob, checked anew; None if it is not there. A damaged one is removed."""
+        """The content of a small blob, checked again; None if it is missing. A damaged one is removed."""
         try:
             with self._path(digest).open("rb") as file:
                 content = file.read(DOCUMENT_LIMIT_BYTES + 1)
@@ -163,7 +163,7 @@ class BlobCache:
         self._path(digest).unlink(missing_ok=True)
 
     async def put(self, digest: str, content: bytes) -> None:
-        """Keep a small blob that is at hand and checked."""
+        """Store a small blob that is in memory and checked."""
 
         async def copy(partial: Partial) -> None:
             await partial.restart()
@@ -172,7 +172,7 @@ class BlobCache:
         await self.fetch(Descriptor(media_type="", digest=digest, size=len(content)), copy)
 
     def check_space(self, blobs: Iterable[Descriptor]) -> None:
-        """Raise `Unavailable` when what is missing of these blobs does not fit."""
+        """Raise `Unavailable` when the missing parts of these blobs do not fit on the disk."""
         missing = {blob.digest: blob for blob in blobs if self.find(blob) is None}.values()
         needed = sum(max(0, blob.size - self._partial_size(blob.digest)) for blob in missing)
         if needed:
@@ -207,7 +207,7 @@ class BlobCache:
             raise translate_os_error(error) from error
 
     def list(self) -> list[CachedBlob]:
-        """Everything that is there, the longest unused first."""
+        """All blobs, the longest unused first."""
         found: list[CachedBlob] = []
         for path in (*self._root.glob("blobs/*/*"), *self._root.glob("partial/*")):
             is_partial = path.parent.name == "partial"
@@ -226,7 +226,7 @@ class BlobCache:
         return sorted(found, key=lambda blob: blob.used_at_s)
 
     async def remove(self, blobs: Iterable[CachedBlob]) -> int:
-        """Remove blobs; the bytes that were freed. Raises `WrongState` while anybody downloads or reads."""
+        """Remove blobs. Returns the bytes that were freed. Raises `WrongState` while anybody downloads or reads."""
         make_private_directory(self._root)
         try:
             async with exclusive_lock(self._root / "in-use", deadline_s=0):

@@ -1,4 +1,4 @@
-"""A recipe of the user's for `image build`: what goes onto which image, read strictly. Pure."""
+"""A user's recipe for `image build`: what is added to which image, read strictly. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class RecipeFile(_Strict, frozen=True):
-    """A file or directory beside the recipe, and where it goes. `mode` is for a file, in octal digits."""
+    """A file or directory beside the recipe, and its place in the image. `mode` is for a file, in octal digits."""
 
     source: _HostPath
     path: _GuestPath
@@ -52,7 +52,7 @@ class RecipeFile(_Strict, frozen=True):
 
 
 class RecipeDownload(_Strict, frozen=True):
-    """A file from elsewhere, by digest and size, and where it goes. The build may go on without an `optional` one."""
+    """A file to download, by digest and size, and its place in the image. A build can do without an `optional` one."""
 
     url: _Address
     sha256: _Sha256
@@ -71,7 +71,7 @@ class RecipeDownload(_Strict, frozen=True):
 
 
 class RecipeRun(_Strict, frozen=True):
-    """How the image wants to be run; what is not said is as the base has it."""
+    """How the image is to be run; None leaves a value as in the base."""
 
     entrypoint: tuple[_Word, ...] | None = None
     command: tuple[_Word, ...] | None = None
@@ -81,7 +81,7 @@ class RecipeRun(_Strict, frozen=True):
 
 
 class Recipe(_Strict, frozen=True):
-    """What a recipe says. A command that is a text is for `/bin/sh -e -c`, and a package may have its version."""
+    """A parsed recipe. A command that is a string is run by `/bin/sh -e -c`, and a package may have a version."""
 
     base: _Name
     base_digest: _Digest | None = None
@@ -132,7 +132,7 @@ def parse_recipe(text: bytes, *, file: str) -> Recipe:
 
 
 def _check_keys(document: Mapping[str, object], shown: str) -> None:
-    """Raise `Invalid` for a key that means nothing, with the nearest one that means something where it stands."""
+    """Raise `Invalid` for an unknown key, with the nearest known one at that place."""
     import difflib
 
     tables: list[tuple[str, object, tuple[str, ...]]] = [
@@ -152,7 +152,7 @@ def _check_keys(document: Mapping[str, object], shown: str) -> None:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise `Invalid` for what each part allows and the whole does not."""
+    """Raise `Invalid` for what no single type can check."""
     counted = (recipe.packages, recipe.files, recipe.downloads, recipe.commands, recipe.environment)
     if max(map(len, counted)) > _COUNT_LIMIT:
         raise Invalid(f"there are more than {_COUNT_LIMIT} of one thing", hint="make several recipes of it")
@@ -181,7 +181,7 @@ def check_source(source: str) -> None:
 
 
 def plan_run(recipe: Recipe, base: RunConfig) -> RunConfig:
-    """How the new image is run. A new entrypoint does not keep the command that was for the old one."""
+    """How the new image is run. A new entrypoint drops the command that was for the old one."""
     said = recipe.run
     command = base.command if said.entrypoint is None else ()
     return RunConfig(
@@ -196,12 +196,12 @@ def plan_run(recipe: Recipe, base: RunConfig) -> RunConfig:
 def plan_build_environment(
     base: Mapping[str, str], asked: Mapping[str, str], *, more: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
-    """The environment of a command of the recipe. `more` is for the build alone, and anybody may say otherwise."""
+    """The environment of a command of the recipe. `more` is for the build alone, and has the lowest priority."""
     return {"PATH": _DEFAULT_PATH, "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", **more, **base, **asked}
 
 
 def digest_recipe(text: bytes, files: Sequence[tuple[str, str, int | None]]) -> str:
-    """What tells a build from one of another recipe: its text, and each file's place, `sha256:...` and mode."""
+    """The digest of a recipe: of its text, and of each file's place, `sha256:...` and mode."""
     digest = hashlib.sha256(text)
     for path, content, mode in files:
         digest.update(f"\0{path}\0{content}\0{mode}".encode("utf-8", "surrogateescape"))

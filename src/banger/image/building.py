@@ -1,4 +1,4 @@
-"""What mmdebstrap says while it works, as progress. Pure."""
+"""The output of mmdebstrap as progress. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINES: Final = 30
 
 
 class BuildLog:
-    """Follows the lines, keeps the last of them and what looks like the reason of a failure."""
+    """Follows the lines; keeps the last ones, and those that look like the reason of a failure."""
 
     def __init__(self) -> None:
         self._last: deque[str] = deque(maxlen=_LINES)
@@ -37,7 +37,7 @@ class BuildLog:
         self._done = 0
 
     def feed(self, raw: bytes) -> Progress | None:
-        """Take one line; what it says about the progress, if anything."""
+        """Take one line. Returns the progress that it shows, if any."""
         line = printable(raw.strip(), limit=300)
         if not line:
             return None
@@ -57,7 +57,7 @@ class BuildLog:
 
     @property
     def reason(self) -> str:
-        """Why it failed, as far as it said so."""
+        """Why it failed, as far as its output says."""
         return self._error or (self._last[-1] if self._last else "it said nothing")
 
     @property

@@ -1,4 +1,4 @@
-"""The configuration of an image: what it is for, how its program is started, what its layers unpack to. Pure.
+"""The configuration of an image: its platform, how its program is started, the digests of its layers. Pure.
 
 Source: OCI image specification 1.1, config.md; Docker's own is the same with more members. Every text in it is the
 image's, and may become an argument or a variable of a guest's program, never of one on the host.
@@ -30,7 +30,7 @@ _WORDS_LIMIT: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
-    """What an image says about itself. `diff_ids` are the digests of the unpacked layers, the lowest first."""
+    """An image's description of itself. `diff_ids` are the digests of the unpacked layers, the lowest first."""
 
     platform: Platform
     environment: Mapping[str, str]
@@ -87,7 +87,7 @@ def parse_config(content: bytes, *, what: str) -> ImageConfig:
 
 
 def check_config(config: ImageConfig, manifest: Manifest, wanted: Platform, *, what: str) -> None:
-    """Does a configuration belong to its manifest, and run where we want it? Raises `Failed`, `Unsupported`."""
+    """Check that a configuration fits its manifest and the wanted platform. Raises `Failed`, `Unsupported`."""
     if len(config.diff_ids) != len(manifest.layers):
         raise Failed(
             f"{what} has {len(manifest.layers)} layers, but its configuration lists {len(config.diff_ids)}",
@@ -109,7 +109,7 @@ def _run_config(execution: _Execution) -> RunConfig:
 
 
 def _text(text: str) -> str:
-    """A text that may become an argument of a program. Raises `ValueError` for one that cannot."""
+    """Return a string that can be an argument of a program. Raises `ValueError` for one that cannot."""
     if "\0" in text:
         raise ValueError(f"{ascii(text[:40])} has a NUL")
     text.encode("utf-8")  # a lone surrogate stands for no character
@@ -117,7 +117,7 @@ def _text(text: str) -> str:
 
 
 def _environment(variables: Sequence[str]) -> Mapping[str, str]:
-    """The variables; of two values for one the last counts, as in Docker."""
+    """The variables; if one is set twice the last value counts, as in Docker."""
     found: dict[str, str] = {}
     for variable in map(_text, variables):
         name, equals, value = variable.partition("=")

@@ -1,6 +1,6 @@
-"""Packages for a guest that is a Debian: resolved against what it has, downloaded and verified on the host.
+"""Packages for a Debian guest: resolved against what it has, downloaded and verified on the host.
 
-The guest needs no network and no keys for it, and what the guest says of itself is read as from a stranger: its
+The guest needs neither network nor keys for that. What the guest says of itself is untrusted: its
 package database is taken apart, and apt sees only fields of the form that Debian's have.
 """
 
@@ -39,14 +39,14 @@ _RELEASE: Final = re.compile(r"^(ID|VERSION_CODENAME)=[\"']?([a-z0-9.-]{1,40})[\
 
 
 class Debian(NamedTuple):
-    """A guest that packages can be got for. `status` is its package database, as much of it as apt may see."""
+    """A guest that packages can be downloaded for. `status` is the part of its package database that apt may see."""
 
     suite: str
     status: str
 
 
 def read_debian(release: str, status: str | None, *, architecture: str) -> Debian:
-    """What a guest's own files say it is. Raises `Unsupported` for what is no Debian."""
+    """Which Debian a guest is, by its own files. Raises `Unsupported` for anything else."""
     fields = dict(_RELEASE.findall(release))
     if fields.get("ID") != "debian" or "VERSION_CODENAME" not in fields or status is None:
         said = fields.get("ID") or "nothing that is known"
@@ -58,7 +58,7 @@ def read_debian(release: str, status: str | None, *, architecture: str) -> Debia
 
 
 def render_status(status: str, *, architecture: str) -> str:
-    """What is installed, by a package database that may say anything, for apt to read (dpkg's status file)."""
+    """The installed packages of an untrusted package database, for apt to read (dpkg's status file)."""
     lines: list[str] = []
     for count, fields in enumerate(_paragraphs(status)):
         if count == _PACKAGES_LIMIT:

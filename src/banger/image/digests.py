@@ -1,4 +1,4 @@
-"""Digests of content, as the OCI image specification writes them. Pure."""
+"""Digests of content, in the form of the OCI image specification. Pure."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ def compute_digest(content: bytes, *, like: str = "sha256:") -> str:
 
 
 def shorten(digest: str) -> str:
-    """The beginning of a digest, for people to read."""
+    """The beginning of a digest, for messages."""
     return digest.partition(":")[2][:12]

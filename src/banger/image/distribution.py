@@ -67,7 +67,7 @@ async def make_debian_image(
 ) -> Image:
     """Build, edit in memory, write and publish the image. Cancelling it leaves nothing.
 
-    Without an optional download it is what a recipe that never named it makes, so that the next pull tries again.
+    Without an optional download it gets another fingerprint, so that the next pull tries again.
     """
     check_runs_here(wanted.architecture, host=host_architecture())
     mode = choose_mode(facts)
@@ -196,7 +196,7 @@ def open_download(
 
 
 def edit(tree: RootfsTree, wanted: DebianImage) -> None:
-    """Take out what is the build's own, and put in what makes the image one of ours."""
+    """Remove what belongs to the build, and add what makes the image one of banger's."""
     for path in REMOVED:
         tree.remove(path)
     for path in EMPTIED:

@@ -1,4 +1,4 @@
-"""JSON documents from strangers, read so that two programs cannot read them in two ways. Pure."""
+"""Untrusted JSON documents, refused where two programs could read them differently. Pure."""
 
 from __future__ import annotations
 

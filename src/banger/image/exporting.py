@@ -1,4 +1,4 @@
-"""Images as other tools take them: the documents of an archive with one layer. Pure.
+"""Archives of images for other tools: the documents of an archive with one layer. Pure.
 
 Sources: OCI image specification 1.1; Docker image specification v1.2, "Combined Image JSON + Filesystem Changeset
 Format". The same image always gives the same bytes: there is no time in them that the image does not have itself.
@@ -42,7 +42,7 @@ class PlannedArchive:
 def plan_archive(
     image: Image, format_: Literal["oci", "docker"], *, layer_digest: str, layer_bytes: int
 ) -> PlannedArchive:
-    """What an archive has beside the one layer that all of the image's files are in."""
+    """The files of an archive beside the one layer with all of the image's files."""
     config = _encode(_describe_config(image, layer_digest))
     if format_ == "docker":
         return _plan_docker(image, config, layer_digest)
@@ -118,7 +118,7 @@ def _describe_config(image: Image, layer_digest: str) -> Mapping[str, Any]:
 
 
 def _name_signal(number: int) -> str:
-    """As programs that know signals by name or by number take it."""
+    """A signal's name, in a form that programs accept which know signals by name or by number."""
     try:
         return signal.Signals(number).name
     except ValueError:

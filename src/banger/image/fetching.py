@@ -1,4 +1,4 @@
-"""An image from a registry: which manifest it is, what it says, and its layers in the cache."""
+"""Fetching an image from a registry: its manifest, its configuration, and its layers into the cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STAGE: Final = "download"
 
 
 class Registry(Protocol):
-    """What is needed of a registry client."""
+    """The part of a registry client that is needed here."""
 
     async def resolve(self, reference: Reference) -> str:
         """The digest that a reference means now."""
@@ -66,7 +66,7 @@ class FetchedImage:
 async def fetch_image(
     reference: Reference, platform: Platform, *, client: Registry, cache: BlobCache, report: Report
 ) -> FetchedImage:
-    """Fetch what is missing of an image. With everything in the cache, a reference with a digest needs no network.
+    """Fetch the missing parts of an image. If all are in the cache, a reference with a digest needs no network.
 
     Whoever reads the layers holds `cache.in_use()` around this and the reading. Raises the errors of the client and of
     the cache, `Unsupported` for what is not an image for `platform`, `Failed` for what cannot be believed.
@@ -99,7 +99,7 @@ async def fetch_image(
 
 
 class _Pull:
-    """One image on its way."""
+    """One pull."""
 
     def __init__(self, reference: Reference, client: Registry, cache: BlobCache, what: str) -> None:
         self._reference = reference
@@ -176,7 +176,7 @@ class _Pull:
 
 
 class _Tally:
-    """How far the layers are, each and together."""
+    """The progress of the layers, each and together."""
 
     def __init__(self, layers: Sequence[Descriptor], what: str, report: Report) -> None:
         self._layers = {layer.digest: number for number, layer in enumerate(layers, start=1)}
@@ -200,7 +200,7 @@ class _Tally:
         )
 
     def waiting(self, layer: Descriptor) -> None:
-        """Somebody else is downloading it."""
+        """Another pull is downloading it."""
         self._tell_layer(layer, "waiting for another pull of", self._done.get(layer.digest, 0))
 
     def _tell_layer(self, layer: Descriptor, verb: str, done: int) -> None:

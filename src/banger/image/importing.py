@@ -1,4 +1,4 @@
-"""An image out of an archive: of a root file system, or of an image as other tools save them."""
+"""An image from an archive: of a root file system, or of an image as other tools save it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def import_archive(
 
 
 def read_saved_image(tree: RootfsTree, platform: Platform, *, tag: str | None) -> LayeredImage | None:
-    """The image that an archive holds as other tools save them, or None for one that is a root itself."""
+    """The saved image in an archive, None if the archive is a root file system itself."""
     if tree.open(LAYOUT_FILE) is not None and tree.open("index.json") is not None:
         return read_oci_layout(tree, platform, tag=tag)
     if (tree.read_start(MANIFEST_FILE, 64) or b"").lstrip().startswith(b"["):

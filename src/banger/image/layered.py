@@ -1,4 +1,4 @@
-"""An image out of layers and a configuration, wherever they came from."""
+"""An image from layers and a configuration, wherever they came from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STEP_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayeredImage:
-    """An image before it is one here. `digest` is that of its manifest, or of its configuration if it has none."""
+    """An image that is to be stored. `digest` is that of its manifest, or of its configuration if it has none."""
 
     digest: str
     config: ImageConfig
@@ -43,7 +43,7 @@ def make_layered_image(
     """Unpack, write and publish; blocking, for a thread. `origin` and `provenance` say where it is from.
 
     The same layers are not unpacked twice: what the store has under another name gets this one too. Raises `Invalid`
-    for layers that cannot be a root file system, `Failed` for what has another digest than was said.
+    for layers that cannot be a root file system, `Failed` for a wrong digest.
     """
     same = find_same(store, found.digest)
     with store.content.draft() as draft:
@@ -113,12 +113,12 @@ def _unpack(
 
 
 def find_same(store: ImageStore, digest: str) -> Image | None:
-    """An image in the store that was made of the same manifest."""
+    """An image in the store that was made from the same manifest."""
     return next((image for image in store.list() if image.oci.get("digest") == digest), None)
 
 
 def describe_oci(found: LayeredImage) -> Mapping[str, Any]:
-    """What the manifest of our image says about what it was made of."""
+    """The members of our manifest about what the image was made from."""
     return {
         "digest": found.digest,
         "labels": dict(found.config.labels),

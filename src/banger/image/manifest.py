@@ -55,7 +55,7 @@ _UNKNOWN: Final = "unknown"  # what builders give as the platform of attestation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptor:
-    """What a document says about a blob: its type, its digest (parsed), and its size in bytes."""
+    """A document's description of a blob: its type, its digest (parsed), and its size in bytes."""
 
     media_type: str
     digest: str
@@ -125,7 +125,7 @@ def parse_manifest(content: bytes, *, media_type: str | None, what: str) -> Mani
 
 
 def select_manifest(index: Index, platform: Platform, *, what: str) -> Descriptor:
-    """The manifest of an index for `platform`. Raises `Unsupported` with what there is."""
+    """The manifest of an index for `platform`. Raises `Unsupported` naming the platforms there are."""
     found = [entry for entry in index.entries if platform.runs(entry.platform)]
     # The same architecture without a variant, or with the wanted one, before others that also run.
     found.sort(key=lambda entry: entry.platform.variant not in ("", platform.variant))
@@ -135,7 +135,7 @@ def select_manifest(index: Index, platform: Platform, *, what: str) -> Descripto
 
 
 def wrong_platform(what: str, wanted: Platform, there: list[Platform]) -> Unsupported:
-    """The error for an image that is not made for `wanted`, with what it is made for."""
+    """The error for an image that is not for `wanted`, naming what it is for."""
     names = list(dict.fromkeys(printable(str(platform), limit=60) or _UNKNOWN for platform in there))
     shown = ", ".join(names[:_SHOWN_PLATFORMS]) + (", ..." if len(names) > _SHOWN_PLATFORMS else "")
     return Unsupported(

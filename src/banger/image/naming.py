@@ -1,4 +1,4 @@
-"""What an image of a registry is called here when nobody says. Pure."""
+"""The default name of an image from a registry. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
 
 
 def looks_like_reference(text: str) -> bool:
-    """Whether a text can only mean an image of a registry: no image here has such a name."""
+    """Whether a text can only mean an image of a registry, because names here have another form."""
     return any(character in text for character in "/:@")
 
 

@@ -1,4 +1,4 @@
-"""Which packages a root file system has, as its package manager says; an image may say anything there.
+"""Which packages a root file system has, according to its package manager, which is untrusted.
 
 A list is text: `# FORMAT DISTRIBUTION`, then one `NAME VERSION` a line, sorted. Where packages cannot be told although
 there are some, it is `? REASON`.
@@ -52,7 +52,7 @@ class Package(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """What is known of an image's packages. `format` is `deb`, `apk` or `rpm`, and empty in lists of an older banger.
+    """An image's packages. `format` is `deb`, `apk` or `rpm`, and empty in lists from an older banger.
 
     `distribution` is the ID of os-release(5), empty where there is none; `unknown` is why the packages cannot be told.
     """
@@ -64,7 +64,7 @@ class Packages:
 
 
 def find_packages(tree: Files) -> str | None:
-    """The packages of dpkg, apk or rpm, or why they cannot be told; None when nobody keeps any."""
+    """The packages of dpkg, apk or rpm, or why they are unknown; None if there is no package manager."""
     distribution = _find_distribution(tree)
     status = tree.read_start(_DPKG, _LIMIT_BYTES)
     parts = tree.files_in(_DPKG_PARTS, limit=_PARTS_LIMIT)
@@ -131,7 +131,7 @@ def _parse_apk(installed: str) -> Iterator[tuple[str, str]]:
 
 
 def _render(form: str, distribution: str, packages: Iterable[tuple[str, str]]) -> str:
-    """What has no proper name and version is left out."""
+    """The list as text. Packages without a proper name and version are left out."""
     good = {
         f"{name} {version}\n"
         for name, version in packages

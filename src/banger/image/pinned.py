@@ -25,7 +25,7 @@ class Pinned:
 
     @property
     def name(self) -> str:
-        """What to call it in progress: the last part of its address."""
+        """Its name in progress messages: the last part of its address."""
         return self.url.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
@@ -34,7 +34,7 @@ Fetch = Callable[[Pinned], Awaitable[Path]]
 
 
 async def fetch_wanted(pinned: Pinned, fetch: Fetch, report: Callable[[Progress], None]) -> Path | None:
-    """Its place in the cache, or None for an optional one that is not to be had, which is told.
+    """Its place in the cache, or None, with a notice, for an optional one that is not available.
 
     Raises what `fetch` does: also for an optional one whose bytes are others.
     """

@@ -1,4 +1,4 @@
-"""Which computer an image is made for, in the words of the OCI image specification. Pure."""
+"""The platform of an image, in the words of the OCI image specification. Pure."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Platform:
 
     @property
     def machine(self) -> str:
-        """What guests and kernels call the architecture. Only for one that `parse_platform` made."""
+        """The architecture as guests and kernels call it. Only for a platform from `parse_platform`."""
         return _MACHINES[self.architecture]
 
     def runs(self, other: Platform) -> bool:
-        """Does an image for `other` run where images for this platform run?"""
+        """Whether an image for `other` runs where images for this platform run."""
         if (self.os, self.architecture) != (other.os, other.architecture):
             return False
         return other.variant in (self.variant, *_BASELINES.get(self.architecture, ("",)))

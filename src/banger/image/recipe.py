@@ -177,7 +177,7 @@ def render_package_table(packages: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def fingerprint(wanted: DebianImage) -> str:
-    """What tells images of this recipe from those of an earlier banger."""
+    """The fingerprint of a recipe, which tells its images from those of an earlier banger."""
     argv = plan_mmdebstrap(wanted, mode="root", contained=False, foreign=False, output="", sources="", apt_conf="")
     edits = (
         *(masked_units(wanted), ON_DEMAND, REMOVED, EMPTIED, CLEARED),
@@ -188,7 +188,7 @@ def fingerprint(wanted: DebianImage) -> str:
 
 
 def apt_options(proxies: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """What apt is told while it builds; no part of the image."""
+    """apt's options during a build; they are not part of the image."""
     return (*_APT_CONF, *proxies)
 
 

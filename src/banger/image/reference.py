@@ -51,7 +51,7 @@ class Reference:
 
     @property
     def wanted(self) -> str:
-        """What the registry is asked for: the digest, or else the tag."""
+        """What the registry is asked for: the digest, else the tag."""
         return self.digest or self.tag or DEFAULT_TAG
 
     def at(self, digest: str) -> Reference:
@@ -60,7 +60,7 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """Parse what a user wrote. Raises `Invalid` for anything that is not a reference, saying what is wrong first."""
+    """Parse what a user wrote. Raises `Invalid`, with the first thing that is wrong, if it is not a reference."""
     if not text:
         raise Invalid("the reference of an image cannot be empty", hint=_HINT)
     if len(text) > _REFERENCE_LIMIT or not text.isascii() or not text.isprintable() or " " in text:
@@ -95,7 +95,7 @@ def _split_tag(named: str) -> tuple[str, str | None]:
 
 
 def _is_host(first: str) -> bool:
-    """Whether a first part is a host: no name of Docker Hub that people write without one begins so."""
+    """Whether the first part is a host, which no Docker Hub name without a host can look like."""
     return "." in first or ":" in first or first.lower() == "localhost"
 
 

@@ -1,4 +1,4 @@
-"""File system images in files of the user's, used where they lie: what they were, and whether they still are that."""
+"""The user's file system images, used in place: what they were when registered, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HINT: Final = "give an EROFS or ext4 image of a root file system; `banger image
 class HostFile:
     """A file as it was when it was registered.
 
-    The numbers tell a changed one without reading it (stat(2)). That of its device is not among them: it may be another
+    The numbers reveal a change without reading it (stat(2)). The device is not among them: its number may be another
     one after each boot.
     """
 
@@ -46,9 +46,9 @@ def decode_host_file(value: Mapping[str, Any] | None) -> HostFile | None:
 
 
 def look_at(path: Path, *, tell: Callable[[int, int], None]) -> tuple[HostFile, str]:
-    """A file with its digest, and which file system it holds; blocking. `tell` is given the bytes read and all of them.
+    """A file with its digest and the kind of its file system; blocking. `tell` gets the bytes read and the total.
 
-    Nothing of it is understood but its magic number. Raises `NotFound`, `Invalid`, `Unsupported`, and `Failed` for one
+    Only its magic number is interpreted. Raises `NotFound`, `Invalid`, `Unsupported`, and `Failed` for one
     that changes meanwhile.
     """
     with _open(path) as file:
@@ -64,7 +64,7 @@ def look_at(path: Path, *, tell: Callable[[int, int], None]) -> tuple[HostFile, 
 
 
 def is_unchanged(file: HostFile) -> bool:
-    """Whether a registered file is there and is what it was, as its numbers tell."""
+    """Whether a registered file exists and is unchanged, by its numbers."""
     try:
         check_unchanged(file)
     except (Failed, NotFound):
@@ -73,7 +73,7 @@ def is_unchanged(file: HostFile) -> bool:
 
 
 def check_unchanged(file: HostFile) -> None:
-    """Raise `Failed` when a registered file is not the one that it was, `NotFound` when it is gone."""
+    """Raise `Failed` when a registered file has changed, `NotFound` when it is gone."""
     path = Path(file.path)
     try:
         now = path.stat()
@@ -117,7 +117,7 @@ def _check_digest(file: HostFile, found: str) -> None:
 
 
 def _read_pieces(file: BinaryIO, size_bytes: int, tell: Callable[[int, int], None]) -> Iterator[bytes]:
-    """A file to its end, or a little beyond where it grows meanwhile, which its digest and times tell."""
+    """Read a file to its end, or a little beyond if it grows meanwhile, which its digest and times reveal."""
     done = 0
     while done <= size_bytes and (piece := file.read(_PIECE_BYTES)):
         done += len(piece)

@@ -1,4 +1,4 @@
-"""Images of file system images in files of the user's: used where they lie, or copied into the store."""
+"""Images from the user's file system images: used in place, or copied into the store."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def promote(store: ImageStore, image: Image, *, report: Callable[[Progress], Non
 def _describe(
     name: str, *, architecture: str, init: str | None, root_fs: str, file: HostFile, before: Image | None
 ) -> Mapping[str, Any]:
-    """What the manifest says. `before` is what had this name, whose machine stays that of the name."""
+    """The manifest. `before` had this name; its default kernel and disk size stay with the name."""
     machine = {"kernel": before.kernel, "disk_bytes": before.disk_bytes} if before is not None else {}
     return {
         "name": name,

@@ -1,4 +1,4 @@
-"""What this room needs of a root file system in memory; the disk room has it."""
+"""What this room needs of a root file system in memory; the disk room provides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an image wants to be run: its program, as whom, where, and how it is ended (`config` of OCI images)."""
+"""How an image is to be run: program, user, directory, and how it is ended (`config` of OCI images)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def encode_run_config(run: RunConfig) -> Mapping[str, Any]:
 
 
 def decode_run_config(value: Mapping[str, Any]) -> RunConfig:
-    """Read what `encode_run_config` wrote; an empty mapping is that of an image that says nothing."""
+    """Read what `encode_run_config` wrote; an empty mapping stands for an image without these settings."""
     return RunConfig(
         entrypoint=tuple(value.get("entrypoint", ())),
         command=tuple(value.get("command", ())),

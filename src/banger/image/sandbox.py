@@ -1,4 +1,4 @@
-"""Running mmdebstrap so that nothing of it is left: no process, no mount, no file of another user id."""
+"""Running mmdebstrap so that it leaves nothing: no process, no mount, no file of another user id."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """What decides how mmdebstrap can run here. `obstacle` is a `sysctl -w` argument that would help, or empty."""
+    """Facts that decide how mmdebstrap can run here. `obstacle` is a `sysctl -w` argument that would help, or empty."""
 
     uid: int
     has_mmdebstrap: bool
@@ -119,9 +119,9 @@ def choose_mode(facts: HostFacts) -> str:
 
 @asynccontextmanager
 async def build_directory(draft: Path, *, mode: str, place: Path = BUILDS) -> AsyncIterator[Path]:
-    """A directory for mmdebstrap's temporary files, gone afterwards with all that is in it.
+    """A directory for mmdebstrap's temporary files, which is removed afterwards.
 
-    Whatever builds of this user left that were killed goes first.
+    What killed builds of this user left is removed first.
     """
     if mode == "root":
         directory = draft / BUILD_BELOW_DRAFT
@@ -245,6 +245,6 @@ async def _end_politely(process: asyncio.subprocess.Process) -> None:
 
 
 async def _drain(stream: asyncio.StreamReader) -> None:
-    """Keep the pipe empty, or the other side could wait for us while we wait for it."""
+    """Keep the pipe empty, else both sides could wait for each other."""
     while await stream.read(_READ_BYTES):
         pass

@@ -22,7 +22,7 @@ _MACHINE_ID: Final = "etc/machine-id"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRoot:
-    """What is known of a root besides its files: how it is run, and where it is from. `source` says that in words.
+    """What is known of a root besides its files: how it is run, and where it came from, in `source` in words.
 
     `hint` is what to do about something in it that no image can hold.
     """

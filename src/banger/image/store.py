@@ -54,7 +54,7 @@ class ImageStore(ItemStore[Image]):
         super().__init__(root, kind="image", view=_image)
 
     def read(self, digest: str) -> Image:
-        """As for others. Registered images of one content may lie in several files: an unchanged one, if any is."""
+        """As for other items. Several registered files may have the same content: one that is unchanged, if any."""
         image = super().read(digest)
         if image.file is None:
             return image
@@ -62,13 +62,13 @@ class ImageStore(ItemStore[Image]):
         return next((other for other in same if other.file is not None and is_unchanged(other.file)), image)
 
     def verify(self, item: Image) -> None:
-        """As for others, and a registered file too."""
+        """As for other items; of a registered image its file is read too."""
         super().verify(item)
         if item.file is not None:
             compare(item.file)
 
     def set_machine(self, image: Image, *, kernel: str | None, disk_bytes: int | None) -> Image:
-        """Say what VMs of an image get; None leaves a thing as it is. Raises `NotFound` when it is gone."""
+        """Set the defaults of an image's VMs; None leaves a value as it is. Raises `NotFound` when it is gone."""
         said = {
             "kernel": image.kernel if kernel is None else kernel,
             "disk_bytes": image.disk_bytes if disk_bytes is None else disk_bytes,
@@ -77,7 +77,7 @@ class ImageStore(ItemStore[Image]):
 
 
 def name_rootfs(root_fs: str) -> str:
-    """The file of a root file system of that kind."""
+    """The name of the file of a root file system of that kind."""
     return f"rootfs.{root_fs}"
 
 

@@ -34,7 +34,7 @@ class _File(Source):
 
 
 class _Nobody:
-    """Answers nobody who asks who we are."""
+    """Never logs in."""
 
     def current(self, _source: Source) -> None:
         """No login."""
@@ -51,14 +51,14 @@ class _Nobody:
 
 
 class WebFiles:
-    """Gets files. Opened by `open_web`."""
+    """Downloads files. Opened by `open_web`."""
 
     def __init__(self, requests: Requests, downloader: Downloader) -> None:
         self._requests = requests
         self._downloader = downloader
 
     async def read(self, url: str, *, limit_bytes: int) -> bytes:
-        """A small file. Raises `NotFound`, `Denied`, `Unavailable`, `TimedOut`, `Failed`."""
+        """Read a small file. Raises `NotFound`, `Denied`, `Unavailable`, `TimedOut`, `Failed`."""
         source = _locate(url)
 
         async def ask() -> bytes:

@@ -1,4 +1,4 @@
-"""Writing a root file system with progress that is worth showing."""
+"""Writing a root file system, with progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which package of Debian's is its newest kernel."""
+"""Finding Debian's newest kernel package."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class KernelApt(Apt):
         return parse_candidate(await self.run("apt-cache", "show", "--no-all-versions", name))
 
     async def find_exactly(self, name: str, version: str) -> Candidate:
-        """A kernel package in one version, if the archive has that. Raises `NotFound`."""
+        """A kernel package in an exact version. Raises `NotFound` if the archive does not have it."""
         if _PACKAGE.fullmatch(name) is None or _VERSION.fullmatch(version) is None:
             raise NotFound(f"{ascii(f'{name} {version}'[:200])} is not a kernel package of Debian's")
         versions = parse_versions(await self.run("apt-cache", "madison", name))

@@ -43,7 +43,7 @@ _HINT: Final = "banger makes its default kernel with apt, dpkg-deb and depmod; `
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebianKernel:
-    """Which kernel of Debian's: our word for the architecture, Debian's word, and the package that names the newest."""
+    """A kernel of Debian: our word for the architecture, Debian's word, and the package that depends on the newest."""
 
     architecture: str
     debian_architecture: str
@@ -107,7 +107,7 @@ async def make_debian_kernel(
 
 
 async def find_again(apt: KernelApt, came: Provenance) -> Candidate:
-    """The package that a kernel was made of. Raises `NotFound` when the archive no longer has it, `Denied` when it has
+    """The package that a kernel was made from. Raises `NotFound` if the archive no longer has it, `Denied` if it has
     something else under that name and version.
     """
     match = _SOURCE.fullmatch(came.reference)
@@ -183,7 +183,7 @@ def _write_files(
 ) -> tuple[str, ...]:
     """Write what the store keeps into the draft; the names of the boot modules, in the order to load them.
 
-    Raises `Unsupported` when Debian should once make a kernel that lacks what guests need.
+    Raises `Unsupported` if Debian's kernel should lack something that guests need.
     """
     directory = ModuleDirectory(tree=tree, prefix=f"lib/modules/{release}/")
     config = read_whole(tree, f"boot/config-{release}", limit_bytes=_CONFIG_LIMIT_BYTES)

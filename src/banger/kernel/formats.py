@@ -1,4 +1,4 @@
-"""What kind of kernel a file is, for which architecture and of which release, by its bytes. Pure.
+"""The kind, architecture and release of a kernel file, by its bytes. Pure.
 
 Sources: Documentation/arch/x86/boot.rst, Documentation/arch/arm64/booting.rst and include/linux/pe.h of Linux, elf(5).
 """
@@ -38,7 +38,7 @@ class KernelFormat:
 
 
 def parse_kernel(data: bytes) -> KernelFormat:
-    """Say what a kernel is. Raises `Invalid` for what is none, `Unsupported` for one that cannot be booted here."""
+    """Identify a kernel. Raises `Invalid` if it is not one, `Unsupported` if it cannot be booted here."""
     if len(data) > SIZE_LIMIT_BYTES:
         raise Invalid("the file is larger than any kernel", hint=_HINT)
     if data[0x1FE:0x200] == b"\x55\xaa" and data[0x202:0x206] == b"HdrS":
@@ -55,7 +55,7 @@ def parse_kernel(data: bytes) -> KernelFormat:
 
 
 def read_embedded_config(data: bytes) -> str | None:
-    """The configuration that an uncompressed kernel may carry (CONFIG_IKCONFIG); None when there is none to be read."""
+    """The configuration in an uncompressed kernel (CONFIG_IKCONFIG); None if it has none that can be read."""
     start = data.find(_CONFIG_BEGIN)
     if start < 0:
         return None
@@ -97,7 +97,7 @@ def _parse_vmlinux(data: bytes) -> KernelFormat:
 
 
 def _find_release(data: bytes) -> str:
-    """Of an uncompressed kernel: out of the line that it prints first."""
+    """The release of an uncompressed kernel, from the first line that it prints."""
     place = data.find(b"Linux version ")
     while place >= 0:
         match = _BANNER.match(data[place : place + 128])

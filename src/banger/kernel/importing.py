@@ -1,4 +1,4 @@
-"""A kernel out of files: the user's own, or those of a bundle."""
+"""A kernel from files: the user's own, or those of a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guest needs of its kernel: which modules its initramfs loads and in which order, and what is missing. Pure."""
+"""What a guest needs of its kernel: the modules that its initramfs loads, in order, and what is missing. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_dependencies(module: bytes) -> tuple[str, ...]:
 
 
 def find_builtin(config: str, *, architecture: str) -> frozenset[str]:
-    """Which of what guests want is built in, by the kernel's configuration.
+    """Which of the wanted modules are built in, according to the kernel's configuration.
 
     Raises `Unsupported` for a kernel whose configuration lacks what can be no module.
     """

@@ -1,4 +1,4 @@
-"""From a kernel and the tree of its modules to what the store keeps."""
+"""Preparing a kernel and its modules for the store."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def read_whole(tree: ModuleTree, path: str, *, limit_bytes: int) -> bytes:
 
 
 def name_module(path: str) -> str:
-    """What the kernel calls the module in a file."""
+    """The kernel's name of the module in a file."""
     return _MODULE.sub("", PurePosixPath(path).name).replace("-", "_")
 
 

@@ -37,7 +37,7 @@ class _Saved(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def read_docker_archive(place: Place, platform: Platform, *, tag: str | None) -> LayeredImage:
-    """The image of the archive that is called `tag`, or the only one.
+    """The image that is called `tag` in the archive, or the only one.
 
     Raises `Invalid` when there are several and no `tag`, `Failed` for what does not fit together, `Unsupported` for an
     image of another platform.

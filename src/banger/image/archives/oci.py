@@ -46,7 +46,7 @@ class _TopIndex(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read_oci_layout(place: Place, platform: Platform, *, tag: str | None) -> LayeredImage:
-    """The image of a layout that is called `tag`, or the only one.
+    """The image that is called `tag` in a layout, or the only one.
 
     Raises `Invalid` when there are several and no `tag`, `Failed` for what does not fit together, `Unsupported` for an
     image of another platform.
@@ -87,7 +87,7 @@ def _choose(named: list[_Named], tag: str | None) -> _Named:
 
 
 def _find_manifest(place: Place, described: Descriptor, platform: Platform) -> tuple[str, Manifest]:
-    """The manifest for `platform` and its digest, through as many indexes as there are reasonably."""
+    """The manifest for `platform` and its digest, found through a bounded number of indexes."""
     for _ in range(_NESTING_LIMIT):
         what = f"the manifest {shorten(described.digest)}"
         found = parse_manifest(_read_blob(place, described), media_type=described.media_type or None, what=what)

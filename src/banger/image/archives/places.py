@@ -12,14 +12,14 @@ from banger.core.untrusted import printable
 
 
 class Place(Protocol):
-    """Files by their path, which is one that this program made of checked parts, or that a tree in memory looks up."""
+    """Files by path. A path was made by this program from checked parts, or is looked up in a tree in memory."""
 
     def open(self, path: str) -> BinaryIO | None:
-        """The file from its start, or None when there is none. Closing it leaves the place usable."""
+        """Open a file, None if there is none. Closing it leaves the place usable."""
 
 
 class DirectoryPlace:
-    """A directory of the host. No symbolic link below it is followed, nor anything opened but regular files.
+    """A directory of the host. No symbolic link below it is followed, and only regular files are opened.
 
     Close it.
     """
@@ -57,7 +57,7 @@ class DirectoryPlace:
 
 
 def read_small(place: Place, path: str, *, limit_bytes: int) -> bytes | None:
-    """The whole content of a small file, or None when there is none. Raises `Failed` for one that is not small."""
+    """The whole content of a small file, None if there is none. Raises `Failed` if it is larger than `limit_bytes`."""
     file = place.open(path)
     if file is None:
         return None

@@ -1,1 +1,1 @@
-"""Speaking to registries. Of strangers' answers nothing is believed that is not checked here or by digest."""
+"""Speaking to registries. Nothing in their answers is trusted that is not checked here or by digest."""

@@ -1,4 +1,4 @@
-"""Where an IP address is, seen from this computer, and who may send us there. Pure.
+"""Where an IP address is, seen from this computer, and whether a server may send us there. Pure.
 
 A registry that the user named may be anywhere. A server that a registry's answer named may not: else every registry
 could have this computer send requests into the user's own network (server-side request forgery).
@@ -68,7 +68,7 @@ _EMBEDDING: Final = (
 
 
 def place_of(address: str) -> Place:
-    """Where a numeric address is; `SPECIAL` for what is none."""
+    """The place of a numeric address; `SPECIAL` for anything else."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

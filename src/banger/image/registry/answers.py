@@ -1,4 +1,4 @@
-"""Answers of a registry: headers that are there once or not at all, bodies of bounded size and at a bounded pace."""
+"""Answers of a registry: headers that occur at most once, bodies of bounded size and minimum speed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """How many bytes the body has, where that was said. Raises `Failed`."""
+        """The announced length of the body in bytes, if any. Raises `Failed`."""
         text = self.header("Content-Length")
         if text is None:
             return None
@@ -98,7 +98,7 @@ class Answer:
         return bytes(content)
 
     async def read_complaint(self, *, limit: int = 16384) -> bytes:
-        """What a refusal says; whatever goes wrong with that is no news."""
+        """The body of a refusal; any error while reading it is ignored."""
         with suppress(BangerError, Transient):
             return await self.read(limit=limit)
         return b""

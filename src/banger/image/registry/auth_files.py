@@ -1,4 +1,4 @@
-"""What Docker and Podman have written down about registries: secrets, and the programs that keep them. Pure.
+"""The files in which Docker and Podman keep credentials for registries, or name the programs that do. Pure.
 
 Sources: docker/cli's config.json, containers-auth.json(5).
 """
@@ -79,13 +79,13 @@ def parse_auth_file(content: bytes, path: Path) -> AuthFile:
 
 
 def list_keys(host: str, repository: str) -> Sequence[str]:
-    """The keys that are about a repository, the most exact first, as containers-auth.json(5) says."""
+    """The keys that apply to a repository, the most specific first, as containers-auth.json(5) says."""
     parts = repository.split("/")
     return [f"{host}/{'/'.join(parts[:count])}" for count in range(len(parts), 0, -1)] + [host]
 
 
 def parse_helper_answer(content: bytes) -> Credential:
-    """What `docker-credential-NAME get` printed. Raises `ValueError`, which has no word of it."""
+    """Parse what `docker-credential-NAME get` printed. Raises `ValueError`, which never quotes it."""
     try:
         document = parse_object(content)
     except ValueError as error:
@@ -153,12 +153,12 @@ def _checked(credential: Credential) -> Credential:
 
 
 def _helper(value: object) -> str:
-    """A helper's name, which becomes part of a program's name."""
+    """Check a helper's name, which becomes part of a program's name."""
     if not isinstance(value, str) or _HELPER.fullmatch(value) is None:
         raise ValueError(f"{ascii(value)[:60]} is not the name of a credential helper")
     return value
 
 
 def helper_question(host: str) -> str:
-    """What a helper is asked for."""
+    """The text that a helper gets on standard input."""
     return DOCKER_HUB_KEY if host == DOCKER_HUB else host

@@ -47,7 +47,7 @@ class _Header:
 
 
 class Authorizer:
-    """Remembers for each source what it accepted."""
+    """Remembers for each source the header that it accepted."""
 
     def __init__(
         self, network: Network, credentials: Credentials, *, registries: Registries, monotonic_s: Callable[[], float]
@@ -60,7 +60,7 @@ class Authorizer:
         self._locks: dict[Source, asyncio.Lock] = {}
 
     def current(self, source: Source) -> str | None:
-        """The header for the next request, None before anything was asked for or when it is too old."""
+        """The header for the next request; None before the server asked for one, or when it has expired."""
         header = self._headers.get(source)
         return header.value if header is not None and self._monotonic_s() < header.expires_at_s else None
 
@@ -79,7 +79,7 @@ class Authorizer:
             return header.value
 
     async def explain(self, source: Source) -> BangerError:
-        """The error for a source that refuses even what it asked for."""
+        """The error for a source that refuses the very credentials it asked for."""
         return _denied(source, await self._credentials.find(source.host, source.repository))
 
     async def _log_in(self, source: Source, refusal: Answer) -> _Header:
@@ -101,7 +101,7 @@ class Authorizer:
         raise _denied(source, lookup)
 
     async def _fetch_token(self, source: Source, refusal: Answer, challenge: Challenge, lookup: Lookup) -> _Header:
-        """Ask for a token that lets us read this one repository, whatever the registry would have us ask for."""
+        """Ask for a token to read this one repository, whatever scope the registry suggests."""
         realm_text = challenge.parameters.get("realm", "")
         realm = judge_realm(realm_text, source=source, has_secret=lookup.credential is not None)
         reach = ANYWHERE

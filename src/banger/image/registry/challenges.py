@@ -1,4 +1,4 @@
-"""What a registry asks for with a 401: the WWW-Authenticate header (RFC 9110, section 11.6.1). Pure."""
+"""Parsing the WWW-Authenticate header of a 401 (RFC 9110, section 11.6.1). Pure."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class RegistryClient:
     async def _ask_sources(
         self, reference: Reference, ask: Callable[[Source], Awaitable[Result]], *, persist: bool = True
     ) -> Result:
-        """Ask the mirrors and then the registry. The error is the registry's own.
+        """Ask the mirrors, then the registry. The error is the registry's own.
 
         A mirror that cannot be reached is not asked again: each time would take as long.
         """
@@ -117,7 +117,7 @@ def _named(reference: Reference) -> str:
 
 
 def _said_digest(answer: Answer) -> str | None:
-    """The digest that a registry says of a manifest; one that is none counts as nothing said."""
+    """The digest that a registry announces for a manifest; None if it is missing or malformed."""
     with suppress(BangerError):
         return parse_digest(answer.header(_DIGEST_HEADER) or "")
     return None

@@ -36,14 +36,14 @@ _NOT_FOUND: Final = b"credentials not found"
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What was found, and what kept us from looking further: a helper that could not be asked."""
+    """The credential that was found, and the helpers that could not be asked."""
 
     credential: Credential | None
     troubles: tuple[str, ...] = ()
 
 
 class Credentials(Protocol):
-    """Who knows secrets."""
+    """Where credentials are looked up."""
 
     async def find(self, host: str, repository: str) -> Lookup:
         """What the user has for a repository of the registry `host`."""

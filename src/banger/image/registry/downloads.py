@@ -19,20 +19,20 @@ _STRONG_TAG: Final = re.compile(r'"[\x21\x23-\x7e]{1,256}"')
 
 
 class Sink(Protocol):
-    """Where a blob goes, and what of it is there."""
+    """The target of a download, with what has arrived so far."""
 
     @property
     def offset(self) -> int:
-        """How many bytes are there."""
+        """How many bytes there are so far."""
 
     async def write(self, data: bytes) -> None:
         """Append."""
 
     async def restart(self) -> None:
-        """Forget what is there."""
+        """Drop all bytes so far."""
 
     async def digest(self) -> str:
-        """Of everything that is there."""
+        """The digest of all bytes so far."""
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ async def _receive(answer: Answer, blob: Descriptor, sink: Sink) -> None:
 
 
 def _check_range(answer: Answer, offset: int, blob: Descriptor, state: _State) -> None:
-    """Is this the piece that is missing? If not, the next attempt asks for everything. Raises `Transient`."""
+    """Check that this is the missing piece; if not, the next attempt asks for everything. Raises `Transient`."""
     match = _CONTENT_RANGE.fullmatch(answer.header("Content-Range") or "") if answer.status == 206 else None
     wanted = [(str(offset), str(blob.size - 1), total) for total in ("*", str(blob.size))]
     if match is not None and match.groups() in wanted:

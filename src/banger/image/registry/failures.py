@@ -1,4 +1,4 @@
-"""What went wrong with a request, as errors that a user can act on, and whether it may pass."""
+"""Failures of requests, as errors that a user can act on, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Forbidden(Exception):
 
 
 def translate(error: Exception, origin: Origin, patience: Patience) -> Exception:
-    """What a failed request to `origin` means; an error that is none of the network's stays as it is."""
+    """The error for a failed request to `origin`; an error that is not the network's stays as it is."""
     if isinstance(error, Forbidden):
         return forbidden_place(origin)
     if isinstance(error, httpcore2.TimeoutException | TimeoutError):

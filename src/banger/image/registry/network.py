@@ -1,4 +1,4 @@
-"""Connections to registries: who may be connected to, for how long, and which failures may pass.
+"""Connections to registries: which servers are allowed, for how long, and which failures are temporary.
 
 With `failures.py` this is all that knows the HTTP library: the lower half of httpx2, by itself, because it does
 nothing that nobody asked for: no redirects, cookies, decoding, .netrc or proxies. Its import takes as long as a short
@@ -137,7 +137,7 @@ class Network:
     async def send(self, outgoing: Outgoing) -> AsyncIterator[Answer]:
         """Send a request and give its answer, whose body is read within the context.
 
-        Raises `Transient` for what may pass, `Denied` for a server that may not be connected to, `Failed` for TLS.
+        Raises `Transient` for temporary failures, `Denied` for a server that is not allowed, `Failed` for TLS errors.
         """
         origin = outgoing.url.origin
         proxy = choose_proxy(origin, self._environment)

@@ -22,7 +22,7 @@ PATIENCE: Final = Patience()
 async def open_client(
     *, registries: Registries, environment: Mapping[str, str], patience: Patience = PATIENCE
 ) -> AsyncIterator[RegistryClient]:
-    """A client for one piece of work: what it learns about logins is forgotten afterwards.
+    """A client for one task: what it learns about logins is dropped afterwards.
 
     `registries` are the configuration's; `environment` says where files of credentials are, and which proxies to use.
     """

@@ -36,7 +36,7 @@ class Patience:
 
 
 class Transient(Exception):
-    """Something that may go better the next time. `after_s` is when the server said to come back."""
+    """A temporary failure. `after_s` is how many seconds the server asked us to wait."""
 
     def __init__(self, error: BangerError, *, after_s: float | None = None) -> None:
         super().__init__(error.summary)

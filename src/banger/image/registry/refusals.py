@@ -1,4 +1,4 @@
-"""Refusals to go where a registry sends us."""
+"""Errors for places to which a registry must not send us."""
 
 from __future__ import annotations
 

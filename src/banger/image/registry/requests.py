@@ -71,7 +71,7 @@ class Requests:
             yield answer
 
     async def refusal(self, source: Source, answer: Answer, *, what: str) -> Exception:
-        """What an answer means that is not the one we need. `what` is what was asked for."""
+        """The error for an answer other than the expected one. `what` is what was asked for."""
         said = _read_complaint(await answer.read_complaint())
         because = f": {said}" if said else ""
         if answer.status == 404:
@@ -89,7 +89,7 @@ class Requests:
         )
 
     async def persist(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Do it, and do it again when what went wrong may pass. Raises the error of the last attempt."""
+        """Do `work`, and again after temporary failures. Raises the error of the last attempt."""
         attempt = 1
         while True:
             try:
@@ -144,7 +144,7 @@ class Requests:
 
 
 def _asks_for_login(answer: Answer, source: Source) -> bool:
-    """Only the registry itself may: whom it sends us to gets nothing."""
+    """Whether an answer may ask for a login: only the registry itself may, not a server that it redirects to."""
     return answer.status == 401 and answer.url.origin == source.origin
 
 

@@ -1,4 +1,4 @@
-"""Where an image can be fetched from, and where answers may send us. Pure."""
+"""Where an image can be fetched from, and where answers may redirect us. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Source:
 
     @property
     def is_plain(self) -> bool:
-        """No TLS: the user said so of this registry."""
+        """Whether the user configured this registry as having no TLS."""
         return self.origin.scheme == "http"
 
     def url(self, kind: str, name: str) -> Url:

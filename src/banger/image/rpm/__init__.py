@@ -1,1 +1,1 @@
-"""What rpm has installed, read out of its database without rpm and without SQLite: the database is an image's."""
+"""Reading an image's rpm database without rpm and without SQLite, because the database is untrusted."""

@@ -1,4 +1,4 @@
-"""Which packages rpm has installed, wherever and however it keeps that."""
+"""Finding rpm's database, and the packages in it."""
 
 from __future__ import annotations
 
