@@ -344,6 +344,36 @@ def test_many_bombs_are_one() -> None:
         judge("".join(part.replace("/x", f"/x{number}") for number in range(8)).encode())
 
 
+def test_deltas_that_take_long_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte for each operation, a thousand of which are a byte in the patch: minutes of work for 33 KB."""
+    for module in ("binary_hunk", "verdict"):
+        monkeypatch.setattr(f"banger.workspace.{module}.OPERATIONS_LIMIT", 40_000)
+    size = encode_size(1)
+    endless = binary(hunk("delta", size + size + b"\x90\x01" * 50_000), hunk("literal", b"x"))
+    with pytest.raises(Denied, match="longer than any that git makes"):
+        judge(endless.encode())
+    length = 30_000
+    long = binary(
+        hunk("delta", size + encode_size(length) + b"\x90\x01" * length),
+        hunk("delta", encode_size(length) + size + b"\x90\x01"),
+    )
+    assert judge(long.encode()).files
+    with pytest.raises(Denied, match="longer than any that git makes"):
+        judge((long + long.replace("/x", "/y")).encode())
+
+
+def test_judging_can_be_given_up() -> None:
+    class GivenUpError(Exception):
+        pass
+
+    def give_up() -> None:
+        raise GivenUpError
+
+    patch = add(hunks="@@ -0,0 +1,5000 @@\n" + "+\n" * 5000).encode()
+    with pytest.raises(GivenUpError):
+        judge_patch(io.BytesIO(patch), size_bytes=len(patch), check=give_up)
+
+
 def test_deep_names_do_not_fill_the_memory() -> None:
     """Each of these had all directories above it remembered, by their whole names."""
     directories = "d/" * 100 + ("x" * 250 + "/") * 14

@@ -13,6 +13,9 @@ from typing import Final
 
 DELTA_LIMIT_BYTES: Final = 32 << 20
 RESULT_LIMIT_BYTES: Final = 512 << 20
+OPERATIONS_LIMIT: Final = (
+    4_000_000  # of deltas; git's own have one for 64 KiB that are copied, or 127 bytes that are new
+)
 _HEADER: Final = re.compile(rb"(literal|delta) (0|[1-9]\d{0,11})")
 _FULL_LINE: Final = 52
 _INFLATE_STEP: Final = 1 << 20
@@ -26,10 +29,14 @@ class MalformedHunk(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BinaryHunk:
-    """The sizes of a hunk: it makes `result_bytes`, from `source_bytes` for a delta, from nothing for a literal."""
+    """The sizes of a hunk: it makes `result_bytes`, from `source_bytes` for a delta, from nothing for a literal.
+
+    `operations` is the number of steps in a delta.
+    """
 
     source_bytes: int | None
     result_bytes: int
+    operations: int = 0
 
 
 class BinaryHunkReader:
@@ -98,8 +105,11 @@ def walk_delta(delta: bytes) -> BinaryHunk:
     result, position = _read_size(delta, position)
     if source > RESULT_LIMIT_BYTES or result > RESULT_LIMIT_BYTES:
         raise MalformedHunk("its binary content is too large")
-    made = 0
+    made = operations = 0
     while position < len(delta):
+        operations += 1
+        if operations > OPERATIONS_LIMIT or made > result:
+            raise MalformedHunk("its delta is longer than any that git makes")
         operation = delta[position]
         position += 1
         if operation & _COPY:
@@ -116,7 +126,7 @@ def walk_delta(delta: bytes) -> BinaryHunk:
                 raise MalformedHunk("its delta is malformed")
     if made != result:
         raise MalformedHunk("its delta makes another size than it says")
-    return BinaryHunk(source, result)
+    return BinaryHunk(source, result, operations)
 
 
 def _read_size(delta: bytes, position: int) -> tuple[int, int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from banger.core.errors import BangerError, Failed, Invalid, NotFound, Unsupported
+from banger.core.threads import run_in_thread
 from banger.core.untrusted import printable
 from banger.workspace.guest_git import BASE_REF
 from banger.workspace.verdict import PatchVerdict, judge_patch
@@ -102,13 +102,13 @@ async def export_patch(
         size_bytes = await _spool(guest, guest_path, since, spool=spool, limit_bytes=limit_bytes)
     except NotFound as error:
         raise _no_git() from error
-    verdict = await asyncio.to_thread(_judge, spool, size_bytes)
+    verdict = await run_in_thread(lambda check: _judge(spool, size_bytes, check))
     return ExportedPatch(path=spool, size_bytes=size_bytes, base=since, verdict=verdict)
 
 
-def _judge(spool: Path, size_bytes: int) -> PatchVerdict:
+def _judge(spool: Path, size_bytes: int, check: Callable[[], None]) -> PatchVerdict:
     with spool.open("rb") as patch:
-        return judge_patch(patch, size_bytes=size_bytes)
+        return judge_patch(patch, size_bytes=size_bytes, check=check)
 
 
 async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limit_bytes: int) -> int:

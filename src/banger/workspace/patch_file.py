@@ -39,6 +39,7 @@ class FileParser:
         self.new_mode = b""
         self.binary = False
         self.binary_bytes = 0
+        self.delta_operations = 0
         self.link_target: bytes | None = None
         self.additions = 0
         self.deletions = 0
@@ -160,7 +161,7 @@ class FileParser:
             raise refused(self.path, "only the content of a file can be binary")
         forward, reverse = self._take_binary_hunk(), self._take_binary_hunk()
         old, new = reverse.result_bytes, forward.result_bytes
-        self.binary_bytes = old + new
+        self.binary_bytes, self.delta_operations = old + new, forward.operations + reverse.operations
         if forward.source_bytes not in (None, old) or reverse.source_bytes not in (None, new):
             raise refused(self.path, "its binary content contradicts itself")
         if self.change != "modified" and (forward.source_bytes is not None or reverse.source_bytes is not None):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO, Final
 
 from banger.core.errors import Denied
 from banger.core.untrusted import printable
 
 LINE_LIMIT_BYTES: Final = 1 << 16
+CHECKED_LINES: Final = 4096
 
 
 def refused(path: bytes | None, reason: str) -> Denied:
@@ -30,11 +32,13 @@ class PatchLines:
     """Lines without their line feeds. `size_bytes` is what the patch must have in all.
 
     Of a line beyond `LINE_LIMIT_BYTES` only the beginning is kept, and `cut` is true: fine for a line of a text file,
-    impossible for anything else.
+    impossible for anything else. `check` is called now and then.
     """
 
-    def __init__(self, patch: BinaryIO, *, size_bytes: int) -> None:
+    def __init__(self, patch: BinaryIO, *, size_bytes: int, check: Callable[[], None]) -> None:
         self._patch = patch
+        self._check = check
+        self._unchecked = 0
         self._size = size_bytes
         self._left = size_bytes
         self._next_start = 0
@@ -70,6 +74,10 @@ class PatchLines:
         return line
 
     def _advance(self) -> None:
+        self._unchecked += 1
+        if self._unchecked >= CHECKED_LINES:
+            self._unchecked = 0
+            self._check()
         self._next_start = self._size - self._left
         raw = self._patch.readline(LINE_LIMIT_BYTES)
         self._left -= len(raw)

@@ -7,10 +7,11 @@ host read a file whose content the guest may not know, such as an ignored `.env`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal
 
+from banger.workspace.binary_hunk import OPERATIONS_LIMIT
 from banger.workspace.embedded import find_git_directory
 from banger.workspace.patch_file import LINK_MODE, FileParser
 from banger.workspace.patch_lines import PatchLines, refused
@@ -59,11 +60,14 @@ class PatchVerdict:
         return sum(file.deletions for file in self.files)
 
 
-def judge_patch(patch: BinaryIO, *, size_bytes: int) -> PatchVerdict:
-    """Read a whole patch of `size_bytes`. Raises `Denied` with the path and the reason for the first thing wrong."""
-    lines = PatchLines(patch, size_bytes=size_bytes)
+def judge_patch(patch: BinaryIO, *, size_bytes: int, check: Callable[[], None] = lambda: None) -> PatchVerdict:
+    """Read a whole patch of `size_bytes`. Raises `Denied` with the path and the reason for the first thing wrong.
+
+    It may take minutes: `check` is called now and then, and may raise to end it.
+    """
+    lines = PatchLines(patch, size_bytes=size_bytes, check=check)
     files: list[PatchedFile] = []
-    binary_bytes = 0
+    binary_bytes = operations = 0
     while lines.coming is not None:
         if len(files) == FILES_LIMIT:
             raise refused(None, f"it changes more than {FILES_LIMIT} files")
@@ -73,6 +77,9 @@ def judge_patch(patch: BinaryIO, *, size_bytes: int) -> PatchVerdict:
         binary_bytes += parser.binary_bytes
         if binary_bytes > BINARY_LIMIT_BYTES:
             raise refused(parser.path, "with it the binary content is larger than 2 GiB in all")
+        operations += parser.delta_operations
+        if operations > OPERATIONS_LIMIT:
+            raise refused(parser.path, "with it the deltas are longer than any that git makes")
         files.append(
             PatchedFile(
                 path=parser.path,
