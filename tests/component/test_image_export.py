@@ -92,11 +92,12 @@ def test_json_errors_are_json_too(stocked: FakeWorld) -> None:
 
 
 @pytest.mark.parametrize("promoted", [False, True])
+@pytest.mark.parametrize("head", [bytes(1080) + b"\x53\xef", bytes(1024) + b"\xe2\xe1\xf5\xe0"], ids=["ext4", "erofs"])
 def test_a_file_system_that_was_made_elsewhere_is_not_read(
-    fake_world: FakeWorld, tmp_path: Path, promoted: bool
+    fake_world: FakeWorld, tmp_path: Path, promoted: bool, head: bytes
 ) -> None:
-    (tmp_path / "rootfs.ext4").write_bytes(bytes(1080) + b"\x53\xef" + bytes(1 << 20))
-    fake_world.succeed("image", "register", str(tmp_path / "rootfs.ext4"), "--name", "mine", "-q")
+    (tmp_path / "rootfs").write_bytes(head + bytes(1 << 20))
+    fake_world.succeed("image", "register", str(tmp_path / "rootfs"), "--name", "mine", "-q")
     if promoted:
         fake_world.succeed("image", "promote", "mine", "-q")
     done = fake_world.banger("image", "export", "mine", "-o", str(tmp_path / "out.tar"))

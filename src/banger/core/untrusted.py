@@ -5,11 +5,14 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_BIDI_CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Controls, what stands for no character, and formatting that nobody sees: it reorders text, or hides words from people
+# that programs read, as tags do (U+E0000 on). Two joiners stay: whole scripts are written with them.
+_HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_JOINERS: Final = "\u200c\u200d"
 
 
 def printable(text: str | bytes, *, limit: int = 4096) -> str:
-    """Escape everything that could move a cursor, change a colour or reorder text; cut at `limit` characters.
+    """Escape everything that could move a cursor, change a colour, reorder text or hide it; cut at `limit` characters.
 
     Line breaks and tabs are escaped too: the result is always one line.
     """
@@ -28,6 +31,6 @@ def printable_lines(text: str | bytes, *, limit: int = 65536) -> str:
 
 
 def _printable_character(character: str) -> str:
-    if character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp"):
+    if unicodedata.category(character) in _HIDDEN and character not in _JOINERS:
         return character.encode("unicode_escape").decode("ascii")
     return character

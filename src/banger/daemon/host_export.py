@@ -14,6 +14,7 @@ from banger.disk.erofs_file import Damaged
 from banger.disk.erofs_reader import read_erofs
 from banger.disk.tar_writer import END, encode_file, padding, tar_pieces
 from banger.image.exporting import ExportFormat, plan_archive
+from banger.image.registering import OF_FILE
 from banger.image.store import Image, ImageStore
 
 _PIECE_BYTES: Final = 256 << 10
@@ -25,7 +26,7 @@ def export_pieces(
 ) -> Generator[bytes]:
     """As `collaborators.Images.export`, from `store`. Raises `Unsupported` for an image that was made elsewhere."""
     yield b""
-    if image.root_fs != "erofs" or image.file is not None:
+    if image.root_fs != "erofs" or image.file is not None or image.provenance.kind == OF_FILE:
         raise Unsupported(
             f"the file system of the image {image.name} was made elsewhere, and is not read on this computer",
             hint="export an image that banger made; in a VM of this one, `tar` can archive its files",

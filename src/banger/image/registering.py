@@ -13,6 +13,7 @@ from banger.core.provenance import Provenance
 from banger.image.registered import HostFile, copy, look_at
 from banger.image.store import Image, ImageStore, name_rootfs
 
+OF_FILE: Final = "file"  # where an image came from, as its provenance says
 _STEP_BYTES: Final = 16 << 20
 
 
@@ -72,7 +73,7 @@ def _describe(
         "environment": {},
         "created_at_s": time.time(),
         "recipe": "",
-        "provenance": Provenance(kind="file", reference=file.path, digest=file.digest).encode(),
+        "provenance": Provenance(kind=OF_FILE, reference=file.path, digest=file.digest).encode(),
         "machine": machine,
     }
 
