@@ -61,6 +61,20 @@ def test_a_job_from_its_beginning_to_its_status(box: FakeWorld) -> None:
         assert box.banger("vm", "jobs", words[0], "box", words[1]).returncode == 3
 
 
+def test_what_is_not_kept_of_a_long_log_is_told(box: FakeWorld) -> None:
+    number = begin(box, "seq 4000000")
+    box.succeed("vm", "jobs", "wait", "box", number)
+    job = jobs(box)[number]
+    whole = b"".join(b"%d\n" % each for each in range(1, 4_000_001))
+    assert job["log_bytes"] + job["log_dropped_bytes"] == len(whole)
+    assert b" of 29.5 MiB " in box.succeed("vm", "jobs", "list", "box")
+    told = box.banger("vm", "jobs", "logs", "box", number)
+    assert told.stdout == whole[job["log_dropped_bytes"] :]
+    assert b"of this log are not kept" in told.stderr
+    end = box.banger("vm", "jobs", "logs", "box", number, "-n", "1")
+    assert (end.stdout, end.stderr) == (b"4000000\n", b"")
+
+
 def test_a_job_outlives_its_client_and_the_daemon(box: FakeWorld) -> None:
     number = begin(box, f"echo begun; until [ -e {box.root}/go ]; do sleep 0.1; done; echo survived")
     box.restart_daemon()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_jobs_and_tools(world: World, repository: Path, tmp_path: Path) -> None:
         "echo begun with $TOOLS; until [ -e /go ]; do sleep 1; done; exit 6",
     )
     world.succeed("vm", "exec", "box", "-d", "--user", "nobody", "--cwd", "/", "--", "sh", "-c", "id -un; sleep 3600")
-    world.succeed("vm", "exec", "box", "-d", "--cwd", "/", "--", "sleep", "3600")
+    world.succeed("vm", "exec", "box", "-d", "--cwd", "/", "--", "sh", "-c", "seq 2500000; exec sleep 3600")
     world.succeed("daemon", "restart")
     assert jobs() == [("running", None)] * 3
     world.succeed("vm", "exec", "box", "--", "touch", "/go")
@@ -57,6 +58,11 @@ def test_jobs_and_tools(world: World, repository: Path, tmp_path: Path) -> None:
     world.succeed("vm", "jobs", "kill", "box", "2")
     assert world.banger("vm", "jobs", "wait", "box", "2").returncode == 143
     assert world.succeed("vm", "jobs", "logs", "box", "2", "-f").startswith(b"nobody\n")
+
+    while world.succeed("vm", "jobs", "logs", "box", "3", "-n", "1") != b"2500000\n":
+        time.sleep(0.5)
+    long_one = world.json("vm", "jobs", "list", "box")["jobs"][2]
+    assert long_one["log_bytes"] < 16 << 20 < long_one["log_bytes"] + long_one["log_dropped_bytes"]
 
     # A machine that is stopped ends its jobs, and keeps what is known of them.
     world.succeed("vm", "restart", "box")

@@ -15,10 +15,15 @@ from typing import Final, Literal
 from banger.core.strict import parse_object
 
 JOBS_LIMIT: Final = 500  # the newest
+JOBS_KEPT: Final = 100  # of those that have ended
+LOG_LIMIT_BYTES: Final = 16 << 20  # the older half of it is dropped at a time
 LIST_LIMIT_BYTES: Final = 4 << 20
 NUMBER_LIMIT: Final = 10**6
 _SCRIPT: Final = Path(__file__).with_name("jobs.sh")
-_LINE: Final = re.compile(r"([0-9]{1,6}) (running|ended|lost) (-|[0-9]{1,3}) (-|[0-9]{1,12}) +([0-9]{1,18}) (.*)")
+_KEEPER: Final = Path(__file__).with_name("job_log.sh")
+_LINE: Final = re.compile(
+    r"([0-9]{1,6}) (running|ended|lost) (-|[0-9]{1,3}) (-|[0-9]{1,12}) ([0-9]{1,18}) ([0-9]{1,18}) (.*)"
+)
 _USER: Final = re.compile(r"[!-~]{1,120}")
 _WORDS_SHOWN: Final = 40
 _WORD_SHOWN: Final = 200
@@ -40,15 +45,16 @@ class About:
 class Job:
     """A job as the guest reports it. `lost`: it ended with its machine, and it is not known how.
 
-    `ended_s` is by the guest's clock.
+    `ended_s` is by the guest's clock. Of its output `log_bytes` are kept; `dropped_bytes` before them are not.
     """
 
     number: int
     state: State
-    status: int | None
-    ended_s: float | None
-    log_bytes: int
     about: About
+    status: int | None = None
+    ended_s: float | None = None
+    log_bytes: int = 0
+    dropped_bytes: int = 0
 
 
 def script(verb: str, number: int | None, *arguments: str) -> tuple[str, ...]:
@@ -65,7 +71,13 @@ def supervised(
     if it is to be asked.
     """
     limit = "" if limit_s is None else f"{max(1, round(limit_s))}"
-    return ("setsid", *script("look-after", number, " ".join(programs), limit, *command))
+    log = (_KEEPER.read_text(), str(LOG_LIMIT_BYTES // 2))
+    return ("setsid", *script("look-after", number, " ".join(programs), limit, *log, *command))
+
+
+def new_job(about: About, owner: str) -> tuple[str, ...]:
+    """The command that makes the files of a new job, and prints its number."""
+    return script("make", None, encode_about(about), owner, str(JOBS_KEPT))
 
 
 def encode_about(about: About) -> str:
@@ -85,7 +97,7 @@ def parse_jobs(said: bytes) -> list[Job]:
     jobs: dict[int, Job] = {}
     for line in said.decode("utf-8", "replace").split("\n")[: JOBS_LIMIT + 1]:
         match = _LINE.fullmatch(line)
-        about = _parse_about(match[6]) if match is not None else None
+        about = _parse_about(match[7]) if match is not None else None
         if match is None or about is None:
             continue
         number, state, status, ended = int(match[1]), match[2], match[3], match[4]
@@ -95,6 +107,7 @@ def parse_jobs(said: bytes) -> list[Job]:
             status=int(status) & 0xFF if status != "-" else None,
             ended_s=float(ended) if ended != "-" else None,
             log_bytes=int(match[5]),
+            dropped_bytes=int(match[6]),
             about=about,
         )
     return [jobs[number] for number in sorted(jobs)]

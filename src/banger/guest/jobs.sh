@@ -1,7 +1,8 @@
 # Commands that go on without anybody waiting for them: what keeps their books in the guest.
 # `sh -c THIS banger VERB ARGS...`, for any POSIX shell. Each job N has
 #   N.about  one line of JSON, root's      N.boot  the boot that it belongs to, root's
-#   N.pid    who looks after it, its owner's    N.log  what it says, its owner's
+#   N.pid    who looks after it, its owner's
+#   N.pipe   through which what it says goes to N.log, N.more and N.ring (job_log.sh), its owner's
 #   N.status how and when it ended, its owner's; empty until then
 # The directory is root's, so that no owner can put anything else in a file's place.
 set -u
@@ -30,7 +31,30 @@ runs() {
 }
 
 forget() {
-    for kind in about boot pid log status; do rm -f "$top/$number.$kind"; done
+    for kind in about boot pid pipe log more ring status; do rm -f "$top/$number.$kind"; done
+}
+
+# Forget the jobs that ended first, if there are more than so many.
+prune() {
+    set -- "$1" "$top"/*.about
+    [ $(($# - 1)) -gt "$1" ] || return 0
+    left=$1
+    for number in $(for file in "$top"/*.about; do file=${file##*/} && echo "${file%.about}"; done | sort -rn); do
+        if ! runs "$number"; then
+            left=$((left - 1))
+            [ "$left" -ge 0 ] || forget
+        fi
+    done
+}
+
+# The half of the log whose turn is $1.
+half() {
+    [ $(($1 % 2)) = 0 ] && echo "$top/$number.more" || echo "$top/$number.log"
+}
+
+# Whose turn it is, and how many bytes were dropped.
+look() {
+    [ -s "$top/$number.ring" ] && read -r turn dropped <"$top/$number.ring" || turn=1 dropped=0
 }
 
 # End the job when its time is up. Told that it has ended, by ALRM, it exits with 9 when it was late.
@@ -55,8 +79,8 @@ nap() {
 }
 
 case $verb in
-    make) # - ABOUT OWNER: make the files of a new job, and print its number
-        about=$1 owner=$2
+    make) # - ABOUT OWNER KEPT: make the files of a new job, and print its number; keep so many that have ended
+        about=$1 owner=$2 kept=$3
         umask 077
         [ -d "$top" ] || { mkdir -p "$top" && chmod 711 "${top%/*}" "$top"; } || exit
         number=1
@@ -71,14 +95,18 @@ case $verb in
             [ "$tries" -lt 100 ] || { echo "$top cannot be written" >&2; exit 1; }
         done
         set +C
-        for kind in pid log status; do
+        for kind in pid log more ring status; do
             : >"$top/$number.$kind" || { forget; exit 1; }
         done
+        mkfifo "$top/$number.pipe" || { forget; exit 1; }
         read -r boot </proc/sys/kernel/random/boot_id
         umask 022 # its owner asks too whether it runs
-        chown -- "$owner" "$top/$number.pid" "$top/$number.log" "$top/$number.status" && echo "$boot" >"$top/$number.boot" ||
-            { forget; exit 1; }
+        for kind in pid pipe log more ring status; do
+            chown -- "$owner" "$top/$number.$kind" || { forget; exit 1; }
+        done
+        echo "$boot" >"$top/$number.boot" || { forget; exit 1; }
         echo "$number"
+        prune "$kept"
         ;;
     forget) forget ;; # N: it could not be started
     begun) # N: wait a little until somebody looks after it
@@ -89,9 +117,9 @@ case $verb in
         done
         [ -s "$top/$number.pid" ]
         ;;
-    look-after) # N TOOLS LIMIT CMD ARGS...: run it, in a session of its own, and write down how it ended
-        tools=$1 limit=$2
-        shift 2
+    look-after) # N TOOLS LIMIT KEEPER HALF CMD ARGS...: run it, in a session of its own, and write down how it ended
+        tools=$1 limit=$2 keeper=$3 half=$4
+        shift 4
         trap '' PIPE # in a slow guest nobody listens any more, and `begun` finds out
         echo "$$ $(began $$)" >"$top/$number.pid" && echo begun 2>/dev/null
         trap - PIPE
@@ -102,22 +130,31 @@ case $verb in
                 break
             fi
         done
+        # In a session of its own, it takes down the last words of what is killed.
+        setsid sh -c "$keeper" banger "$top/$number" "$half" &
+        keeper=$!
         [ -z "$limit" ] || { watch "$limit" & timer=$!; }
         trap : TERM INT HUP QUIT USR1 USR2 # they are for the command
-        (trap - TERM INT HUP QUIT USR1 USR2 && exec "$@") >>"$top/$number.log" 2>&1
+        (trap - TERM INT HUP QUIT USR1 USR2 && exec "$@") >"$top/$number.pipe" 2>&1
         status=$?
         if [ -n "$limit" ]; then
             kill -s ALRM "$timer"
-            late=143
-            while [ "$late" -gt 128 ]; do # a signal for the command interrupts this too
+            wait "$timer"
+            late=$?
+            while [ "$late" -gt 128 ] && kill -s 0 "$timer" 2>/dev/null; do # a signal for the command interrupts this too
                 wait "$timer"
                 late=$?
             done
             [ "$late" -ne 9 ] || status=124
         fi
+        tries=0 # what it left running may go on to say something
+        while kill -s 0 "$keeper" 2>/dev/null && [ "$tries" -lt 10 ]; do
+            nap
+            tries=$((tries + 1))
+        done
         echo "$status $(date +%s)" >"$top/$number.status"
         ;;
-    list) # - LIMIT: a line for each: number, state, status, when it ended, bytes of its log, what it is
+    list) # - LIMIT: a line for each: number, state, status, when it ended, bytes of its log, bytes dropped, what it is
         limit=$1
         for file in "$top"/*.about; do
             number=${file##*/} number=${number%.about}
@@ -129,19 +166,42 @@ case $verb in
             elif runs "$number"; then
                 state=running
             fi
-            printf '%s %s %s %s %s %s\n' "$number" "$state" "$status" "$ended" "$(wc -c <"$top/$number.log")" "$about"
+            look
+            bytes=$(($(wc -c <"$top/$number.log")))
+            [ ! -s "$top/$number.more" ] || bytes=$((bytes + $(wc -c <"$top/$number.more")))
+            printf '%s %s %s %s %s %s %s\n' "$number" "$state" "$status" "$ended" "$bytes" "$dropped" "$about"
         done | sort -n | tail -n "$limit"
         ;;
     logs) # N FOLLOW TAIL
         follow=$1 tail=$2
-        exec 3<"$top/$number.log" || exit
-        [ -z "$tail" ] || tail -n "$tail" <&3
-        while :; do
-            over=yes
-            [ -z "$follow" ] || ! runs "$number" || over=
+        look
+        exec 3<"$(half "$turn")" || exit
+        older=/dev/null
+        [ "$turn" = 1 ] || older=$(half $((turn - 1)))
+        if [ -n "$tail" ]; then
+            { cat "$older" && cat <&3; } | { tail -n "$tail"; cat >/dev/null; }
+        else
+            cat "$older" && cat <&3 || exit
+        fi
+        over=
+        while [ -n "$follow$over" ]; do
+            mine=$turn
+            runs "$number" || follow= over=yes
             cat <&3 || exit
-            [ -z "$over" ] || break
-            nap
+            look
+            if [ "$turn" -gt "$mine" ]; then
+                if [ "$turn" = $((mine + 1)) ]; then
+                    cat <&3 || exit # the end of its half
+                else
+                    echo "a part that was dropped meanwhile is missing here" >&2
+                    cat "$(half $((turn - 1)))" || exit
+                fi
+                exec 3<"$(half "$turn")" || exit
+            elif [ -n "$over" ]; then
+                exit 0
+            else
+                nap
+            fi
         done
         ;;
     wait) # N

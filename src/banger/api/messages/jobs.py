@@ -19,7 +19,8 @@ class JobRequest(TypedDict):
 class JobView(TypedDict):
     """A job as the guest tells of it. `command` is cut when it is long. `lost`: it ended with its machine.
 
-    `status` is null until it has ended; `ended_at_s` is by the guest's clock.
+    `status` is null until it has ended; `ended_at_s` is by the guest's clock. Of its output `log_bytes` are
+    kept; the `log_dropped_bytes` before them are not.
     """
 
     job: int
@@ -31,6 +32,7 @@ class JobView(TypedDict):
     began_at_s: float
     ended_at_s: float | None
     log_bytes: int
+    log_dropped_bytes: int
 
 
 class JobsResult(TypedDict):
@@ -41,6 +43,8 @@ class JobsResult(TypedDict):
 
 class JobLogsRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/jobs/{job}/logs` (stream): output and errors of a job as output frames.
+
+    What is said of the log itself, such as that its beginning is not kept, comes as error frames.
 
     `tail`: so many lines of what was said before; null means all. `follow`: until it ends.
     """

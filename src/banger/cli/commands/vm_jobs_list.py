@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 USAGE = "VM [-q] [--json]"
 DESCRIPTION = """\
 List the jobs of a running VM: commands that were begun with `banger vm exec --detach`, and what a
-repository asks to be installed. `lost` ones ended with their machine, so that nobody saw how."""
+repository asks to be installed. `lost` ones ended with their machine, so that nobody saw how. The
+newest hundred that have ended are kept."""
 EXAMPLES = (("banger vm jobs list box", ""), ("banger vm jobs list box --json", "for programs"))
 
 
@@ -52,9 +53,15 @@ def render_jobs(jobs: list[JobView], style: Style, *, now_s: float) -> str:
             NOTHING if job["status"] is None else str(job["status"]),
             format_age(job["began_at_s"], now_s),
             NOTHING if job["ended_at_s"] is None else format_duration(max(0.0, job["ended_at_s"] - job["began_at_s"])),
-            format_size(job["log_bytes"]),
+            format_log(job),
             " ".join(job["command"]),
         )
         for job in jobs
     ]
     return render_table(("JOB", "STATE", "STATUS", "BEGAN", "TOOK", "LOG", "COMMAND"), rows, style)
+
+
+def format_log(job: JobView) -> str:
+    """What is kept of what it said."""
+    kept, dropped = job["log_bytes"], job["log_dropped_bytes"]
+    return f"{format_size(kept)} of {format_size(kept + dropped)}" if dropped else format_size(kept)

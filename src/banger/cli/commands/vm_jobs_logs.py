@@ -12,6 +12,7 @@ from banger.cli.arguments import Parser, add_vm
 from banger.cli.console_text import ConsoleText
 from banger.cli.context import vm_path
 from banger.core.errors import Invalid
+from banger.core.untrusted import printable_lines
 
 if TYPE_CHECKING:
     from banger.api.messages import JobLogsRequest
@@ -21,7 +22,8 @@ USAGE = "VM JOB [-f] [-n LINES]"
 DESCRIPTION = """\
 Print what a job of a running VM has printed, output and errors together. On a terminal what
 could control it is written out. With --follow it keeps printing until the job ends, or until Ctrl-C,
-which does not end the job."""
+which does not end the job. The newest output is kept, 16 MiB at most; standard error says how much is
+missing from the beginning."""
 EXAMPLES = (
     ("banger vm jobs logs box 1", ""),
     ("banger vm jobs logs box 1 -n 20", "the end of it"),
@@ -43,7 +45,9 @@ def run(context: Context, options: Namespace) -> int:
         with context.open() as daemon:
             daemon.open_stream(vm_path(options.vm, f"/jobs/{options.job}/logs"), request)
             for frame_type, payload in daemon.frames():
-                if frame_type == framing.ERROR_OUTPUT or (frame_type == framing.OUTPUT and text is None):
+                if frame_type == framing.ERROR_OUTPUT:
+                    context.tell(printable_lines(payload).rstrip("\n"))
+                elif frame_type == framing.OUTPUT and text is None:
                     sys.stdout.buffer.write(payload)
                 elif frame_type == framing.OUTPUT and text is not None:
                     context.write(text.feed(payload))

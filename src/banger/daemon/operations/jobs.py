@@ -11,6 +11,7 @@ from banger.api.messages import ExitResult, JobLogsRequest, JobRequest, JobView
 from banger.core.clock import Clock
 from banger.core.commands import TOTAL_LIMIT_BYTES, check_command
 from banger.core.errors import BangerError, Failed, Invalid, NotFound, TimedOut, Unsupported, WrongState
+from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.operations.commands import (
@@ -29,10 +30,11 @@ from banger.guest.channel import Channel
 from banger.guest.jobs import (
     JOBS_LIMIT,
     LIST_LIMIT_BYTES,
+    LOG_LIMIT_BYTES,
     NUMBER_LIMIT,
     About,
     Job,
-    encode_about,
+    new_job,
     parse_jobs,
     parse_number,
     script,
@@ -43,7 +45,7 @@ from banger.store.records import VmRecord
 from banger.workspace.toolchain import MISE_PROGRAMS
 
 ANSWER_DEADLINE_S: Final = 60.0
-_SCRIPT_BYTES: Final = 8192  # more than the script that goes with the command
+_SCRIPT_BYTES: Final = 16384  # more than the scripts that go with the command
 _SAID_LIMIT: Final = 400
 _NOT_RUNNING: Final = 3  # what `kill` of the script says
 _SIGNALS: Final = ("TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2", "STOP", "CONT")
@@ -91,7 +93,7 @@ class Jobs:
         check_room_for_script(command, environment)
         tools = plan_tools(record, cwd) if through_mise else None
         about = About(command=tuple(shown or command), cwd=cwd, user=user, began_s=self._clock.now_s())
-        made = await _ask(channel, script("make", None, encode_about(about), user or "0"))
+        made = await _ask(channel, new_job(about, user or "0"))
         number = parse_number(made.output)
         if made.status != 0 or number is None:
             raise Failed(f"the guest cannot keep a job's files: {made.said}", hint="is its disk full?")
@@ -110,7 +112,7 @@ class Jobs:
                     "the guest has no setsid, which a job needs", hint="leave --detach out, or install util-linux"
                 ) from error
             raise
-        return view_job(Job(number=number, state="running", status=None, ended_s=None, log_bytes=0, about=about))
+        return view_job(Job(number=number, state="running", about=about))
 
     async def ask(self, record: VmRecord, argv: Sequence[str], environment: Mapping[str, str]) -> int:
         """Run a short command in the guest; its status."""
@@ -126,6 +128,10 @@ class Jobs:
         job = await self.find(record, number)
         arguments = ("yes" if asked["follow"] else "", "" if asked["tail"] is None else str(asked["tail"]))
         channel = self._supervisor.channel(record.id, record.name)
+        if job.dropped_bytes and asked["tail"] is None:
+            dropped, kept = format_size(job.dropped_bytes), format_size(LOG_LIMIT_BYTES)
+            said = f"the first {dropped} of this log are not kept: a job keeps the newest {kept} at most\n"
+            await exchange.send_output(said.encode(), error=True)
         async with channel.exec(_as_owner(job, script("logs", number, *arguments))) as process:
             while (chunk := await process.read()) is not None:
                 await exchange.send_output(chunk.data, error=chunk.channel == 1)
@@ -266,4 +272,5 @@ def view_job(job: Job) -> JobView:
         "began_at_s": job.about.began_s,
         "ended_at_s": job.ended_s,
         "log_bytes": job.log_bytes,
+        "log_dropped_bytes": job.dropped_bytes,
     }
