@@ -69,7 +69,7 @@ MASKED_UNITS: Final = (
 )
 
 # Not begun at boot, and there for who asks: `systemctl poweroff` and `reboot` go to logind first, through D-Bus, and
-# where that is masked they complain twice before they do it by themselves. By target, whose wish for it is masked.
+# where that is masked they complain twice before they do it by themselves. By the target that wants it, where it is masked.
 ON_DEMAND: Final = (("multi-user.target", "systemd-logind.service"),)
 
 # What is this host's, or this build's, and must not be in an image that many machines share.

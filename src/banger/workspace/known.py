@@ -36,7 +36,7 @@ class _Head:
 class Known:
     """`files` are those of `base`, by path; the times and sizes are those that the guest's files were given, or zero.
 
-    `shallow` are the commits where the guest's history ends, `choice` what was wished, `index_tree` what was staged.
+    `shallow` are the commits where the guest's history ends, `choice` what was asked for, `index_tree` what was staged.
     """
 
     base: str

@@ -19,7 +19,7 @@ from banger.store.records import OpenOperation, VmRecord, set_state
 
 log = logging.getLogger(__name__)
 
-# What a VMM takes as a wish to end. None of them reaches the guest.
+# Signals that end a VMM. None of them reaches the guest.
 SIGNALS: Final[Mapping[str, signal.Signals]] = MappingProxyType(
     {name: signal.Signals[f"SIG{name}"] for name in ("KILL", "TERM", "INT", "HUP", "QUIT")}
 )

@@ -16,13 +16,13 @@ from banger.core.files import make_private_directory
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
+from banger.daemon.operations.choices import inspect_chosen, read_choice, read_guest_path, submodule_places
 from banger.daemon.operations.guest_programs import GuestPrograms
 from banger.daemon.operations.importing import ImportWorkspace
 from banger.daemon.operations.known_files import KnownFiles
 from banger.daemon.operations.ownership import give_to_user
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.updating import UpdateWorkspace
-from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
 from banger.daemon.supervisor import Supervisor
 from banger.guest.channel import Channel
 from banger.store.connection import Database
@@ -71,7 +71,7 @@ class PrepareWorkspace:
                 old = find_prepared(record, top, guest_path)
                 known = None if old is None else await self._known_files.read(record.id, old)
                 choice = read_choice(asked) if known is None else read_choice(asked, known.choice)
-                repository = await inspect_wished(request, asked["path"], choice)
+                repository = await inspect_chosen(request, asked["path"], choice)
             place = old.guest_path if old is not None else guest_path or plan_guest_path(top)
             result = await self._prepare(_Work(request, record, repository, place, asked["overwrite"]))
         return {**result, "elapsed_s": time.monotonic() - began_s}

@@ -13,6 +13,7 @@ from banger.core.layout import Layout
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
 from banger.daemon.manifest import rewrite_manifest
+from banger.daemon.operations.choices import inspect_chosen, read_choice, read_guest_path, submodule_places
 from banger.daemon.operations.commands import (
     LOGIN_SHELL,
     default_command,
@@ -31,7 +32,6 @@ from banger.daemon.operations.plan import PlanVm
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.setting_up import Setup, SetUpVm, read_setup
 from banger.daemon.operations.start import StartVm
-from banger.daemon.operations.wishes import inspect_wished, read_choice, read_guest_path, submodule_places
 from banger.daemon.streams import StreamExchange
 from banger.daemon.supervisor import Supervisor
 from banger.daemon.views import view_vm
@@ -127,7 +127,7 @@ class RunVm:
         """Refuse what can be refused, and plan the rest. Gets image and kernel if they are not here yet."""
         check_run(asked)
         choice, guest_path = read_choice(asked), read_guest_path(asked)
-        repository = None if asked["path"] is None else await inspect_wished(request, asked["path"], choice)
+        repository = None if asked["path"] is None else await inspect_chosen(request, asked["path"], choice)
         wanted = asked.get("bootstrap", True)
         setup = await read_setup(repository, guest_path, wanted=wanted, nat=self._plan.nat(asked))
         setup.tell(request)

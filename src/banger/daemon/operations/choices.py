@@ -33,7 +33,7 @@ def read_guest_path(asked: WorkspaceOptions) -> str | None:
     return None if wanted is None else check_guest_path(wanted)
 
 
-async def inspect_wished(request: Request, path: str, choice: Choice) -> Repository:
+async def inspect_chosen(request: Request, path: str, choice: Choice) -> Repository:
     """Inspect the repository that is to be copied, with a notice about what is left behind."""
     if not path.startswith("/"):
         raise Invalid("the path of the repository is not absolute")
