@@ -28,7 +28,7 @@ class Connection:
         self._reader = io.BufferedReader(socket.SocketIO(connected, "r"), 65536)
 
     def close(self) -> None:
-        """Hang up, which cancels what still runs on the other side."""
+        """Close the connection, which cancels what still runs on the other side."""
         self._reader.close()
         self._socket.close()
 
@@ -179,7 +179,7 @@ def request_head(method: str, path: str, headers: str) -> bytes:
 
 
 def lost() -> Unavailable:
-    """The error for a connection that ended too early."""
+    """The error for a connection that closed too early."""
     return Unavailable(
         "the connection to the daemon was lost",
         hint="run the command again; `banger daemon status` shows where its log is",

@@ -20,7 +20,7 @@ _RECEIVE_BYTES: Final = 1 << 18
 
 
 class AnswerDecoder:
-    """Takes an HTTP/1.1 answer apart as its bytes arrive. `status` is 0 until the head is there."""
+    """Parses an HTTP/1.1 answer as its bytes arrive. `status` is 0 until the head is complete."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -97,7 +97,7 @@ class Duplex:
         self.queue(framing.REQUEST, json.dumps(request).encode())
 
     def close(self) -> None:
-        """Hang up, which cancels what still runs on the other side."""
+        """Close the connection, which cancels what still runs on the other side."""
         self._socket.close()
 
     def fileno(self) -> int:

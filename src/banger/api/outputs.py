@@ -46,24 +46,24 @@ from banger.api.messages import (
 
 
 class OneOf:
-    """A document of one of these types, depending on options."""
+    """A document of one of these types, depending on the options."""
 
     def __init__(self, *types: Any) -> None:  # noqa: ANN401 - types, and what stands for one
         self.types = types
 
 
 class ListOf(OneOf):
-    """A list, each member of one of these types: several were asked about."""
+    """A list with members of these types, if several were asked about."""
 
 
 class Failure(TypedDict):
-    """What every command prints instead when it fails; the exit status tells too (see `banger --help`)."""
+    """What every command prints instead when it fails, beside its exit status (see `banger --help`)."""
 
     error: ErrorView
 
 
 class VmFailure(TypedDict):
-    """One of several VMs that could not be looked at, under the name that it was called by."""
+    """One of several VMs that could not be looked at, under the name that the user gave."""
 
     ref: str
     error: ErrorView
@@ -89,14 +89,14 @@ class PingOutput(TypedDict):
 
 
 class LogsOutput(TypedDict):
-    """What a console printed; `vm` is what the VM was called by."""
+    """What a console printed; `vm` is the name that the user gave."""
 
     vm: str
     console: str
 
 
 class ForwardOutput(TypedDict):
-    """One document a line for each port, as soon as it listens."""
+    """One document per line for each port, as soon as it listens."""
 
     vm: str
     host_address: str
@@ -125,14 +125,14 @@ class LockOutput(TypedDict):
 
 
 class ApplyOutput(TypedDict):
-    """A patch as it was reviewed, and what became of the working tree; null when it was not touched."""
+    """A patch as reviewed, and what was changed in the working tree; null if nothing was."""
 
     review: ReviewResult
     applied: ApplyResult | None
 
 
 class SettingView(TypedDict):
-    """A value in force, and who said it."""
+    """A value in force, and where it comes from."""
 
     value: Any
     origin: str
@@ -154,7 +154,7 @@ class ConfigFile(TypedDict):
 
 
 class DoctorOutput(TypedDict):
-    """The checks; with `--fix` as they were afterwards."""
+    """The checks; with `--fix` as they are afterwards."""
 
     checks: list[CheckView]
 
@@ -175,20 +175,20 @@ class DaemonStatus(TypedDict):
 
 
 class DaemonStop(TypedDict):
-    """Whether there was one."""
+    """Whether a daemon was running."""
 
     stopped: bool
     pid: int | None
 
 
 class DaemonRestart(TypedDict):
-    """The new one."""
+    """The new daemon."""
 
     daemon: Ping
 
 
 class ServiceView(TypedDict):
-    """The daemon as a service of the user's systemd. `unit` is null when it is none; `state` is systemd's word."""
+    """The daemon as a service of the user's systemd. `unit` is null if it is not one; `state` is systemd's word."""
 
     unit: str | None
     enabled: bool
@@ -197,7 +197,7 @@ class ServiceView(TypedDict):
 
 
 class SystemStatus(TypedDict):
-    """The daemon, or null when none runs; where things are, by what they are for."""
+    """The daemon, or null if none runs; the paths of banger's files, by purpose."""
 
     daemon: Ping | None
     service: ServiceView
@@ -206,7 +206,7 @@ class SystemStatus(TypedDict):
 
 
 class SystemInstall(TypedDict):
-    """The unit, whether it had to be changed, whether it outlives a logout, and the daemon that runs now."""
+    """The unit, whether it was changed, whether it outlives a logout, and the daemon that runs now."""
 
     unit: str
     changed: bool
@@ -215,16 +215,16 @@ class SystemInstall(TypedDict):
 
 
 class SystemUninstall(TypedDict):
-    """What was there and is gone."""
+    """What was removed."""
 
     removed: list[str]
     deleted_vms: int
 
 
 class UpdateOutput(TypedDict):
-    """The version that was here when the command began, the one that was found, and what was or would be run.
+    """The version before the command, the one that was found, and what was or would be run.
 
-    `command` is null when nothing is to be done.
+    `command` is null if there is nothing to do.
     """
 
     current: str
@@ -264,7 +264,7 @@ class ScriptPlace(TypedDict):
 
 
 class Version(TypedDict):
-    """Of banger, of what is said on its socket, and of Python."""
+    """The versions of banger, of the API on its socket, and of Python."""
 
     version: str
     api_version: int

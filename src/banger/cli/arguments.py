@@ -1,4 +1,4 @@
-"""Arguments of one command: argparse with our errors, our help, and commands that follow `--`."""
+"""Parsing the arguments of one command: argparse with our errors, our help, and commands after `--`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _unused_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class Parser(argparse.ArgumentParser):
-    """Knows what was declared, raises `Invalid` instead of ending the program, and prints nothing."""
+    """An argument parser that raises `Invalid` instead of exiting, and prints nothing itself."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.listed: list[argparse.Action] = []

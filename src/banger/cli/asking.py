@@ -1,4 +1,4 @@
-"""Asking before something is done that cannot be taken back."""
+"""Asking before something is done that cannot be undone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from banger.core.errors import Invalid
 
 
 def check_somebody_answers(*, hint: str) -> None:
-    """Raise `Invalid`, with how to do without being asked, where nobody can answer."""
+    """Raise `Invalid` if nobody can answer; the hint says how to do without the question."""
     if not os.isatty(0):
         raise Invalid("standard input is not a terminal, so nobody can be asked", hint=hint)
 

@@ -35,12 +35,12 @@ def add_names_only(parser: Parser) -> None:
 
 
 def write_names(context: Context, views: Iterable[Named]) -> None:
-    """Each name once, in the order given: one may be there for several platforms."""
+    """Print each name once, in the order given: one may exist for several platforms."""
     context.write("".join(f"{name}\n" for name in dict.fromkeys(printable(view["name"]) for view in views)))
 
 
 def list_available(context: Context, options: Namespace, *, kind: str) -> int:
-    """Print what catalogues have. Those that are not believed are told about, and decide the exit status."""
+    """Print what catalogues have. Those that are not trusted are reported, and set the exit status."""
     names_only = options.quiet
     options.quiet = options.json or names_only
     answer: AvailableResult = follow(context, options, path=f"/v1/{kind}s/available", body={})
@@ -91,7 +91,7 @@ def declare_names(parser: Parser, *, kind: str) -> None:
 
 
 def delete_names(context: Context, options: Namespace, *, kind: str) -> int:
-    """Delete them; one that cannot be deleted does not stop the others, and decides the exit status."""
+    """Delete them; one that cannot be deleted does not stop the others, but sets the exit status."""
     result: NamesResult = follow(
         context, options, path=f"/v1/{kind}s/delete", body={"names": options.name, "platform": options.platform}
     )
@@ -108,7 +108,7 @@ def delete_names(context: Context, options: Namespace, *, kind: str) -> int:
 
 
 def provenance_fields(provenance: ProvenanceView) -> list[tuple[str, str]]:
-    """Where something came from, as names and values; nothing where nobody knows."""
+    """Where something came from, as names and values; empty if unknown."""
     signer = provenance["signer"]
     if provenance["catalogue"] and signer:
         signer = f"{signer}, for the catalogue {provenance['catalogue']}"

@@ -1,4 +1,4 @@
-"""What may follow the words that were typed so far: decided from the table of commands and their parsers alone."""
+"""What can follow the words typed so far, decided from the table of commands and their parsers alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DIRECTORIES: Final = "directories"
 
 
 class Candidate(NamedTuple):
-    """A word that may stand there, and what it means."""
+    """A possible word, and what it means."""
 
     word: str
     meaning: str = ""
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 def complete(words: Sequence[str], *, names: Names, load: Callable[[Command], Parser]) -> Answer:
-    """Complete the last of `words`, which follow `banger` and may be empty. Guests' own commands are left alone."""
+    """Complete the last of `words`, which follow `banger` and may be empty. Commands for guests are not completed."""
     before, current = list(words[:-1]), words[-1] if words else ""
     if before[:1] == ["help"]:
         if current.startswith("-"):

@@ -1,4 +1,4 @@
-"""A guest's console as text that no terminal obeys, also when it comes in pieces."""
+"""A guest's console as text without control sequences, even if it arrives in pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command may use of the world: the daemon, the streams, the environment."""
+"""What a command can use: the daemon, the streams, the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """One command's world. Everything is looked up when it is asked for."""
+    """The context of one command. Everything is looked up on first use."""
 
     def __init__(self, *, environment: Mapping[str, str], daemon_argv: Sequence[str] | None) -> None:
         self.environment = environment

@@ -1,4 +1,4 @@
-"""Reaching the daemon, and starting it when there is none."""
+"""Connecting to the daemon, starting it if there is none."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Daemon:
             ) from error
 
     def ping(self) -> Ping | None:
-        """What a daemon says of itself, or None when none runs. Raises as `connect_running`."""
+        """What a running daemon reports about itself, or None. Raises as `connect_running`."""
         connected = self.connect_running()
         if connected is None:
             return None
@@ -248,7 +248,7 @@ class Daemon:
         return line.partition(b"\n")[0]
 
     def _read_notice(self, line: bytes) -> str:
-        """What it said beside being ready. Raises the reason why it is not."""
+        """The notice of a daemon that is ready. Raises the reason if it is not ready."""
         import json
 
         try:
@@ -288,7 +288,7 @@ def _import_path(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_home(home: str, *, uid: int) -> None:
-    """Raise `Denied` for a BANGER_HOME in which somebody else could put what we then trust."""
+    """Raise `Denied` for a BANGER_HOME in which other users could put files."""
     try:
         status = os.stat(home)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A few lines of ours in a file of the user's: between two marks, and not a byte beside them is touched."""
+"""A few lines of ours in a file of the user's, between two marks. Nothing outside of them is touched."""
 
 from __future__ import annotations
 

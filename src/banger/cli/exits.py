@@ -36,7 +36,7 @@ OF_KIND: Final = {
 
 
 def status_of(error: BangerError) -> int:
-    """The exit status that tells of an error: its kind's, unless it says more about itself.
+    """The exit status for an error: that of its kind, unless its data says otherwise.
 
     `refused`: nothing was done, whatever the kind. `status`: that of a shell for a program that could not be started,
     and of timeout(1) for one whose time was up.

@@ -1,4 +1,4 @@
-"""What a user is told when something goes wrong: one sentence, a hint, the operation's id. Never a traceback."""
+"""Reporting errors to the user: one sentence, a hint, the operation's id. Never a traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOG_HINT: Final = "the daemon's log has the details about {operation}; `banger 
 
 
 def report(error: BaseException, words: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Tell about `error` and return the exit status."""
+    """Report `error` and return the exit status."""
     if isinstance(error, KeyboardInterrupt):
         error = exits.Hangup(exits.INTERRUPTED, "cancelled")
     if isinstance(error, exits.Hangup):

@@ -1,4 +1,4 @@
-"""Names of VMs, images and kernels for completion: from a daemon that answers at once, or none.
+"""Names of VMs, images and kernels for completion: from a daemon that answers at once, else none.
 
 Nobody waits for a key: a daemon that is not there is not started, and one that is busy is left alone.
 """

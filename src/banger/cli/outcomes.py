@@ -1,4 +1,4 @@
-"""What became of each of several VMs: told about in the order given, and one exit status for all of them."""
+"""Reporting on several VMs in the order given, with one exit status for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a command writes what it was asked for: standard output, a new file, or whatever already bears the name."""
+"""The output of a command: standard output, a new file, or whatever already has the name."""
 
 from __future__ import annotations
 

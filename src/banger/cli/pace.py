@@ -1,4 +1,4 @@
-"""How fast something moves and when it will be done, from what was seen of it in the last seconds."""
+"""The rate of some progress and the time left, from what was seen in the last seconds."""
 
 from __future__ import annotations
 

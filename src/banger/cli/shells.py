@@ -1,4 +1,4 @@
-"""Where shells look for completions, and putting ours there."""
+"""Where shells look for completions, and installing ours there."""
 
 from __future__ import annotations
 

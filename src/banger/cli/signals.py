@@ -1,4 +1,4 @@
-"""Signals as something to wait for, and the rule of what they mean while a command runs in a guest."""
+"""Signals as something to wait for, and what they mean while a command runs in a guest."""
 
 from __future__ import annotations
 

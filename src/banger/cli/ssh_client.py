@@ -1,4 +1,4 @@
-"""How the system's ssh calls us to reach a guest."""
+"""How the system's ssh calls banger to reach a guest."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ MASKED_UNITS: Final = (
     "systemd-user-sessions.service",
 )
 
-# Not begun at boot, and there for who asks: `systemctl poweroff` and `reboot` go to logind first, through D-Bus, and
-# where that is masked they complain twice before they do it by themselves. By the target that wants it, where it is masked.
+# Started on request, not at boot: `systemctl poweroff` and `reboot` ask logind first, through D-Bus, and complain twice
+# where it is masked. So only what a target wants of it is masked: pairs of target and unit.
 ON_DEMAND: Final = (("multi-user.target", "systemd-logind.service"),)
 
 # What is this host's, or this build's, and must not be in an image that many machines share.

@@ -1,4 +1,4 @@
-"""What is said on the socket. Bodies are JSON; the daemon decodes requests into these very types, strictly.
+"""The messages on the daemon's socket. Bodies are JSON; the daemon decodes requests strictly into these types.
 
 HTTP/1.1 on a Unix socket. Three shapes of exchange:
 

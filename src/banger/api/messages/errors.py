@@ -1,4 +1,4 @@
-"""How a failure looks on the socket."""
+"""Failures, as they are sent on the socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request tells while it is under way."""
+"""The events of a request in progress."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from banger.api.messages.vms import VmView
 
 
 class StageEvent(TypedDict):
-    """A named stage began, moved or ended. `done` and `total` are in `unit` when known.
+    """A named stage began, progressed or ended. `done` and `total` are in `unit` when known.
 
-    `detail` marks a part of another stage: shown live, and elsewhere only to who asked for more.
+    `detail` marks a part of another stage: shown on a terminal, and elsewhere only with `--verbose`.
     """
 
     event: Literal["stage"]
@@ -32,7 +32,7 @@ class NoticeEvent(TypedDict):
 
 
 class LogEvent(TypedDict):
-    """A line that a program in the guest said which is awaited: the installation of tools."""
+    """A line of output of an awaited program in the guest: the installation of tools."""
 
     event: Literal["log"]
     text: str

@@ -10,7 +10,7 @@ from banger.api.messages.vms import VmView
 class ConnectRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/connect` (stream): a TCP connection to a guest port.
 
-    `wait_s`: keep trying a refused connection for so long (a server may still be starting).
+    `wait_s`: keep trying a refused connection for this long (a server may still be starting).
     """
 
     port: int
@@ -20,7 +20,7 @@ class ConnectRequest(TypedDict):
 class LogsRequest(TypedDict):
     """First frame of `POST /v1/vms/{ref}/logs/follow` (stream): the console comes as output frames until the VM ends.
 
-    `tail`: so many lines of what was printed before; null means all that is kept.
+    `tail`: how many lines of earlier output; null means all that is kept.
     """
 
     tail: int | None
@@ -29,7 +29,7 @@ class LogsRequest(TypedDict):
 class ForwardMapping(TypedDict):
     """A port of the guest and the port on 127.0.0.1 that leads to it. `host_port` 0 means: any that is free.
 
-    With `flexible` another one is taken when that one is not to be had.
+    With `flexible` another one is taken when that one is not available.
     """
 
     host_port: int

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 
 class Ping(TypedDict):
-    """Answer of `GET /v1/ping`. `notice` is what happened when the daemon started and the user has to know."""
+    """Answer of `GET /v1/ping`. `notice` is something about the daemon's start that the user has to know."""
 
     version: str
     api_version: int
@@ -17,7 +17,7 @@ class Ping(TypedDict):
 
 
 class CheckView(TypedDict):
-    """One line of `banger doctor`. `commands` fix it without anybody deciding anything; `fix` says what does."""
+    """One line of `banger doctor`. `fix` says how to fix it, `commands` do so if no decision is needed."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""Requests about commands that go on in guests when nobody waits for them."""
+"""Requests about jobs: commands that run in guests without a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class JobRequest(TypedDict):
 
 
 class JobView(TypedDict):
-    """A job as the guest tells of it. `command` is cut when it is long. `lost`: it ended with its machine.
+    """A job as the guest reports it. `command` is cut when it is long. `lost`: it ended with its machine.
 
     `status` is null until it has ended; `ended_at_s` is by the guest's clock. Of its output `log_bytes` are
     kept; the `log_dropped_bytes` before them are not.
@@ -46,7 +46,7 @@ class JobLogsRequest(TypedDict):
 
     What is said of the log itself, such as that its beginning is not kept, comes as error frames.
 
-    `tail`: so many lines of what was said before; null means all. `follow`: until it ends.
+    `tail`: how many lines of earlier output; null means all. `follow`: until it ends.
     """
 
     follow: bool

@@ -1,4 +1,4 @@
-"""What is seen of VMs without changing them."""
+"""Observations of VMs, which change nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PortView(TypedDict):
 
 
 class GuestStats(TypedDict):
-    """What a guest says of itself."""
+    """What a guest reports about itself."""
 
     load: list[float]
     uptime_s: float
@@ -36,7 +36,7 @@ class VmStats(TypedDict):
     """What a VM costs this computer: processor time and memory of its VMM, memory of its network process, disk; and
     bytes of Ethernet frames that its guest sent and received since its start, counted on this computer.
 
-    null for what does not run. `guest` null with a `problem` for a guest that does not answer.
+    null for what does not run. `guest` is null, with a `problem`, if the guest does not answer.
     """
 
     state: VmState
@@ -58,7 +58,7 @@ class ObservationsRequest(TypedDict):
 
 
 class Observation(TypedDict):
-    """What was seen of one target, in the order given; the rest by what was asked.
+    """What was seen of one target, in the order given; other members depend on the request.
 
     `round_trip_s`: how long the agent took to answer.
     """

@@ -34,7 +34,7 @@ class KernelView(TypedDict):
 class PullRequest(TypedDict):
     """Body of `POST /v1/images/pull` (progress): make or fetch an image and the default kernel.
 
-    `image` is a name of a catalogue or a reference to a registry; with a `name`, always a reference. `platform` is such
+    `image` is a name in a catalogue or a registry's reference; with a `name`, always a reference. `platform` is such
     as `linux/arm64`; without one it is this computer's own. `kernel` and `disk_bytes` become what its VMs get unless
     somebody says otherwise; null leaves that as it is.
     """
@@ -47,7 +47,7 @@ class PullRequest(TypedDict):
 
 
 class BuildRequest(TypedDict):
-    """Body of `POST /v1/images/build` (progress): make an image by the recipe at an absolute host path."""
+    """Body of `POST /v1/images/build` (progress): make an image from the recipe at an absolute host path."""
 
     path: str
     name: str
@@ -124,10 +124,10 @@ class PackageView(TypedDict):
 class ImageDetail(ImageView):
     """Answer of `GET /v1/images/{name}`. `vms` use the image.
 
-    `packages` is null where they cannot be told; `packages_unknown` says why, and is empty elsewhere. `packages_format`
+    `packages` is null if they are unknown; `packages_unknown` says why, and is empty otherwise. `packages_format`
     is `deb`, `apk`, `rpm`, or empty where an older banger made the list, `packages_distribution` the ID of
     os-release(5), or empty.
-    `kernel` and `disk_bytes` are what its VMs get unless somebody says otherwise; null where nobody has said so.
+    `kernel` and `disk_bytes` are the defaults of its VMs; null if none are set.
     """
 
     provenance: ProvenanceView
@@ -153,7 +153,7 @@ class KernelDetail(KernelView):
 class AvailableView(TypedDict):
     """An image or kernel that a catalogue has. `here`: something of that name is in the store.
 
-    `size_bytes` is that of the download, null where nobody knows; `signer` is empty for banger's own catalogue.
+    `size_bytes` is that of the download, null if unknown; `signer` is empty for banger's own catalogue.
     """
 
     name: str
@@ -167,7 +167,7 @@ class AvailableView(TypedDict):
 
 
 class CatalogueView(TypedDict):
-    """A catalogue of the configuration; with an `error` it is not believed, and the rest is not known."""
+    """A configured catalogue; with an `error` it is not trusted, and the rest is unknown."""
 
     place: str
     name: str
@@ -192,14 +192,14 @@ class NamesRequest(TypedDict):
 
 
 class NameOutcome(TypedDict):
-    """What became of one of them."""
+    """The outcome for one name."""
 
     name: str
     error: ErrorView | None
 
 
 class NamesResult(TypedDict):
-    """In the order in which they were given."""
+    """The outcomes, in the order of the names."""
 
     outcomes: list[NameOutcome]
 

@@ -1,4 +1,4 @@
-"""What banger has on this computer as a whole, and what of it is left over."""
+"""Everything that banger has on this computer, and its leftovers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DiskUsage(TypedDict):
 
 
 class LeakView(TypedDict):
-    """Something of ours that nobody wants any more."""
+    """A leftover of banger."""
 
     kind: str
     what: str

@@ -13,8 +13,8 @@ VmState = Literal["creating", "stopped", "starting", "running", "paused", "stopp
 class ReadinessView(TypedDict):
     """A check of a guest's readiness: `kernel`, `agent`, `disks`, `network`, `ssh`.
 
-    `elapsed_s` null where nobody can tell; `skipped` is what does not apply or was not waited for, `starting` what the
-    guest may still come to by itself.
+    `elapsed_s` is null if unknown; `skipped` does not apply or was not waited for, `starting` may still pass by
+    itself.
     """
 
     name: str
@@ -33,7 +33,7 @@ class WorkspaceView(TypedDict):
 
 
 class VmView(TypedDict):
-    """One VM as `list` and `show` tell it. Sizes in bytes unless the name says otherwise; times in Unix seconds.
+    """One VM as `list` and `show` print it. Sizes in bytes unless the name says otherwise; times in Unix seconds.
 
     `timings_s` and `checks` are how long each phase of the last start took, and what it waited for.
     """
@@ -62,7 +62,7 @@ class VmView(TypedDict):
 
 
 class VmDetail(VmView):
-    """What `show` adds: digests, paths on the host, and in `origins` who said each value of the spec: `flag`, `image`,
+    """What `show` adds: digests, paths on the host, and in `origins` where each value comes from: `flag`, `image`,
     `config`, `host` or `built-in`.
     """
 
@@ -88,7 +88,7 @@ class KillRequest(VmTargets):
 
 
 class ChangeRequest(VmTargets):
-    """Body of `POST /v1/vms/set` (progress). null leaves a thing as it is; `ttl_s` 0 means for ever.
+    """Body of `POST /v1/vms/set` (progress). null leaves a value as it is; `ttl_s` 0 means for ever.
 
     A new `name` is for one VM.
     """
@@ -136,7 +136,7 @@ class StartRequest(TypedDict):
 
 
 class TargetOutcome(TypedDict):
-    """What became of one target, in the order given."""
+    """The outcome for one target, in the order given."""
 
     ref: str
     vm: VmView | None

@@ -6,7 +6,7 @@ from typing import Literal, NotRequired, TypedDict
 
 
 class WorkspaceOptions(TypedDict):
-    """What of a repository travels, and where to. Of a workspace that is there already, what is not said is as before.
+    """What of a repository is copied, and where to. For an existing workspace, missing members stay as before.
 
     `guest_path`: by default where it is already, or a place named after the repository. `branch` is a new one, which
     only the guest has; it begins at `start`, or at the host's HEAD, and then has the files as they are on the host.
@@ -22,7 +22,7 @@ class WorkspaceOptions(TypedDict):
 class PrepareRequest(WorkspaceOptions):
     """Body of `POST /v1/vms/{ref}/workspace/prepare` (progress). `path` is absolute, in a repository of the host.
 
-    `overwrite`: what was done in the guest may be lost.
+    `overwrite`: work in the guest may be lost.
     """
 
     path: str
@@ -30,7 +30,7 @@ class PrepareRequest(WorkspaceOptions):
 
 
 class PlannedFile(TypedDict):
-    """A file that would travel; `mode` as git writes it."""
+    """A file that would be copied; `mode` as git writes it."""
 
     path: str
     mode: str
@@ -50,7 +50,7 @@ class PlannedWorkspace(TypedDict):
 
 
 class PrepareResult(TypedDict):
-    """What was moved: all of a new workspace (`created`), or what changed since it was last prepared."""
+    """What was sent: all of a new workspace (`created`), or what changed since it was last prepared."""
 
     guest_path: str
     source: str
@@ -76,7 +76,7 @@ class ExportRequest(TypedDict):
 
 
 class ChangedFile(TypedDict):
-    """What a patch does to one file. Line counts leave binary files out; modes are git's, empty where no file is."""
+    """The change of one file. Line counts leave out binary files; modes are git's, empty if there is no file."""
 
     path: str
     change: str
@@ -109,7 +109,7 @@ class ExportResult(TypedDict):
 
 
 class ProblemView(TypedDict):
-    """Why a patch cannot be applied as things are. `kind` is from the closed list in `banger.core.errors`."""
+    """Why a patch cannot be applied at present. `kind` is from the closed list in `banger.core.errors`."""
 
     kind: str
     summary: str
@@ -127,7 +127,7 @@ class WorkspaceStatusRequest(TypedDict):
 class WorkspaceStatus(TypedDict):
     """What was done in a workspace since it was copied, and what became of the repository since then.
 
-    `files` are the first of `file_count`. Commits are those made in the guest; None where its git cannot tell.
+    `files` are the first of `file_count`. Commits are those made in the guest; None if its git cannot say.
     `host_head` is None when the repository cannot be read any more; `host_changes` counts tracked files that differ
     from it.
     """
@@ -159,7 +159,7 @@ class ReviewRequest(TypedDict):
 
 
 class ReviewResult(TypedDict):
-    """A patch that was saved and tried, and what a reviewer wants to know of it. `saved` is its name for `apply`.
+    """A patch that was saved and tried, and what a reviewer should know about it. `saved` is its name for `apply`.
 
     `files` are the first of `file_count`; `pending` files of the work tree would change, `already` are so. `reverted`,
     the first of `reverted_count` of those that would change, were applied before and are undone in the guest.
@@ -226,7 +226,7 @@ class FetchResult(TypedDict):
 
 
 class ApplyResult(TypedDict):
-    """How many files of the work tree were changed, and how many were so already."""
+    """How many files of the work tree were changed, and how many had the change already."""
 
     source: str
     changed: int
