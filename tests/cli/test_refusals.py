@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 
 import pytest
 from tests.cli.world import World
@@ -92,6 +94,29 @@ def test_an_argument_that_is_not_text_is_refused(world: World) -> None:
     done = world.run("vm", "exec", "box", "--cwd", "a\udcff", "--", "x")
     assert done.returncode == 2
     assert b"not valid UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("vm", "run", "--", "true"), ("vm", "run", "--dry-run")])
+def test_a_directory_that_is_gone_is_told_of(world: World, words: tuple[str, ...]) -> None:
+    gone = world.cwd / "gone"
+    gone.mkdir()
+    line = shlex.join(world.argv(*words))
+    done = subprocess.run(
+        ["sh", "-c", f"rmdir {shlex.quote(str(gone))}; {line}"],
+        cwd=gone,
+        env=dict(world.environment),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    assert done.stderr.startswith(b"banger: the directory that you are in is not there any more\n  hint: ")
+
+
+def test_without_a_home_it_is_said_what_to_set(world: World) -> None:
+    environment = {name: value for name, value in world.environment.items() if name not in ("HOME", "BANGER_HOME")}
+    done = subprocess.run(world.argv("vm", "list"), cwd=world.cwd, env=environment, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"banger: HOME is not set\n  hint: set HOME, or BANGER_HOME=")
 
 
 def test_a_relative_home_is_refused(world: World) -> None:

@@ -136,4 +136,3 @@ def test_a_dry_run_says_where_it_would_go_or_what_is_refused(world: FakeWorld, r
     assert world.json("vm", "run", "--dry-run", "--no-bootstrap", plan[-1])["guest_path"] == "/root/project"
     refused = world.banger("vm", "run", "--dry-run", describe(repository, {"features": {"x": {}}}))
     assert (refused.returncode, b"features" in refused.stderr) == (2, True), refused
-    assert world.banger("vm", "run", "--rm", str(repository), "--", "true").returncode == 2

@@ -122,6 +122,8 @@ def _meant_command(words: Sequence[str]) -> str | None:
 def _as_banger_error(error: BaseException) -> BangerError:
     if isinstance(error, BangerError):
         return error
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _is_somewhere():
+        return Invalid("the directory that you are in is not there any more", hint="`cd` into one that is")
     if isinstance(error, OSError) and error.filename is None and error.errno in _NO_ROOM:
         return Failed(f"the output cannot be written: {error.strerror}", hint=exits.OUTPUT_HINT)
     if isinstance(error, OSError):
@@ -131,6 +133,14 @@ def _as_banger_error(error: BaseException) -> BangerError:
         f"something went wrong inside banger: {type(error).__name__}: {printable(str(error), limit=200)}",
         hint="run it again with BANGER_DEBUG=1 to see where, and report it",
     )
+
+
+def _is_somewhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the same
+    except OSError:
+        return False
+    return True
 
 
 def _tell(text: str) -> None:

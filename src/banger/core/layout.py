@@ -208,6 +208,11 @@ class Layout(NamedTuple):
         return self.run / "daemon.lock"
 
     @property
+    def state_lock(self) -> Path:
+        """Held by the daemon that has the VMs, wherever its sockets are."""
+        return self.state / "daemon.lock"
+
+    @property
     def start_lock(self) -> Path:
         """Held by a client while it starts the daemon."""
         return self.run / "start.lock"

@@ -57,6 +57,8 @@ def find_roots(environment: Mapping[str, str], *, uid: int) -> Roots:
 
 
 def _absolute(variable: str, value: str) -> str:
+    if not value:
+        raise Invalid(f"{variable} is not set", hint=f"set {variable}, or BANGER_HOME=/some/dir")
     if not os.path.isabs(value):  # noqa: PTH117 - without pathlib is the point
         raise Invalid(f"{variable} is {ascii(value)}, not an absolute path", hint=f"set {variable} or unset it")
     return value

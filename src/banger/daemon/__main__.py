@@ -28,6 +28,7 @@ from banger.core.sockets import connect_unix
 from banger.daemon.app import host_collaborators, serve
 from banger.daemon.composition import Collaborators
 from banger.daemon.logs import set_log_level, set_up_logging
+from banger.daemon.one_daemon import lock_state
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +100,16 @@ def main(gather: Callable[[Layout, Configuration], Collaborators] = host_collabo
             return 0
         set_up_logging(layout.daemon_log)
         log.info("the daemon begins, pid %d", os.getpid())
+        held = [lock]
         try:
+            held.append(lock_state(layout))
             configuration = read_configuration(layout.config_file, home=find_home(os.environ, uid=os.getuid()))
             set_log_level(read_log_level(configuration, os.environ)[0])
             parts = gather(layout, configuration)
             asyncio.run(serve(layout, parts, on_ready=readiness.tell_ready))
         finally:
-            os.close(lock)
+            for descriptor in reversed(held):
+                os.close(descriptor)
     except BangerError as error:
         readiness.tell(json.dumps({"kind": error.kind, "summary": error.summary, "hint": error.hint}))
         log.error("the daemon ends: %s", error.summary)
