@@ -81,6 +81,19 @@ def proxy_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
+def guest_proxies() -> dict[str, str]:
+    """The same for programs of a guest, without user names and passwords: what runs there may be anybody's."""
+    return {name: without_login(value) for name, value in proxy_environment().items() if without_login(value)}
+
+
+def without_login(proxy: str) -> str:
+    """The address of a proxy without what comes before the host; empty where that cannot be told."""
+    scheme, colon, rest = proxy.rpartition("://")
+    authority, slash, path = rest.partition("/")
+    found = f"{scheme}{colon}{authority.rpartition('@')[2]}{slash}{path}"
+    return "" if "@" in found else found
+
+
 async def start(
     argv: Sequence[str],
     *,

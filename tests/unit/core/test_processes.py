@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from banger.core.errors import TimedOut, Unavailable
-from banger.core.processes import CommandFailed, PrintedTooMuch, read_identity, run
+from banger.core.processes import CommandFailed, PrintedTooMuch, guest_proxies, read_identity, run, without_login
 
 
 async def test_output_status_and_input() -> None:
@@ -65,3 +65,29 @@ async def test_a_program_that_prints_for_ever_is_ended(stream: str, monkeypatch:
 
 async def test_a_program_that_reads_nothing_of_its_input() -> None:
     assert (await run(["echo", "done"], stdin=bytes(4 << 20))).stdout == b"done\n"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "shown"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://user:secret@proxy.example:3128/", "http://proxy.example:3128/"),
+        ("user:secret@proxy.example", "proxy.example"),
+        ("http://user:se@cret@[::1]:80", "http://[::1]:80"),
+        ("http://user:se/cret@proxy.example", ""),
+        ("localhost,.example.com", "localhost,.example.com"),
+    ],
+)
+def test_a_proxy_without_its_password(proxy: str, shown: str) -> None:
+    assert without_login(proxy) == shown
+
+
+def test_what_guests_are_told_of_proxies_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(
+            name, "http://user:sec/ret@p.example" if name == "all_proxy" else "http://user:secret@p.example"
+        )
+    found = guest_proxies()
+    assert found["http_proxy"] == found["HTTPS_PROXY"] == "http://p.example"
+    assert "all_proxy" not in found
+    assert "secret" not in str(found)

@@ -14,7 +14,7 @@ from banger.api.messages import ImageView, SpecRequest
 from banger.core.content_store import digest_file
 from banger.core.errors import AlreadyExists, Failed, Invalid, NotFound
 from banger.core.names import parse_image_name
-from banger.core.processes import proxy_environment
+from banger.core.processes import guest_proxies
 from banger.core.provenance import Provenance
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels, Packages
@@ -94,7 +94,7 @@ class BuildImage:
             files = [*files, *await self._download(request, recipe, stack)]
             guest = await stack.enter_async_context(self._throwaway.made(request, spec, purpose=PURPOSE))
             channel = await guest.boot(nat=recipe.network)
-            proxies = proxy_environment() if recipe.network else {}
+            proxies = guest_proxies() if recipe.network else {}
             environment = plan_build_environment(base.environment, recipe.environment, more=proxies)
             await self._fill(request, BuildGuest(channel, environment, reporter(request)), recipe, files, base)
             # Whatever the commands left running or mounted is gone when the root is read.
