@@ -237,6 +237,7 @@ CASES = [
     Case("without end", members('"x": Infinity'), Failed, "Infinity is not a number"),
     Case("too large a number", members('"x": 1e999'), Failed, "too large"),
     Case("10,000 digits", members(f'"x": {"9" * 10_000}'), Failed, "too many digits"),
+    Case("half a character", members('"\\ud800": 1'), Failed, "malformed"),
     Case("a member twice", members('"layers": []'), Failed, "is there twice"),
     Case("100,000 deep", raw(nested(100_000)), Failed, "nested too deep"),
     Case("a lone surrogate", configured(lambda d: d["config"].update(Cmd=["\ud800"])), Failed, "malformed"),

@@ -43,7 +43,7 @@ def convert_document(value: object, kind: type[Document], *, what: str) -> Docum
     """Check an object that was read against a msgspec structure. Raises `Failed`."""
     try:
         return msgspec.convert(value, kind, strict=True)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also UnicodeEncodeError, for a surrogate that stands alone
         raise _malformed(what, str(error)) from error
 
 

@@ -58,8 +58,9 @@ def parse_retry_after(text: str | None, *, now_s: float) -> float | None:
     """
     if text is None:
         return None
-    if _SECONDS.fullmatch(text.strip()) is not None:
-        return float(text)
+    number = text.strip()
+    if _SECONDS.fullmatch(number) is not None:
+        return float(number)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
     except (ValueError, OverflowError, TypeError):

@@ -35,6 +35,7 @@ def test_delays(attempt: int, after_s: float | None, delay_s: float | None) -> N
         ("", None),
         ("7", 7.0),
         (" 7 ", 7.0),
+        ("\x1d7", 7.0),
         ("0", 0.0),
         ("-7", None),
         ("1.5", None),
