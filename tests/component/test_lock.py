@@ -63,6 +63,11 @@ def test_something_else_under_the_same_name_is_refused_with_both_digests(
     assert done.returncode == 2
     assert pinned.encode() in done.stderr
     assert other.encode() in done.stderr
+    world.succeed("image", "delete", "debian-bookworm")
+    done = world.banger(*LOCKED, str(repository), "--", "true")
+    assert (done.returncode, other.encode() in done.stderr) == (2, True)
+    assert b"banger lock --image" in done.stderr
+    assert world.banger("image", "show", "debian-bookworm").returncode == 3, "nothing is built that would be refused"
 
 
 def test_what_is_not_here_is_got_again(fake_world: FakeWorld, repository: Path) -> None:

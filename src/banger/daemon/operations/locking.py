@@ -61,7 +61,9 @@ class Locking:
                 reference = parse_reference(pin.reference).at(pin.fetched)
                 request.notice(f"pulling {reference} for banger.lock")
                 return await self._images.pull(reference, self._free_name(pin), report, architecture=architecture)
-            case "distribution" | "bundle":
+            case "distribution":
+                raise self._built_elsewhere(pin)
+            case "bundle":
                 return await self._images.ensure(pin.name, report, architecture=architecture, current=True)
         raise _not_here("image", pin)
 
@@ -84,6 +86,17 @@ class Locking:
                 digest=pin.digest,
             )
         raise _not_here("kernel", pin)
+
+    def _built_elsewhere(self, pin: Pin) -> Denied:
+        """No build is made the same again: the archive moves on, and the times of the build are in its files."""
+        here = self._images.find(pin.name, parse_platform(pin.platform))
+        other = "" if here is None else f"; the one that was built here is {here.digest}"
+        return Denied(
+            f"banger.lock wants the image {pin.name} as {pin.digest}, which was built on another computer or has been"
+            f" replaced, and no build from a distribution's archive gives the same image again{other}",
+            hint=f"`banger lock` pins the one of this computer; for one that every computer can get, put a"
+            f" {pin.name} into a registry and pin that: `banger lock --image REGISTRY/IMAGE`",
+        )
 
     def _free_name(self, pin: Pin) -> str:
         """The pinned name, unless another image has it here."""
