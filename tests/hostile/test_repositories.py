@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.world import commit_all, git
 
 from banger.core.errors import Denied
+from banger.workspace.packing import prepare
 from banger.workspace.repository import inspect_repository
 
 
@@ -44,6 +46,25 @@ async def test_files_of_a_repository_around_it_are_not_its_own(home: Path) -> No
     commit_all(home)
     with pytest.raises(Denied, match="says that its files are in"):
         await inspect_repository(claim(home, "../../..", ".ssh/id_ed25519"))
+
+
+@pytest.mark.parametrize("name", ["exclude", "attributes"])
+@pytest.mark.parametrize("linked", ["file", "directory"])
+async def test_links_in_its_git_directory_take_no_file_along(home: Path, name: str, linked: str) -> None:
+    """Both files go into the guest: they were the key, by whichever name."""
+    evil = home / "src" / "evil"
+    (home / ".ssh" / name).write_text("secret")
+    info = evil / ".git" / "info"
+    shutil.rmtree(info)
+    if linked == "directory":
+        info.symlink_to("../../../.ssh")
+    else:
+        info.mkdir()
+        (info / name).symlink_to("../../../../.ssh/id_ed25519")
+    (home / "scratch").mkdir()
+    packed = await prepare(await inspect_repository(evil), home / "scratch")
+    assert [entry.path for entry in packed.entries if b"secret" in entry.content] == []
+    assert b"x" in [entry.path for entry in packed.entries]
 
 
 async def test_repositories_whose_git_directory_is_elsewhere_are_what_they_say(home: Path) -> None:

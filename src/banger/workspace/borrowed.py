@@ -23,7 +23,7 @@ from banger.workspace.known import Known
 from banger.workspace.paths import can_be_tracked
 from banger.workspace.quoting import quote
 from banger.workspace.repository import Repository, has_submodule
-from banger.workspace.work_tree import read_small_file
+from banger.workspace.work_tree import read_below, read_small_file
 
 HISTORY_DEPTHS: Final = (50, 10, 1)
 HISTORY_LIMIT: Final = 5_000
@@ -383,9 +383,12 @@ class BorrowedRepository:
 
 
 def read_info(repository: Repository, name: str) -> bytes | None:
-    """A small file of the repository's `info` directory: patterns or attributes, which cannot run anything."""
-    found = read_small_file(repository.common_directory / "info" / name, limit_bytes=SMALL_FILE_LIMIT_BYTES)
-    return None if found is None else found[0]
+    """A small file of the repository's `info` directory: patterns and attributes, which run nothing by themselves.
+
+    They go into the guest: a link would take along whatever file of this computer it points to.
+    """
+    path = b"info/" + name.encode()
+    return read_below(repository.common_directory, path, limit_bytes=SMALL_FILE_LIMIT_BYTES)
 
 
 def _plan_settings(repository: Repository) -> Sections:

@@ -57,6 +57,17 @@ class WorkTree:
         executable = bool(status.st_mode & 0o100)
         return Seen(stamp, executable=executable, target=None) if stat.S_ISREG(status.st_mode) else None
 
+    def read(self, path: bytes, *, limit_bytes: int) -> bytes | None:
+        """The content of the regular file at `path`; None when `look` would not find one, or it is larger."""
+        *parents, name = path.split(b"/")
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=self._enter(parents))
+        except OSError:
+            return None
+        found = _read_regular(descriptor, limit_bytes=limit_bytes)
+        return None if found is None else found[0]
+
     def _enter(self, parents: list[bytes]) -> int:
         common = 0
         while common < min(len(parents), len(self._below)) and self._below[common][0] == parents[common]:
@@ -74,12 +85,22 @@ class WorkTree:
             os.close(self._below.pop()[1])
 
 
+def read_below(directory: os.PathLike[str], path: bytes, *, limit_bytes: int) -> bytes | None:
+    """The content of a regular file below a directory, reached through no symbolic link; None when there is none."""
+    with WorkTree(directory) as tree:
+        return tree.read(path, limit_bytes=limit_bytes)
+
+
 def read_small_file(path: os.PathLike[str], *, limit_bytes: int) -> tuple[bytes, int] | None:
     """Content and modification time (ns) of a regular file; None when there is none, or a larger one."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    return _read_regular(descriptor, limit_bytes=limit_bytes)
+
+
+def _read_regular(descriptor: int, *, limit_bytes: int) -> tuple[bytes, int] | None:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
