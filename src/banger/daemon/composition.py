@@ -222,26 +222,7 @@ def compose_services(
     """The use cases that the routes call."""
     check_room = CheckRoom(images=parts.images, kernels=parts.kernels, space=parts.space)
     locking = Locking(images=parts.images, kernels=parts.kernels, defaults=parts.defaults)
-    plan = PlanVm(
-        locking=locking,
-        host=parts.host,
-        defaults=parts.defaults,
-        images=parts.images,
-        kernels=parts.kernels,
-        chooser=parts.chooser,
-        networks=parts.networks,
-        space=parts.space,
-        check_room=check_room,
-    )
-    make = MakeVm(
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        create=operations.create,
-        lifetimes=operations.lifetimes,
-        clock=parts.clock,
-        ids=parts.ids,
-    )
+    plan, make = compose_making(parts, database, supervisor, operations=operations, locking=locking, room=check_room)
     prepare = PrepareWorkspace(
         layout=layout,
         database=database,
@@ -252,24 +233,23 @@ def compose_services(
     )
     up_to_date = UpToDate(prepare, KnownFiles(layout))
     jobs = Jobs(supervisor=supervisor, plan=plan, up_to_date=up_to_date, clock=parts.clock)
-    run = RunVm(
-        layout=layout,
-        database=database,
-        supervisor=supervisor,
-        plan=plan,
-        make=make,
-        start=operations.start,
-        delete=operations.delete,
-        import_workspace=operations.import_workspace,
-        set_up=SetUpVm(jobs=jobs),
-    )
     users = Users(database)
     build_image, save_image = compose_makers(layout, parts, database, supervisor, operations=operations, plan=plan)
     return Services(
         layout=layout,
         database=database,
         supervisor=supervisor,
-        run=run,
+        run=RunVm(
+            layout=layout,
+            database=database,
+            supervisor=supervisor,
+            plan=plan,
+            make=make,
+            start=operations.start,
+            delete=operations.delete,
+            import_workspace=operations.import_workspace,
+            set_up=SetUpVm(jobs=jobs),
+        ),
         create=CreateMachine(supervisor=supervisor, make=make, start=operations.start),
         lifecycle=lifecycle,
         jobs=jobs,
@@ -310,6 +290,39 @@ def compose_services(
         started_at_s=parts.clock.now_s(),
         notice=notice,
     )
+
+
+def compose_making(
+    parts: Collaborators,
+    database: Database,
+    supervisor: Supervisor,
+    *,
+    operations: Operations,
+    locking: Locking,
+    room: CheckRoom,
+) -> tuple[PlanVm, MakeVm]:
+    """How VMs are planned and made, for all use cases that make one."""
+    plan = PlanVm(
+        locking=locking,
+        host=parts.host,
+        defaults=parts.defaults,
+        images=parts.images,
+        kernels=parts.kernels,
+        chooser=parts.chooser,
+        networks=parts.networks,
+        space=parts.space,
+        check_room=room,
+    )
+    make = MakeVm(
+        database=database,
+        supervisor=supervisor,
+        plan=plan,
+        create=operations.create,
+        lifetimes=operations.lifetimes,
+        clock=parts.clock,
+        ids=parts.ids,
+    )
+    return plan, make
 
 
 def compose_makers(
