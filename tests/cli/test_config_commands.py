@@ -138,10 +138,10 @@ def test_path(world: World) -> None:
 def test_check(world: World) -> None:
     file = world.layout.config_file
     done = world.run("config", "check")
-    assert (done.returncode, done.stdout.decode()) == (0, f"{file} is not there, which is good\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{file} is missing, which is fine\n")
     configure(world, "[vm_defaults]\nvcpu = 1\n")
     done = world.run("config", "check")
-    assert (done.returncode, done.stdout.decode()) == (0, f"{file} is good\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{file} is valid\n")
     assert json.loads(world.run("config", "check", "--json").stdout) == {"file": str(file), "exists": True}
     (world.cwd / "draft.toml").write_text("[vm_defaults]\nvcp = 1\n")
     done = world.run("config", "check", "draft.toml")

@@ -226,7 +226,7 @@ def test_a_workspace_that_is_damaged_is_copied_again_when_told(box: FakeWorld) -
     assert prepare(box, "--overwrite")["created"] is True
     same(box)
     subprocess.run(["rm", "-rf", copy], check=True)
-    assert b"/root/repo is not a directory in the guest any more" in refused(box)
+    assert b"/root/repo is no longer a directory in the guest" in refused(box)
     assert prepare(box, "--overwrite")["created"] is True
     same(box)
     (copy / ".git/index.lock").touch()

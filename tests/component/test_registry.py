@@ -183,7 +183,7 @@ async def test_with_a_helper(closed: DebianRegistry, tmp_path: Path, monkeypatch
 
 async def test_without_a_password_or_with_a_wrong_one(closed: DebianRegistry, tmp_path: Path) -> None:
     puller = Puller(tmp_path, {closed.host: Registry(closed.host, plain_http=True)})
-    with pytest.raises(Denied, match="lets nobody read app without a login") as caught:
+    with pytest.raises(Denied, match="does not let anybody read app without a login") as caught:
         await puller.pull(f"{closed.host}/app:1")
     assert f"docker login {closed.host}" in caught.value.hint
     log_in(puller, ".docker/config.json", closed.host, password="wrong")

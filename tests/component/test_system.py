@@ -25,7 +25,7 @@ def test_nothing_is_left_whatever_the_state(fake_world: FakeWorld) -> None:
     fake_world.succeed(*RUN, "--name", "b")
     fake_world.succeed("vm", "stop", "b")
     done = fake_world.banger("doctor", "--leaks")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"Nothing is left over.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"Nothing was left over.\n")
 
 
 def test_what_is_left_is_listed_and_stays(fake_world: FakeWorld) -> None:

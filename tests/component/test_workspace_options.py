@@ -248,7 +248,7 @@ def test_the_list_is_what_travels(fresh: FakeWorld) -> None:
 REFUSED = [
     (("--from", "HEAD"), b"--branch"),
     (("--branch", "x..y"), b"not a name of a branch"),
-    (("--branch", "x", "--from", "nothing"), b"names no commit"),
+    (("--branch", "x", "--from", "nothing"), b"does not name a commit"),
     (("--branch", "x", "--from=--output=/tmp/x"), b"does not name a commit"),
     (("--branch", "x", "--from", "HEAD", "--include-untracked"), b"exclude each other"),
     (("--guest-path", "app"), b"not an absolute path"),

@@ -31,11 +31,11 @@ COMPRESSION: dict[str, Handled | Refused] = {
     "gzip in members": Handled([make_blob(gzipped(HALVES[0]) + gzipped(b"") + gzipped(HALVES[1]))], "a=1"),
     "gzip with zeros after it": Handled([make_blob(gzipped(SMALL_ARCHIVE) + bytes(600))], "a=1"),
     "gzip with garbage after it": Refused(
-        [make_blob(gzipped(SMALL_ARCHIVE) + b"garbage")], "the layer goes on after its compressed data"
+        [make_blob(gzipped(SMALL_ARCHIVE) + b"garbage")], "the layer continues after its compressed data"
     ),
     "gzip and then zstd": Refused(
         [make_blob(gzipped(SMALL_ARCHIVE) + zstd.compress(SMALL_ARCHIVE))],
-        "the layer goes on after its compressed data",
+        "the layer continues after its compressed data",
     ),
     "gzip with a second archive": Refused(
         [make_blob(gzipped(SMALL_ARCHIVE) + gzipped(file(b"b") + END))],
@@ -55,7 +55,7 @@ COMPRESSION: dict[str, Handled | Refused] = {
     ),
     "zstd with skippable frames": Handled([make_blob(SKIPPABLE + zstd.compress(SMALL_ARCHIVE) + SKIPPABLE)], "a=1"),
     "zstd with garbage after it": Refused(
-        [make_blob(zstd.compress(SMALL_ARCHIVE) + b"garbage")], "the layer goes on after its compressed data"
+        [make_blob(zstd.compress(SMALL_ARCHIVE) + b"garbage")], "the layer continues after its compressed data"
     ),
     "zstd cut short": Refused([make_blob(zstd.compress(SMALL_ARCHIVE)[:-3])], SHORTER),
     "zstd with a window of 128 MiB": Refused(

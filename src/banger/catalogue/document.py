@@ -14,7 +14,7 @@ from banger.core.untrusted import printable
 SCHEMA: Final = 1
 SIZE_LIMIT_BYTES: Final = 4 << 20
 _ENTRIES_LIMIT: Final = 10_000
-_HINT: Final = "tell whoever maintains it; nothing of it is used"
+_HINT: Final = "tell its maintainer; nothing of it is used"
 _VERSION_LIMIT: Final = 2**53 - 1  # what every reader of JSON counts exactly (RFC 8259, section 6)
 
 Kind = Literal["image", "kernel"]

@@ -32,7 +32,7 @@ class Memories:
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise Failed(
                 f"what was seen of {what} before cannot be read",
-                hint=f"remove {path} if you know why; the next catalogue is then taken as the first one",
+                hint=f"remove {path} if you know why; the next catalogue is then treated as the first one",
             ) from error
 
     def write(self, name: str, memory: Memory) -> None:

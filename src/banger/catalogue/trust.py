@@ -120,7 +120,7 @@ def _check_name(catalogue: Catalogue, expected: set[str], *, place: str) -> None
 
 def _check_time(catalogue: Catalogue, *, place: str, now: datetime) -> None:
     if catalogue.expires <= catalogue.issued:
-        raise Invalid(f"{place} expires before it was issued", hint="tell whoever maintains it; nothing of it is used")
+        raise Invalid(f"{place} expires before it was issued", hint="tell its maintainer; nothing of it is used")
     if catalogue.issued > now + _FUTURE:
         raise Denied(
             f"{place} was issued on {_day(catalogue.issued)}, which is in the future",
@@ -137,7 +137,7 @@ def _check_version(catalogue: Catalogue, digest: str, memory: Memory, *, place: 
     if catalogue.version < memory.version:
         raise Denied(
             f"{place} is version {catalogue.version}, and version {memory.version} was seen before",
-            hint="somebody may be holding back the new one; a maintainer who begins anew has to count on from there",
+            hint="somebody may be holding back the new one; a maintainer who starts over has to count on from it",
         )
     if catalogue.version == memory.version and digest != memory.digest:
         raise Denied(

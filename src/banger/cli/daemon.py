@@ -97,7 +97,9 @@ class Daemon:
             poll = select.poll()
             poll.register(process, select.POLLIN)
             if not poll.poll(_END_SILENCE_S * 1000):
-                tell(f"the daemon, pid {pid}, finishes what must not stay half done, such as stopping a VM ...")
+                tell(
+                    f"the daemon, pid {pid}, is finishing work that must not stay half done, such as stopping a VM ..."
+                )
             if not poll.poll((_END_DEADLINE_S - _END_SILENCE_S) * 1000):
                 raise TimedOut(
                     f"the daemon, pid {pid}, did not end within {_END_DEADLINE_S} s",

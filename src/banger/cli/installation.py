@@ -63,7 +63,7 @@ def judge_installation(*, prefix: Path, origin: str | None, managed: bool, has_p
     if (prefix / "uv-receipt.toml").exists():
         raise Unsupported("uv installed this banger", hint="`uv tool upgrade banger`, then `banger daemon restart`")
     if managed or not has_pip:
-        raise Unsupported("pip may not change this banger", hint="update it with what installed it")
+        raise Unsupported("pip may not change this banger", hint="update it with the tool that installed it")
     return Installation(sys.executable, (prefix / "pipx_metadata.json").exists())
 
 

@@ -51,9 +51,7 @@ class UserService:
         except Unavailable as error:
             said = error.summary.encode()
         if said:
-            raise Unsupported(
-                f"there is no systemd of yours that answers: {printable(said.strip(), limit=200)}", hint=_NOT_NEEDED
-            )
+            raise Unsupported(f"your systemd does not answer: {printable(said.strip(), limit=200)}", hint=_NOT_NEEDED)
 
     def write(self) -> bool:
         """Have the unit file as it should be; whether that changed anything. Raises `Failed`, `Invalid`."""

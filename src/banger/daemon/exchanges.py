@@ -329,7 +329,7 @@ def error_view(error: BaseException, operation: str) -> ErrorView:
         log.error("%s failed", operation, exc_info=error)
         told = translate_os_error(error)
     else:
-        log.critical("%s failed in a way nobody foresaw", operation, exc_info=error)
+        log.critical("%s failed in an unforeseen way", operation, exc_info=error)
         told = Internal("something went wrong inside banger", hint=f"look for {operation} in the daemon's log")
     log.info("%s answers %s: %s", operation, told.kind, told.summary)
     return {"kind": told.kind, "summary": told.summary, "hint": told.hint, "operation": operation, "data": told.data}

@@ -154,9 +154,9 @@ class Reconcile:
         try:
             await work()
         except (BangerError, OSError) as error:
-            log.error("%s cannot be brought in order: %r", what, error)
+            log.error("%s cannot be reconciled: %r", what, error)
         except Exception:
-            log.exception("%s cannot be brought in order, for a reason that nobody foresaw", what)
+            log.exception("%s cannot be reconciled, for an unforeseen reason", what)
 
     async def _attend(self, what: str, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
         for act in acts:
@@ -232,7 +232,7 @@ class Reconcile:
         if record.ephemeral or record.state in (State.DELETING, State.CREATING):
             await self._delete(request, record)
         elif record.state is not State.STOPPED and not await self._adopt(record):
-            log.info("%s does not run any more", record.name)
+            log.info("%s no longer runs", record.name)
             await self._stop.after_end(f"{request.operation}.stop", record, "it ended while no daemon was running")
 
     async def _adopt(self, record: VmRecord) -> bool:

@@ -117,7 +117,7 @@ async def _compare(database: Database, layout: Layout, record: VmRecord, *, doom
     files = layout.vm(record.id)
     witness = read_manifest(files.manifest)
     if doomed and witness is not None and not witness.ephemeral:
-        log.warning("%s is kept: its manifest says that it is nobody's request's any more", record.name)
+        log.warning("%s is kept: its manifest says that it no longer belongs to a request", record.name)
         kept = as_restored(record, taken=set(), may_run=files.run.exists())
         await database.call(lambda connection: _keep(connection, kept))
     elif not doomed and files.state.is_dir() and (witness is None or not same_manifest(witness, record)):

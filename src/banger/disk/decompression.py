@@ -305,7 +305,7 @@ class _Expanded(_Archive):
         self._ended = True
         while self._pending:
             if self._pending.count(0) != len(self._pending):
-                raise Invalid("the layer goes on after its compressed data", hint=HINT)
+                raise Invalid("the layer continues after its compressed data", hint=HINT)
             self._pending = self._blob.read(_DRAIN_BYTES)
         return False
 

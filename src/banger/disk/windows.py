@@ -63,7 +63,7 @@ def read_pieces(body: Body, begin: int, limit: int) -> Iterator[tuple[int, bytes
             if not data:
                 raise Invalid(
                     "the archive became shorter while it was read",
-                    hint="do not change the archive meanwhile, and try again",
+                    hint="do not change the archive while it is read, and try again",
                 )
             if data != _ZEROS:
                 yield position, data

@@ -116,7 +116,7 @@ def finish_replacing(parent: int, partial: bytes, final: bytes) -> None:
     elif _look(parent, final) is None:
         os.rename(aside, final, src_dir_fd=parent, dst_dir_fd=parent)
     else:
-        log.warning("%s stays beside what somebody else put at its name", printable(aside))
+        log.warning("%s is kept beside what somebody else put at its name", printable(aside))
 
 
 def remove_entry(parent: int, name: bytes) -> None:

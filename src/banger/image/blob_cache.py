@@ -233,7 +233,8 @@ class BlobCache:
                 return await asyncio.to_thread(self._remove, list(blobs))
         except TimedOut as error:
             raise WrongState(
-                "an image is being pulled right now, and needs what would be removed", hint="try again when it is done"
+                "an image is being pulled right now, which needs what would be removed",
+                hint="try again when it is done",
             ) from error
 
     def _remove(self, blobs: Iterable[CachedBlob]) -> int:
@@ -269,7 +270,7 @@ class BlobCache:
                 partial_path.unlink()
                 raise Failed(
                     f"the blob {shorten(blob.digest)} came as {found}, not {blob.digest}",
-                    hint="the registry or something before it changes what it sends; nothing of it was kept",
+                    hint="the registry, or something between it and us, changes what it sends; nothing of it was kept",
                 )
             await finish(asyncio.to_thread(os.fsync, descriptor))
             return self._publish(blob.digest, partial_path)

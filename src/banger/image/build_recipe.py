@@ -160,7 +160,7 @@ def check_recipe(recipe: Recipe) -> None:
         check_source(file.source)
     for path in [file.path for file in recipe.files] + [download.path for download in recipe.downloads]:
         if ".." in path.split("/") or path.endswith("/"):
-            raise Invalid(f"{printable(path, limit=200)} is no place for a file", hint="write the whole path")
+            raise Invalid(f"{printable(path, limit=200)} is not a place for a file", hint="write the whole path")
     check_command(None, recipe.environment)
     for argv in recipe.argvs:
         check_command(argv, recipe.environment)

@@ -51,7 +51,7 @@ def read_debian(release: str, status: str | None, *, architecture: str) -> Debia
     if fields.get("ID") != "debian" or "VERSION_CODENAME" not in fields or status is None:
         said = fields.get("ID") or "nothing that is known"
         raise Unsupported(
-            f"packages can be got for images of Debian, and this one says it is {printable(said, limit=40)}",
+            f"packages are only downloaded for images of Debian, and this one says it is {printable(said, limit=40)}",
             hint='install them with `commands`, and say `network = true`: commands = ["apk add git"]',
         )
     return Debian(fields["VERSION_CODENAME"], render_status(status, architecture=DEBIAN_ARCHITECTURES[architecture]))

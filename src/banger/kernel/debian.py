@@ -112,7 +112,9 @@ async def find_again(apt: KernelApt, came: Provenance) -> Candidate:
     """
     match = _SOURCE.fullmatch(came.reference)
     if match is None:
-        raise Denied(f"{ascii(came.reference[:200])} names no kernel package of Debian's", hint="pin a kernel anew")
+        raise Denied(
+            f"{ascii(came.reference[:200])} does not name a kernel package of Debian's", hint="pin a kernel again"
+        )
     candidate = await apt.find_exactly(match[1], match[2])
     if candidate.digest != came.digest:
         raise Denied(

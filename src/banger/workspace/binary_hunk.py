@@ -72,7 +72,7 @@ class BinaryHunkReader:
             if self._delta is not None:
                 self._delta += inflated
         if data or self._inflate.unused_data:
-            raise MalformedHunk("its binary content goes on after its end")
+            raise MalformedHunk("its binary content continues after its end")
 
     def end(self) -> BinaryHunk:
         """The empty line came."""

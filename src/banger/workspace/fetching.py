@@ -143,10 +143,10 @@ async def check_commits(directory: Path, commits: Sequence[str]) -> None:
             stdin="".join(f"{commit}\n" for commit in commits).encode(),
         )
     except PrintedTooMuch as error:  # a tree of the same trees: a few objects, and more files than there are atoms
-        raise Denied("the commits change more than can be looked at", hint="`apply` brings the files alone") from error
+        raise Denied("the commits change more than can be looked at", hint="`apply` brings only the files") from error
     links = await asyncio.to_thread(parse_raw_diff, listed)
     if len(links) > LINK_LIMIT:
-        raise Denied(f"the commits bring more than {LINK_LIMIT} symbolic links", hint="`apply` brings the files alone")
+        raise Denied(f"the commits bring more than {LINK_LIMIT} symbolic links", hint="`apply` brings only the files")
     if links:
         await _check_targets(directory, links)
 
@@ -204,7 +204,7 @@ async def _spool(
                 if size_bytes > PACK_LIMIT_BYTES:
                     raise Failed(
                         f"the commits are larger than {PACK_LIMIT_BYTES >> 20} MiB",
-                        hint="`banger vm workspace apply` brings the files alone",
+                        hint="`banger vm workspace apply` brings only the files",
                     )
                 await asyncio.to_thread(file.write, data)
             ended = await program.ended()
@@ -239,7 +239,7 @@ async def _index(directory: Path, spool: Path) -> None:
         said = error.completed.stderr.strip().splitlines()
         raise Denied(
             f"the commits from the guest are refused: {printable(said[-1] if said else b'', limit=200)}",
-            hint="`banger vm exec -- git fsck` says more; `banger vm workspace apply` brings the files alone",
+            hint="`banger vm exec -- git fsck` says more; `banger vm workspace apply` brings only the files",
         ) from error
 
 
@@ -262,7 +262,7 @@ async def _list_commits(directory: Path, tips: Sequence[str], have: Sequence[str
         raise Denied("the commits from the guest are not complete", hint="`banger vm workspace apply` works") from error
     commits = listed.decode("ascii", "replace").split()
     if len(commits) > COMMIT_LIMIT:
-        raise Denied(f"the guest has more than {COMMIT_LIMIT} new commits", hint="`apply` brings the files alone")
+        raise Denied(f"the guest has more than {COMMIT_LIMIT} new commits", hint="`apply` brings only the files")
     return commits
 
 

@@ -64,7 +64,7 @@ class HunkReader:
         if old_first < self._old_end or new_first - old_first != self.additions - self.deletions:
             raise refused(self._path, "its hunks do not follow from each other")
         if old_count == new_count == 0 or self._old_complete or self._new_complete:
-            raise refused(self._path, "its hunks go on after the end of the file")
+            raise refused(self._path, "its hunks continue after the end of the file")
         self._covers_start = old_first == 1
         self._old_end = old_first + old_count
         return old_count, new_count
@@ -109,7 +109,7 @@ class HunkReader:
         if left < 0:
             raise refused(self._path, "a hunk has more lines than it says")
         if complete:
-            raise refused(self._path, "a hunk goes on after the end of the file")
+            raise refused(self._path, "a hunk continues after the end of the file")
 
     def _end_side(self, line: bytes, last: bytes) -> None:
         if line != _NO_LINE_FEED or not last:

@@ -279,7 +279,7 @@ async def _find_commit(top: Path, revision: str) -> str:
     commit = found.stdout.decode("ascii", "replace").strip()
     if found.returncode != 0 or not commit:
         raise Invalid(
-            f"{printable(revision, limit=100)} names no commit of the repository", hint="`git log` shows what there is"
+            f"{printable(revision, limit=100)} does not name a commit of the repository", hint="`git log` lists commits"
         )
     return commit
 

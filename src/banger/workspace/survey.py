@@ -184,7 +184,7 @@ async def _run(guest: Guest, guest_path: str, script: str, arguments: Sequence[s
     except NotFound as error:
         raise Unsupported("there is no shell in the guest", hint="use an image with a shell and git") from error
     except Invalid as error:
-        raise Failed(f"{printable(guest_path)} is not a directory in the guest any more", hint=_AGAIN) from error
+        raise Failed(f"{printable(guest_path)} is no longer a directory in the guest", hint=_AGAIN) from error
     if ended.status != 0:
         raise _explain(ended)
     return bytes(said)

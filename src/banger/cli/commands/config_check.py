@@ -41,5 +41,5 @@ def run(context: Context, options: Namespace) -> int:
     if options.json:
         context.write(render_json({"file": str(file), "exists": exists}))
     else:
-        context.write(f"{printable(str(file))} is {'good' if exists else 'not there, which is good'}\n")
+        context.write(f"{printable(str(file))} is {'valid' if exists else 'missing, which is fine'}\n")
     return 0

@@ -49,7 +49,7 @@ def run(context: Context, options: Namespace) -> int:
     if not exists:
         context.tell(f"There is no file {file}; nothing needs one.")
     elif _is_news_to_the_daemon(context):
-        context.tell("The daemon began before the file was changed: `banger daemon restart` makes it count.")
+        context.tell("The daemon started before the file was changed: `banger daemon restart` applies it.")
     return 0
 
 

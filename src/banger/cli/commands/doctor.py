@@ -42,13 +42,13 @@ _LABELS: Final = {"pass": "PASS", "warn": "WARN", "fail": "FAIL"}
 def declare(parser: Parser) -> None:
     parser.add_argument("--fix", action="store_true", help="run the commands that fix what does not pass")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask first")
-    parser.add_argument("--leaks", action="store_true", help="list what is left over; nothing is removed")
+    parser.add_argument("--leaks", action="store_true", help="list leftovers, without removing them")
     add_json(parser)
 
 
 def run(context: Context, options: Namespace) -> int:
     if options.leaks and options.fix:
-        raise Invalid("--leaks only looks", hint="`banger daemon restart` brings in order what can be")
+        raise Invalid("--leaks only looks", hint="`banger daemon restart` cleans up what it can")
     if options.leaks:
         return run_leaks(context, options)
     checks = ask_daemon(context)
@@ -110,9 +110,9 @@ def run_leaks(context: Context, options: Namespace) -> int:
     elif leaks:
         rows = [(leak["kind"].replace("_", " "), leak["what"], leak["why"]) for leak in leaks]
         context.write(render_table(("KIND", "WHAT", "WHY"), rows, context.style, limit=300))
-        context.tell("`banger daemon restart` brings in order what can be; it keeps disks of VMs that nobody knows.")
+        context.tell("`banger daemon restart` cleans up what it can; it keeps disks that belong to no known VM.")
     else:
-        context.tell("Nothing is left over.")
+        context.tell("Nothing was left over.")
     return exits.FAILED if leaks else exits.DONE
 
 

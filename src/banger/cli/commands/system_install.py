@@ -41,6 +41,6 @@ def run(context: Context, options: Namespace) -> int:
     where = printable(str(service.path), limit=200)
     context.write(f"The daemon, pid {ping['pid']}, is a service now: {where}\n" if changed else f"already in {where}\n")
     if not lingering:
-        context.tell("It ends when you log out, and VMs with it; so that it does not:")
+        context.tell("It ends when you log out, and so do VMs. To keep them running:")
         context.tell(f"  sudo loginctl enable-linger {user_name()}")
     return 0

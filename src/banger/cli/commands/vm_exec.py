@@ -125,7 +125,7 @@ def begin_job(context: Context, options: Namespace) -> int:
     job: JobView = follow(context, options, path=vm_path(options.vm, "/jobs"), body=request)
     context.write(render_json(job) if options.json else f"{job['job']}\n")
     if sys.stderr.isatty() and not options.json:
-        context.tell(context.error_style.dim(f"`banger vm jobs logs {options.vm} {job['job']} -f` shows what it says"))
+        context.tell(context.error_style.dim(f"`banger vm jobs logs {options.vm} {job['job']} -f` shows its output"))
     return 0
 
 

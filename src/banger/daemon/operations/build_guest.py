@@ -105,7 +105,10 @@ class BuildGuest:
                     for event in decoder.feed(piece):
                         if isinstance(event, TreeRecord):
                             if event.kind != "f" or event.path or event.size > limit_bytes:
-                                raise Failed(f"{path} of the image is not what it should be", hint="use another image")
+                                raise Failed(
+                                    f"{path} of the image is not a regular file of reasonable size",
+                                    hint="use another image",
+                                )
                         else:
                             content += event
         except NotFound:

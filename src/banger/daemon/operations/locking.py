@@ -42,8 +42,8 @@ class Locking:
         for kind, found, pin in (("image", image, image_pin), ("kernel", kernel, kernel_pin)):
             if found.digest != pin.digest or name_platform(found.architecture) != pin.platform:
                 raise Denied(
-                    f"banger.lock wants the {kind} {pin.name} as {pin.digest} for {pin.platform},"
-                    f" and what can be had is {found.digest} for {name_platform(found.architecture)}",
+                    f"banger.lock pins the {kind} {pin.name} at {pin.digest} for {pin.platform},"
+                    f" but what is available is {found.digest} for {name_platform(found.architecture)}",
                     hint="`banger lock` pins what is here now; `git log banger.lock` shows who pinned the other one",
                 )
         await self._images.verify(image)
@@ -122,6 +122,6 @@ def _pin(item: Image | Kernel) -> PinView:
 
 def _not_here(kind: str, pin: Pin) -> NotFound:
     return NotFound(
-        f"the {kind} {pin.name} of banger.lock ({pin.digest}) is not here, and was made of files",
+        f"the {kind} {pin.name} of banger.lock ({pin.digest}) is not here, and was made from files",
         hint=f"get those files from whoever wrote the lock file: `banger {kind} import`",
     )

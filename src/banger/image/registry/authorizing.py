@@ -166,7 +166,7 @@ def _denied(source: Source, lookup: Lookup) -> BangerError:
     login = f"`docker login {source.host}` or `podman login {source.host}`"
     if lookup.credential is None:
         return Denied(
-            f"{source.host} lets nobody read {source.repository} without a login, or there is no such image",
+            f"{source.host} does not let anybody read {source.repository} without a login, or there is no such image",
             hint=troubles or f"check the name, or log in: {login}",
         )
     username = printable(lookup.credential.username, limit=60)

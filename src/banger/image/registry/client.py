@@ -66,7 +66,7 @@ class RegistryClient:
             if found != digest:
                 raise Failed(
                     f"{source.host} sent a manifest that is {found}, not {digest}",
-                    hint="the registry or something before it changes what it sends; nothing of it was kept",
+                    hint="the registry, or something between it and us, changes what it sends; nothing of it was kept",
                 )
             return content, media_type
 
@@ -86,7 +86,7 @@ class RegistryClient:
                 raise answer.error(f"announced {answer.length} bytes and sent {len(content)}")
             media_type = (answer.header("Content-Type") or "").partition(";")[0].strip().lower()
         if said is not None and said != compute_digest(content, like=said):
-            raise answer.error("says another digest than that of what it sends")
+            raise answer.error("announced another digest than that of what it sent")
         return content, None if media_type in ("", *_SAYS_NOTHING) else media_type
 
     async def _ask_sources(

@@ -75,7 +75,7 @@ class Downloader:
             if not (state.mixed and may_start_over):
                 raise Failed(
                     f"{source.host} sent a blob that is {found}, not {blob.digest}",
-                    hint="the registry or something before it changes what it sends; nothing of it was kept",
+                    hint="the registry, or something between it and us, changes what it sends; nothing of it was kept",
                 )
             state, may_start_over = _State(mixed=False), False
 

@@ -58,7 +58,7 @@ def _read(file: BinaryIO) -> Iterator[tuple[str, str]]:
     for count, row in enumerate(SqliteFile(file, size_bytes).rows("Packages"), start=1):
         blob = row[1] if len(row) == 2 else None
         if count > _PACKAGES_LIMIT or not isinstance(blob, bytes):
-            raise Damaged("its packages are no packages")
+            raise Damaged("its rows are not packages")
         package = parse_header(blob)
         if package is not None:
             yield package
