@@ -223,7 +223,7 @@ def test_a_daemon_that_has_something_to_finish_is_waited_for(starting: Starting,
     (facts,) = starting.starts()
     stopping = starting.start("busy", "daemon", "stop")
     assert stopping.stderr is not None
-    assert b"finishes what must not stay half done" in stopping.stderr.readline()
+    assert b"is finishing work that must not stay half done" in stopping.stderr.readline()
     assert stopping.poll() is None
     (world.layout.state / "may_end").touch()
     out, err = stopping.communicate(timeout=DEADLINE_S)

@@ -78,7 +78,7 @@ def test_what_is_not_here_is_got_again(fake_world: FakeWorld, repository: Path) 
     world.succeed("image", "delete", "alpine-3-20")
     done = world.banger("vm", "run", "--rm", "--locked", str(repository), "--", "true")
     assert done.returncode == 0, done
-    assert b"banger.lock has docker.io/library/alpine:3.20@sha256:" in done.stderr
+    assert b"pulling docker.io/library/alpine:3.20@sha256:" in done.stderr
     assert world.json("image", "show", "alpine-3-20")["digest"] in text
 
 
@@ -118,7 +118,7 @@ def test_what_was_made_of_files_is_only_here(fake_world: FakeWorld, repository: 
     world.succeed(*LOCKED, str(repository), "--", "true")
     world.succeed("image", "delete", "tiny")
     done = world.banger(*LOCKED, str(repository), "--", "true")
-    assert b"made of files" in done.stderr
+    assert b"made from files" in done.stderr
     world.succeed("image", "import", str(tmp_path / "rootfs.tar"), "--name", "again", "-q")
     world.succeed(*LOCKED, str(repository), "--", "true")
 

@@ -155,7 +155,7 @@ ENCRYPTED = f"{OCI_LAYER}+gzip+encrypted"
 CASES = [
     # digests
     Case("manifest of another digest", instead("manifest", OTHER), Failed, "sent a manifest that is sha256:"),
-    Case("digest header lies about the body", lying_header, Failed, "another digest than that of what it sends"),
+    Case("digest header lies about the body", lying_header, Failed, "another digest than that of what it sent"),
     Case("digest header is not a digest", headed("head", Docker_Content_Digest="../../etc/passwd")),
     Case("digest header missing", headed("head")),
     Case("child of another digest", child_of_another_digest, Failed, "sent a manifest that is sha256:"),
