@@ -80,6 +80,18 @@ def test_commits_become_branches(world: FakeWorld, repository: Path) -> None:
     }
 
 
+def test_what_is_worth_a_look_is_told(world: FakeWorld, repository: Path) -> None:
+    in_guest(world, f"printf 'all:\\n\\ttrue\\n' >Makefile; {COMMIT} one; git rm -q notes.txt; {COMMIT} two")
+    done = world.banger("vm", "workspace", "fetch", "box")
+    assert done.returncode == 0
+    assert b"banger/box/main: 2 files changed, 2 lines added, 1 removed\nWorth a look:\n" in done.stderr
+    assert b"build tools or agents:\n    Makefile\n" in done.stderr
+    in_guest(world, f"echo a >a; {COMMIT} three")
+    (branch,) = fetch(world)  # of what was fetched before nothing is told again
+    assert branch["review"] == {"file_count": 1, "additions": 1, "deletions": 0, "findings": []}
+    assert [branch["review"] for branch in fetch(world)] == [None]
+
+
 def test_a_detached_head_and_an_orphan(world: FakeWorld, repository: Path) -> None:
     in_guest(world, f"git checkout -q --detach; echo a >a; {COMMIT} one")
     assert [branch["branch"] for branch in fetch(world)] == ["banger/box/HEAD"]

@@ -63,12 +63,16 @@ async def git(
     accepted: Sequence[int] = (0,),
     timeout_s: float = 120.0,
     memory_limit_bytes: int | None = None,
+    file_limit_bytes: int | None = None,
 ) -> Completed:
     """Run git. Raises `CommandFailed`, `TimedOut`, `Unavailable` as `banger.core.processes.run` does.
 
-    `memory_limit_bytes` limits its address space (prlimit(1)), for objects that somebody else has made.
+    `memory_limit_bytes` limits its address space (prlimit(1)), for objects that somebody else has made,
+    and `file_limit_bytes` the size of what it writes.
     """
-    bounds = [] if memory_limit_bytes is None else ["prlimit", f"--as={memory_limit_bytes}", "--core=0"]
+    limits = {"as": memory_limit_bytes, "fsize": file_limit_bytes}
+    bounds = [f"--{name}={limit}" for name, limit in limits.items() if limit is not None]
+    bounds = ["prlimit", *bounds, "--core=0"] if bounds else []
     return await run(
         [*bounds, "git", *_SAFE_OPTIONS, *map(str, arguments)],
         cwd=cwd,

@@ -91,6 +91,7 @@ from banger.api.messages.vms import (
 from banger.api.messages.workspaces import (
     ApplyRequest,
     ApplyResult,
+    BranchReview,
     ChangedFile,
     ExportRequest,
     ExportResult,
@@ -118,6 +119,7 @@ __all__ = [
     "ApplyResult",
     "AvailableResult",
     "AvailableView",
+    "BranchReview",
     "BuildRequest",
     "CatalogueView",
     "ChangeRequest",

@@ -205,10 +205,19 @@ class FetchRequest(TypedDict):
     force: bool
 
 
+class BranchReview(TypedDict):
+    """What the commits of a branch change in all, and what of it is worth a look."""
+
+    file_count: int
+    additions: int
+    deletions: int
+    findings: list[FindingView]
+
+
 class FetchedBranchView(TypedDict):
     """A branch of the guest: what it is called here, and how many commits the repository did not have.
 
-    `state` is `new`, `updated` or `unchanged`.
+    `state` is `new`, `updated` or `unchanged`. `review` is None for what did not change, or is too much to be told.
     """
 
     guest_branch: str
@@ -216,6 +225,7 @@ class FetchedBranchView(TypedDict):
     commit: str
     commits: int
     state: str
+    review: BranchReview | None
 
 
 class FetchResult(TypedDict):

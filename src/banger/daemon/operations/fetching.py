@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from banger.api.messages import FetchRequest, FetchResult
+from banger.api.messages import BranchReview, FetchRequest, FetchResult
 from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.core.untrusted import printable
@@ -16,11 +16,17 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, shielded, write_nothing
 from banger.daemon.operations.exporting import find_workspace
 from banger.daemon.operations.guest_programs import GuestPrograms
+from banger.daemon.operations.patch_views import look_at_patch, view_findings
 from banger.daemon.supervisor import Supervisor
 from banger.store.records import OpenOperation, VmRecord
 from banger.workspace.choice import ANYTHING
+from banger.workspace.fetched_patch import FetchedPatch, make_patch
 from banger.workspace.fetching import Quarantine, check_have, fetch_quarantined, release
 from banger.workspace.repository import inspect_repository
+
+# In one answer, which is bounded.
+REVIEWED_BRANCHES: Final = 5
+LISTED_FINDINGS: Final = 5  # paths of each
 
 Act = Callable[[], Awaitable[None]]
 
@@ -46,6 +52,7 @@ class FetchCommits:
         operation_id = f"{request.operation}.{self.kind}.{record.id[:8]}"
         directory = self._layout.applies / operation_id
         quarantine: Quarantine | None = None
+        reviews: dict[str, BranchReview] = {}
 
         async def collect() -> None:
             nonlocal quarantine
@@ -59,6 +66,10 @@ class FetchCommits:
                 directory=directory,
                 force=asked["force"],
             )
+            for branch in [one for one in quarantine.branches if one.state != "unchanged"][:REVIEWED_BRANCHES]:
+                patch = await make_patch(quarantine, branch, since=workspace.head)
+                if patch is not None:
+                    reviews[branch.name] = await asyncio.to_thread(_review, patch, repository.top)
             request.report({"event": "stage", "stage": "fetch", "text": "the commits were checked", "state": "end"})
 
         async def set_branches() -> None:
@@ -84,6 +95,7 @@ class FetchCommits:
                     "commit": branch.guest.commit,
                     "commits": branch.commits,
                     "state": branch.state,
+                    "review": reviews.get(branch.name),
                 }
                 for branch in quarantine.branches
             ],
@@ -104,3 +116,13 @@ class FetchCommits:
             Step("branches", set_branches, nothing),
             Step("tidy", remove, nothing),
         )
+
+
+def _review(patch: FetchedPatch, source: Path) -> BranchReview:
+    findings = look_at_patch(patch.path, patch.verdict, source)
+    return {
+        "file_count": len(patch.verdict.files),
+        "additions": patch.verdict.additions,
+        "deletions": patch.verdict.deletions,
+        "findings": view_findings(findings, limit=LISTED_FINDINGS),
+    }

@@ -13,6 +13,7 @@ from banger.workspace.review import Finding, review_patch
 from banger.workspace.verdict import PatchedFile, PatchVerdict
 
 LISTED_PATH_LIMIT: Final = 1000
+FINDING_PATH_LIMIT: Final = 300  # one file may be in many findings
 
 
 def view_files(files: Sequence[PatchedFile], *, limit: int) -> list[ChangedFile]:
@@ -38,7 +39,7 @@ def view_findings(findings: Sequence[Finding], *, limit: int) -> list[FindingVie
             "kind": finding.kind,
             "title": finding.title,
             "count": len(finding.paths),
-            "paths": [printable(path, limit=LISTED_PATH_LIMIT) for path in finding.paths[:limit]],
+            "paths": [printable(path, limit=FINDING_PATH_LIMIT) for path in finding.paths[:limit]],
         }
         for finding in findings
     ]
