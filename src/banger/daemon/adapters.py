@@ -15,7 +15,6 @@ from banger.guest.agent import find_agent
 from banger.guest.clock import measure_tsc_khz
 from banger.hypervisor.choosing import QemuChoosing, Trial, check_guests
 from banger.hypervisor.contract import CommandLine, Hypervisor
-from banger.hypervisor.qemu.plan import kernel_command_line
 from banger.kernel.store import Kernel
 
 
@@ -57,12 +56,12 @@ class QemuChooser:
         choice = await self._choosing.choose(
             architecture=kernel.architecture, kernel=kernel.vmlinuz, kernel_digest=kernel.digest, initramfs=base
         )
-        counts_as_host = choice.hypervisor.name != "qemu-kvm" and kernel.architecture == self._host
+        counts_as_host = choice.is_emulated and kernel.architecture == self._host
         tsc_khz = await self._ensure_tsc_khz() if counts_as_host else None
         return HostChoice(
             hypervisor=choice.hypervisor,
             accelerator=choice.accelerator,
-            command_line=kernel_command_line(choice.board, tsc_khz=tsc_khz),
+            command_line=choice.command_line(tsc_khz=tsc_khz),
             notice=choice.notice,
         )
 

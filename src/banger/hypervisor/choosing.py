@@ -12,10 +12,11 @@ from typing import Final
 from banger.core.files import make_private_directory, write_durably
 from banger.core.locks import exclusive_lock
 from banger.core.processes import read_boot_id, run
-from banger.hypervisor.contract import Hypervisor
+from banger.hypervisor.contract import CommandLine, Hypervisor
 from banger.hypervisor.probe import ProbeResult, find_kvm_obstacle, find_program, probe
 from banger.hypervisor.qemu.board import Board, find_board
 from banger.hypervisor.qemu.machine import Qemu
+from banger.hypervisor.qemu.plan import kernel_command_line
 
 _EMULATION_DEADLINE_S: Final = 60.0  # it takes two seconds, and many times that beside others
 LOCK_DEADLINE_S: Final = 60.0  # another daemon tries one kernel after the other, in seconds each
@@ -27,8 +28,13 @@ class Choice:
 
     hypervisor: Hypervisor
     board: Board
+    is_emulated: bool
     accelerator: str
     notice: str
+
+    def command_line(self, *, tsc_khz: int | None) -> CommandLine:
+        """The guest kernel's command line; `tsc_khz` as in `kernel_command_line`."""
+        return kernel_command_line(self.board, tsc_khz=tsc_khz)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +71,14 @@ class QemuChoosing:
             return Choice(
                 hypervisor=Qemu(program=program, board=board, accelerator="kvm"),
                 board=board,
+                is_emulated=False,
                 accelerator="QEMU with KVM",
                 notice="",
             )
         return Choice(
             hypervisor=Qemu(program=program, board=board, accelerator="tcg"),
             board=board,
+            is_emulated=True,
             accelerator="QEMU with software emulation",
             notice=f"using QEMU with software emulation, which is slow: {result.reason}",
         )
