@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 RECONNECT_FIRST_S: Final = 0.5
 RECONNECT_LAST_S: Final = 20.0
+STEADY_S: Final = 20.0  # a session that lasts longer is one with a guest that behaves
 REACH_STEP_S: Final = 0.1
 
 
@@ -171,18 +172,28 @@ class Supervisor:
             await live.machine.aclose()
 
     async def _keep_channel(self, vm_id: str, live: Live) -> None:
-        """Connect again whenever the channel is lost: a guest that hung, was paused or misbehaved is tried again."""
-        pause_s = RECONNECT_FIRST_S
+        """Connect again whenever the channel is lost: a guest that hung, was paused or misbehaved is tried again.
+
+        One that greets us and breaks the rules at once, over and over, is waited for longer each time.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s, again = RECONNECT_FIRST_S, False
         while True:
             if live.channel is not None:
                 live.tried.set()
+                began_s = loop.time()
                 await live.channel.wait_closed()
                 log.warning("the channel to %s is closed", vm_id)
                 live.channel = None
+                if again and loop.time() - began_s < STEADY_S:
+                    await _sleep(pause_s, live.hurry)
+                    pause_s = min(2 * pause_s, RECONNECT_LAST_S)
+                else:
+                    pause_s = RECONNECT_FIRST_S
             try:
                 live.channel = await live.connect()
                 live.refusal = None
-                pause_s = RECONNECT_FIRST_S
+                again = True
                 log.info("connected to %s again", vm_id)
             except (BangerError, OSError) as error:
                 log.info("%s does not answer: %s", vm_id, error)

@@ -1,9 +1,12 @@
-"""Letting go of VMs while their VMMs end."""
+"""Letting go of VMs while their VMMs end, and keeping in touch with guests that do not behave."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from typing import cast
+
+import pytest
 
 from banger.core.errors import Unavailable
 from banger.core.processes import ProcessIdentity
@@ -63,3 +66,42 @@ async def test_all_are_let_go_although_a_vmm_ends_meanwhile() -> None:
     await releasing
     assert all(machine.released.is_set() for machine in machines)
     assert supervisor.running() == []
+
+
+class Broken:
+    """A session that is over as soon as it has begun."""
+
+    closed = True
+
+    async def wait_closed(self) -> None:
+        await asyncio.sleep(0)
+
+    async def aclose(self) -> None: ...
+
+
+async def test_a_guest_that_greets_and_misbehaves_is_tried_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could keep us busy, and push everything else out of the log."""
+    pauses: list[float] = []
+    enough = asyncio.Event()
+    connections = 0
+
+    async def pause(pause_s: float, _hurry: asyncio.Event) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 8:
+            enough.set()
+        await asyncio.sleep(0)
+
+    async def connect() -> Channel:
+        nonlocal connections
+        connections += 1
+        if connections > 100:  # nobody waited
+            enough.set()
+        return cast("Channel", Broken())
+
+    monkeypatch.setattr("banger.daemon.supervisor._sleep", pause)
+    supervisor = Supervisor()
+    supervisor.add("1", Live(machine=Machine(), channel=cast("Channel", Broken()), connect=connect))
+    await enough.wait()
+    await supervisor.release()
+    assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+    assert connections <= 10
