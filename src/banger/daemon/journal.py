@@ -207,9 +207,11 @@ class Journal:
         await self._database.call(write)
 
     async def _close(self, operation_id: str, state: str, write_rows: Write, *, error: str = "") -> None:
+        under_way = frozenset(self.under_way)  # what begins later is not in the database yet when this is written
+
         def write(connection: Connection) -> None:
             write_rows(connection)
-            supersede(connection, operation_id)
+            supersede(connection, operation_id, under_way=under_way)
             end_operation(connection, operation_id, state=state, ended_at_s=self._clock.now_s(), error=error)
 
         await self._database.call(write)

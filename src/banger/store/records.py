@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, TypeVar
 
@@ -248,12 +248,12 @@ def end_operation(
     )
 
 
-def supersede(connection: sqlite3.Connection, operation_id: str) -> None:
+def supersede(connection: sqlite3.Connection, operation_id: str, *, under_way: Collection[str]) -> None:
     """Delete open operations on the same VM that are superseded by this one, which ends now.
 
-    They are what earlier tries left when they failed; settling them later would undo what has now succeeded. An
-    operation has the last word over its own kind, over others that decide whether a VM runs if it does, and a `delete`
-    over all.
+    Those `under_way` stay: a VM may be copied from and exported several times at once. The others are what earlier
+    tries left when they failed; settling them later would undo what has now succeeded. An operation has the last word
+    over its own kind, over others that decide whether a VM runs if it does, and a `delete` over all.
     """
     row = connection.execute("SELECT vm_id, kind FROM operation WHERE id = ?", (operation_id,)).fetchone()
     if row is None:
@@ -262,6 +262,8 @@ def supersede(connection: sqlite3.Connection, operation_id: str) -> None:
     for other in connection.execute(
         "SELECT id, kind FROM operation WHERE state = 'open' AND vm_id = ? AND id <> ?", (vm_id, operation_id)
     ).fetchall():
+        if other["id"] in under_way:
+            continue
         if kind in (other["kind"], "delete") or {kind, other["kind"]} <= RUNNING_KINDS:
             connection.execute("DELETE FROM operation WHERE id = ?", (other["id"],))
 

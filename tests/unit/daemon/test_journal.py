@@ -60,10 +60,10 @@ async def journal_at(path: Path, points: str = "") -> tuple[Journal, Database]:
     return Journal(database=database, clock=SystemClock(), failpoints=Failpoints(parse_failpoints(points))), database
 
 
-async def back(journal: Journal, world: World, *steps: Step) -> None:
+async def back(journal: Journal, world: World, *steps: Step, operation_id: str = "o") -> None:
     await journal.roll_back_on_failure(
         kind="k",
-        operation_id="o",
+        operation_id=operation_id,
         vm_id="v",
         begin=world.row("begin"),
         steps=steps,
@@ -109,6 +109,28 @@ async def test_an_undo_that_fails_stops_no_other_and_leaves_the_operation_open(
     assert world.happened == ["begin", "+a", "+b", "+c", "-c", "-b", "-a"]
     (operation,) = await database.call(list_open_operations)
     assert operation.steps == ("a", "b", "c")
+    await database.close()
+
+
+async def test_operations_of_one_kind_on_one_vm_do_not_take_each_other_for_left_over(tmp_path: Path) -> None:
+    """Two copies at once, for example."""
+    world = World()
+    journal, database = await journal_at(tmp_path)
+    go_on = asyncio.Event()
+
+    async def act() -> None:
+        world.happened.append("+slow")
+        await go_on.wait()
+
+    slow = asyncio.create_task(back(journal, world, Step("slow", act, act), world.step("b")))
+    while "+slow" not in world.happened:
+        await asyncio.sleep(0)
+    await back(journal, world, world.step("quick"), operation_id="other")
+    assert [operation.id for operation in await database.call(list_open_operations)] == ["o"]
+    go_on.set()
+    await slow
+    assert world.happened[-2:] == ["+b", "finish"]
+    assert await database.call(list_open_operations) == []
     await database.close()
 
 
