@@ -62,7 +62,12 @@ class Lifecycle:
             return await self._start(request, await self._again(record), wait=wait)
 
     async def kill(self, request: Request, record: VmRecord, number: signal.Signals) -> VmRecord:
-        async with self._supervisor.lock(record.id):
+        """End a VM. SIGKILL does not wait until whoever works on it is done, such as a stop whose guest hangs."""
+        lock = self._supervisor.lock(record.id)
+        live = self._supervisor.find(record.id)
+        if number is signal.SIGKILL and lock.locked() and live is not None:
+            live.machine.signal(number)
+        async with lock:
             await self._kill(request, await self._again(record), number)
             return await self._again(record)
 
