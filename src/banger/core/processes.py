@@ -25,6 +25,7 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OUTPUT_LIMIT_BYTES: Final = 64 << 20
 _DRAIN_DEADLINE_S: Final = 1.0
+_REAP_DEADLINE_S: Final = 10.0
 _DRAIN_BYTES: Final = 1 << 16
 _READ_BYTES: Final = 1 << 18
 
@@ -46,7 +47,7 @@ class CommandFailed(Failed):
         program = os.path.basename(completed.argv[0])
         said = printable(completed.stderr.strip().splitlines()[-1] if completed.stderr.strip() else b"", limit=400)
         how = (
-            f"was killed by {signal.Signals(-completed.returncode).name}"
+            f"was killed by {_name_signal(-completed.returncode)}"
             if completed.returncode < 0
             else f"ended with status {completed.returncode}"
         )
@@ -63,6 +64,13 @@ class PrintedTooMuch(Failed):
 
     def __init__(self, program: str, *, hint: str = "") -> None:
         super().__init__(f"{printable(program)} printed more than {_OUTPUT_LIMIT_BYTES} bytes", hint=hint)
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def base_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -244,10 +252,11 @@ async def _collect(stream: asyncio.StreamReader | None, program: str, *, hint: s
     return bytes(said)
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
-    """Kill the whole session of `process` if it still runs, reap it, and drain its pipes.
+async def end(process: asyncio.subprocess.Process, *, deadline_s: float = _REAP_DEADLINE_S) -> None:
+    """Kill the whole session of `process` if it still runs, reap it, and let go of its pipes.
 
-    Nobody else may be reading from it.
+    Nobody else may be reading from it any more. One that hangs in the kernel, as on a disk that is not reached any
+    more, is not waited for after `deadline_s`: it is reaped when it goes.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
@@ -259,7 +268,9 @@ async def end(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(_DRAIN_DEADLINE_S):
                 while stream is not None and await stream.read(_DRAIN_BYTES):
                     pass
-    await process.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(deadline_s):
+            await process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +294,7 @@ def read_boot_id() -> str:
 def read_identity(pid: int) -> ProcessIdentity | None:
     """The process that has `pid` now, or None if there is none (a zombie does not count)."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = os.fsdecode(Path(f"/proc/{pid}/stat").read_bytes())  # a process may call itself anything
         program = os.stat(f"/proc/{pid}/exe")
     except OSError:
         return None

@@ -2,11 +2,21 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from banger.core.errors import TimedOut, Unavailable
-from banger.core.processes import CommandFailed, PrintedTooMuch, guest_proxies, read_identity, run, without_login
+from banger.core.processes import (
+    CommandFailed,
+    PrintedTooMuch,
+    end,
+    guest_proxies,
+    read_identity,
+    run,
+    start,
+    without_login,
+)
 
 
 async def test_output_status_and_input() -> None:
@@ -91,3 +101,39 @@ def test_what_guests_are_told_of_proxies_has_no_secret(monkeypatch: pytest.Monke
     assert found["http_proxy"] == found["HTTPS_PROXY"] == "http://p.example"
     assert "all_proxy" not in found
     assert "secret" not in str(found)
+
+
+async def test_a_signal_without_a_name_is_a_number() -> None:
+    with pytest.raises(CommandFailed, match="signal 40"):
+        await run(["/bin/sh", "-c", "kill -40 $$"])
+
+
+async def test_a_process_may_call_itself_anything() -> None:
+    code = r"import sys; open('/proc/self/comm', 'wb').write(b'\xff) Z (\xfe'); print(flush=True); sys.stdin.read()"
+    process = await start([sys.executable, "-c", code], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    identity = read_identity(process.pid)
+    await end(process)
+    assert identity is not None
+    assert identity.pid == process.pid
+
+
+class Hanging:
+    """A process that the kernel does not let go: SIGKILL does nothing to it."""
+
+    returncode = None
+    stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    async def wait(self) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+
+async def test_a_process_that_hangs_in_the_kernel_is_not_waited_for() -> None:
+    process = await start([sys.executable, "-c", "input()"])
+    await end(cast("asyncio.subprocess.Process", Hanging(process.pid)), deadline_s=0.05)
+    await end(process)
