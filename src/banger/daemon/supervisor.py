@@ -198,9 +198,14 @@ class Supervisor:
             except (BangerError, OSError) as error:
                 log.info("%s does not answer: %s", vm_id, error)
                 live.refusal = error if isinstance(error, Unsupported) else None
-                live.tried.set()
-                await _sleep(pause_s, live.hurry)
-                pause_s = min(2 * pause_s, RECONNECT_LAST_S)
+            except Exception:  # else nobody would ever try again
+                log.exception("%s does not answer, for a reason that nobody foresaw", vm_id)
+                live.refusal = None
+            else:
+                continue
+            live.tried.set()
+            await _sleep(pause_s, live.hurry)
+            pause_s = min(2 * pause_s, RECONNECT_LAST_S)
 
     async def _watch(self, vm_id: str, live: Live) -> None:
         end = await live.machine.wait()

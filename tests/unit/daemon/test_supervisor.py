@@ -105,3 +105,22 @@ async def test_a_guest_that_greets_and_misbehaves_is_tried_less_and_less_often(m
     await supervisor.release()
     assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
     assert connections <= 10
+
+
+async def test_what_nobody_foresaw_does_not_end_the_attempts_to_reach_a_guest() -> None:
+    supervisor = Supervisor()
+    attempts = 0
+
+    async def connect() -> Channel:
+        nonlocal attempts
+        attempts += 1
+        raise ValueError("odd")
+
+    live = Live(machine=Machine(), channel=None, connect=connect)
+    supervisor.add("0", live)
+    for number in range(1, 4):
+        live.hurry.set()
+        while attempts < number:
+            await asyncio.sleep(0)
+    assert live.is_silent
+    await supervisor.release()
