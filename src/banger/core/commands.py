@@ -9,7 +9,14 @@ from banger.core.errors import Invalid
 
 TOTAL_LIMIT_BYTES: Final = 60_000  # of the agent's 65,536; the rest is for the directory, the user and the terminal
 WORDS_LIMIT: Final = 4096  # the agent's, of arguments and of variables
+SIZE_LIMIT: Final = 10_000  # of a terminal, in characters
 _FIELD_BYTES: Final = 5  # a tag and a length for each word
+
+
+def check_terminal_size(rows: int, columns: int) -> None:
+    """Raise `Invalid` for what no terminal has."""
+    if not (0 <= rows <= SIZE_LIMIT and 0 <= columns <= SIZE_LIMIT):
+        raise Invalid("that is no size of a terminal", hint=f"it has at most {SIZE_LIMIT} rows and columns")
 
 
 def check_command(argv: Sequence[str] | None, environment: Mapping[str, str]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from banger.core.errors import Invalid, NotFound
 from banger.core.untrusted import printable
 
 
-def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
-    """Read a regular file of at most `limit_bytes`. `what` names it in errors. Raises `NotFound`, `Invalid`."""
+def open_regular(path: Path, *, what: str) -> BinaryIO:
+    """Open a regular file, which never waits. `what` is what it is called in errors. Raises `NotFound` or `Invalid`."""
     hint = f"see {printable(str(path), limit=200)}"
     try:
         # Not waiting for whoever would open the other end of a named pipe.
@@ -21,8 +22,13 @@ def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Invalid(f"{what} is not a regular file", hint=hint)
-    with os.fdopen(descriptor, "rb") as file:
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bounded(path: Path, *, limit_bytes: int, what: str) -> bytes:
+    """The content of a regular file that is not too large. Errors as `open_regular`."""
+    with open_regular(path, what=what) as file:
         text = file.read(limit_bytes + 1)
     if len(text) > limit_bytes:
-        raise Invalid(f"{what} is larger than it may be", hint=hint)
+        raise Invalid(f"{what} is larger than it may be", hint=f"see {printable(str(path), limit=200)}")
     return text

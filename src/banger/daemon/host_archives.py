@@ -13,6 +13,8 @@ from banger.core.content_store import digest_file
 from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
+from banger.core.reading import open_regular
+from banger.core.untrusted import printable
 from banger.disk.decompression import ExpansionLimits, LayerReader
 from banger.disk.rootfs import ArchiveTree
 from banger.image.archives.oci import read_oci_layout
@@ -40,7 +42,9 @@ def import_path(
     check: Callable[[], None],
     provenance: Provenance | None = None,
 ) -> Image:
-    """Make an image from what is at `path`; blocking, for a thread. Raises `OSError`, and what the readers raise.
+    """Make an image from what is at `path`; blocking, for a thread.
+
+    Raises `OSError`, `NotFound`, and what the readers raise.
 
     With an `architecture`, only one for that is accepted; without, this computer's own is chosen among several.
     `provenance` is where the file came from, if that is known.
@@ -59,7 +63,7 @@ def import_path(
                 check=check,
             )
 
-    with path.open("rb") as archive:
+    with open_regular(path, what=printable(str(path))) as archive:
         return import_archive(
             store,
             name,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from banger.api import framing
 from banger.api.messages import ControlMessage, Event
+from banger.core.commands import SIZE_LIMIT
 from banger.core.errors import Internal, Invalid
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -158,7 +159,7 @@ def _parse_control(payload: bytes) -> ControlMessage:
     if not isinstance(message, dict):
         raise Invalid("a control frame is not an object")
     parsed: ControlMessage = {}
-    for key, limit in (("signal", 64), ("rows", 10_000), ("columns", 10_000)):
+    for key, limit in (("signal", 64), ("rows", SIZE_LIMIT), ("columns", SIZE_LIMIT)):
         value = message.get(key)
         if value is None:
             continue

@@ -6,7 +6,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from banger.core.errors import Unsupported
+from banger.core.errors import Failed, Unsupported
 from banger.core.files import write_durably
 from banger.core.processes import run
 from banger.core.untrusted import printable
@@ -45,9 +45,11 @@ def ensure_known_hosts(path: Path, *, host_alias: str, host_key: Path) -> None:
 
 
 def read_host_key(path: Path) -> str:
-    """The public half of a guest's host key: its kind and the key, without the comment."""
-    kind, key, *_ = path.with_suffix(".pub").read_text().split()
-    return f"{kind} {key}"
+    """The public half of a guest's host key: its kind and the key, without the comment. Raises `Failed`."""
+    words = path.with_suffix(".pub").read_bytes().split()
+    if len(words) < 2:  # a computer that lost its power right after it was made
+        raise Failed(f"the guest's host key {path} is damaged", hint="`banger vm exec` needs no ssh")
+    return b" ".join(words[:2]).decode("ascii", "backslashreplace")
 
 
 def plan_ssh_options(*, host_alias: str, key: Path, known_hosts: Path) -> list[str]:

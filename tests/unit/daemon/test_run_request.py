@@ -52,6 +52,13 @@ def test_commands_that_no_guest_takes(command: list[str], environment: dict[str,
     assert raised.value.hint
 
 
+@pytest.mark.parametrize("size", [-1, 1 << 31, 1 << 64])
+def test_sizes_that_no_terminal_has(size: int) -> None:
+    for rows, columns in ((size, 80), (24, size)):
+        with pytest.raises(Invalid):
+            check_run({**asked(["true"], {}), "pty": {"rows": rows, "columns": columns}})
+
+
 def test_the_largest_command_fits_into_one_frame_of_the_agent() -> None:
     argv, environment = ["sh", "x" * (TOTAL_LIMIT_BYTES - 10_010)], {"A": "\u00e9" * 4_990}
     check_command(argv, environment)

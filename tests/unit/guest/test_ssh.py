@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from banger.core.errors import Unsupported
+from banger.core.errors import Failed, Unsupported
 from banger.guest.ssh import (
     ensure_known_hosts,
     ensure_user_key,
     make_host_key,
     plan_ssh_options,
+    read_host_key,
 )
 
 
@@ -77,3 +78,10 @@ async def test_a_host_key_is_known_under_its_alias(tmp_path: Path) -> None:
     ensure_known_hosts(known, host_alias="box.banger", host_key=key)
     assert key.with_suffix(".pub").read_bytes().split()[1] in known.read_bytes()
     assert len(known.read_bytes().splitlines()) == 1
+
+
+def test_a_host_key_that_was_lost_with_the_power_is_told(tmp_path: Path) -> None:
+    key = tmp_path / "host"
+    key.with_suffix(".pub").touch()
+    with pytest.raises(Failed, match="damaged"):
+        read_host_key(key)

@@ -11,6 +11,7 @@ from typing import Final
 
 from banger.core.files import make_private_directory, write_durably
 from banger.core.layout import Layout, VmLayout
+from banger.core.reading import read_bounded
 from banger.daemon.operations.commands import plan_environment
 from banger.guest.agent import find_agent
 from banger.guest.initramfs import build_base_initramfs
@@ -24,6 +25,8 @@ from banger.store.records import VmRecord
 
 # Docker and containerd keep overlays of their own, which cannot live on our overlay.
 DIRECT_DIRECTORIES: Final = ("/var/lib/docker", "/var/lib/containerd")
+
+_KEY_LIMIT_BYTES: Final = 64 << 10
 
 # A VM is ready before its init is done, and systemd would empty /tmp, or mount another one over it, while the first
 # commands already use it. What is in /run goes before what the image says (tmpfiles.d(5); an empty unit is a masked
@@ -68,7 +71,9 @@ class BootFiles:
         return self._bases[key]
 
     def _seed(self, record: VmRecord, image: Image, files: VmLayout) -> Seed:
-        public_key = public_half(self._user_key).read_bytes()
+        public_key = read_bounded(
+            public_half(self._user_key), limit_bytes=_KEY_LIMIT_BYTES, what="the public half of your ssh key"
+        )
         host_key = files.host_key
         network = DEFAULT_NETWORK if record.spec.nat else None
         return Seed(

@@ -12,10 +12,11 @@ from typing import Final
 
 from banger.api.messages import ImageView, SpecRequest
 from banger.core.content_store import digest_file
-from banger.core.errors import AlreadyExists, Failed, Invalid, NotFound
+from banger.core.errors import AlreadyExists, Failed, Invalid
 from banger.core.names import parse_image_name
 from banger.core.processes import guest_proxies
 from banger.core.provenance import Provenance
+from banger.core.reading import read_bounded
 from banger.core.untrusted import printable
 from banger.daemon.collaborators import Images, Kernels, Packages
 from banger.daemon.context import Request
@@ -178,12 +179,7 @@ def read_recipe(path: str) -> tuple[bytes, Path]:
     if not path.startswith("/"):
         raise Invalid("the path of the recipe is not absolute")
     shown = printable(os.path.basename(path), limit=200)
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a path that a client gave, as it is
-            text = file.read(SIZE_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise NotFound(f"{shown} cannot be read: {error.strerror}", hint="give the file of a recipe") from error
-    return text, Path(path).parent
+    return read_bounded(Path(path), limit_bytes=SIZE_LIMIT_BYTES, what=shown), Path(path).parent
 
 
 def digest_files(text: bytes, files: Sequence[tuple[str, Sequence[PackEntry]]]) -> str:

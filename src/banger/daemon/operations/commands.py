@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from banger.api.messages import ControlMessage, ExitResult, PtySize
-from banger.core.commands import check_command
+from banger.core.commands import check_command, check_terminal_size
 from banger.core.errors import Denied, NotFound, TimedOut
 from banger.core.vm import VmSpec
 from banger.daemon.streams import Input, StreamExchange
@@ -97,6 +97,8 @@ async def run_for_client(
     `TimedOut` for one that did not end in time, after SIGTERM and, a little later, SIGKILL.
     """
     check_command(argv, environment)
+    if pty is not None:
+        check_terminal_size(pty["rows"], pty["columns"])
     request = ExecRequest(
         argv=tuple(argv),
         environment=environment,

@@ -112,7 +112,7 @@ class ImageVerbs:
         else:
             image = await self._images.pull(parse_reference(wanted), name, report, architecture=architecture)
         if kernel is not None or disk_bytes is not None:
-            image = self._images.set_machine(image, kernel=kernel, disk_bytes=disk_bytes)
+            image = await asyncio.to_thread(self._images.set_machine, image, kernel=kernel, disk_bytes=disk_bytes)
         return view_image(image)
 
     async def import_path(self, request: Request, asked: ImportRequest) -> ImageView:
@@ -128,6 +128,8 @@ class ImageVerbs:
                 name, Path(path), reporter(request), tag=asked["tag"], architecture=architecture
             )
         except OSError as error:
+            if error.filename != str(Path(path)):  # else it is the disk that the image is written to
+                raise
             raise NotFound(f"{printable(path)} cannot be read: {error.strerror}", hint="give a tar file") from error
         return view_image(image)
 

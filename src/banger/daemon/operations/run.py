@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from banger.api.messages import ExitResult, RunRequest
-from banger.core.commands import check_command
+from banger.core.commands import check_command, check_terminal_size
 from banger.core.errors import Failed, Invalid
 from banger.core.layout import Layout
 from banger.daemon.context import Request
@@ -229,4 +229,6 @@ def check_run(asked: RunRequest) -> None:
         check_terminal(asked, asked["command"] or LOGIN_SHELL)  # sooner than the default image is made
     if asked["path"] is not None and not asked["path"].startswith("/"):
         raise Invalid("the path of the repository is not absolute")
+    if asked["pty"] is not None:
+        check_terminal_size(asked["pty"]["rows"], asked["pty"]["columns"])
     check_command(asked["command"], asked["environment"])  # and once more with what the image adds
