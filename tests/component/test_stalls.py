@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 from tests.component.fake_world import FakeWorld
+from tests.reliability.api import Api
 from tests.world import until
 
 
@@ -23,6 +26,22 @@ def test_a_machine_that_somebody_works_on_for_ever_keeps_no_other_from_being_loo
     starting.terminate()
     starting.communicate(timeout=30)
     until(lambda: world.vms() == [], deadline_s=20)
+
+
+def test_a_machine_whose_stop_hangs_is_killed_at_once(fake_world: FakeWorld) -> None:
+    """The stop would have waited for the guest's answer, and then have told that it used force."""
+    api = Api(fake_world)
+    api.run_detached("box")
+    vmm = api.show("box")["pid"]
+    (agent,) = map(int, Path(f"/proc/{vmm}/task/{vmm}/children").read_text().split())
+    os.kill(agent, signal.SIGSTOP)
+    stopping = fake_world.start("vm", "stop", "box")
+    until(lambda: api.show("box")["state"] == "stopping")
+    api.act("kill", "box", signal="KILL")
+    _, said = stopping.communicate(timeout=60)
+    assert stopping.returncode == 0
+    assert b"by force" not in said
+    assert api.show("box")["state"] == "stopped"
 
 
 def test_what_goes_wrong_with_one_machine_is_no_reason_to_leave_the_others_alone(fake_world: FakeWorld) -> None:

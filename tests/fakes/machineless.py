@@ -12,7 +12,7 @@ import stat
 import struct
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,19 +81,19 @@ class FakeImages(HostImages):
 
     async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Image:
         if name == "fake" and self._store.find("fake", architecture) is None:
-            publish_image(self._store, "fake", Provenance(), architecture=architecture)
+            await asyncio.to_thread(publish_image, self._store, "fake", Provenance(), architecture=architecture)
         return await super().ensure(name, report, architecture=architecture, current=current)
 
     async def pull(self, reference: Reference, name: str, report: Report, *, architecture: str) -> Image:
         digest = "sha256:" + hashlib.sha256(str(reference).encode()).hexdigest()
         provenance = Provenance(kind="oci", reference=str(reference), digest=digest)
-        return publish_image(self._store, name, provenance, architecture=architecture)
+        return await asyncio.to_thread(publish_image, self._store, name, provenance, architecture=architecture)
 
     async def import_path(
         self, name: str, path: Path, report: Report, *, tag: str | None, architecture: str | None
     ) -> Image:
         if path.is_dir():
-            return publish_image(self._store, name, Provenance(kind="archive"))
+            return await asyncio.to_thread(publish_image, self._store, name, Provenance(kind="archive"))
         return await super().import_path(name, path, report, tag=tag, architecture=architecture)
 
     async def save(self, name: str, archive: AsyncGenerator[bytes, None], saved: SavedRoot, report: Report) -> Image:
@@ -103,7 +103,7 @@ class FakeImages(HostImages):
                 begun.write_text("yes")
                 await asyncio.Event().wait()
             await archive.aclose()  # of this computer's whole root
-            return publish_image(self._store, name, saved.provenance)
+            return await asyncio.to_thread(publish_image, self._store, name, saved.provenance)
 
 
 class FakePackages(HostPackages):
@@ -128,7 +128,9 @@ class FakeRecipe:
 
     async def make(self, store: ImageStore, name: str, cache: BlobCache, report: Report) -> Image:
         provenance = Provenance(kind="distribution", reference="fake")
-        return publish_image(store, name, provenance, architecture=self._architecture, recipe="fake")
+        return await asyncio.to_thread(
+            publish_image, store, name, provenance, architecture=self._architecture, recipe="fake"
+        )
 
 
 def make_tree(name: str) -> Tree:
@@ -174,7 +176,7 @@ class FakeKernels(HostKernels):
 
     async def ensure(self, name: str, report: Report, *, architecture: str, current: bool = False) -> Kernel:
         if name == "fake" and self._store.find("fake", architecture) is None:
-            write_kernel(self._store, "fake", architecture)
+            await asyncio.to_thread(write_kernel, self._store, "fake", architecture)
         return await super().ensure(name, report, architecture=architecture, current=current)
 
     async def clear_up(self) -> None:
@@ -195,7 +197,9 @@ class FakeKernelRecipe:
         if reference not in kernels:
             raise NotFound(f"the distribution no longer has {reference}", hint="use a newer one")
         provenance = Provenance(kind="distribution", reference=reference)
-        return write_kernel(store, name, self._architecture, content=reference, provenance=provenance)
+        return await asyncio.to_thread(
+            write_kernel, store, name, self._architecture, content=reference, provenance=provenance
+        )
 
 
 def write_kernel(
@@ -398,5 +402,19 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
     )
 
 
+def refuse_to_wait_for_the_disk() -> None:
+    """Let every request fail that would have the event loop wait until a disk has written, which may take seconds."""
+    fsync = os.fsync
+
+    def fsync_elsewhere(descriptor: int) -> None:
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise AssertionError("fsync in the event loop")
+        fsync(descriptor)
+
+    os.fsync = fsync_elsewhere  # type: ignore[assignment]  # nobody here has anything but descriptors
+
+
 if __name__ == "__main__":
+    refuse_to_wait_for_the_disk()
     sys.exit(main(fake_collaborators))

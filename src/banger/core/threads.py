@@ -5,16 +5,30 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from banger.core.errors import Failed
 
 Result = TypeVar("Result")
 
 
+_THREADS: Final = 64
+
+
 class Stopped(Failed):
     """The work was given up because its caller was cancelled."""
+
+
+def have_many_threads() -> None:
+    """Let the running event loop have as many threads as requests may keep busy at once; they begin when needed.
+
+    By itself it has four more than there are processors, and some keep one for minutes: one that makes an image waits
+    in it for what the guest sends. Everybody else would wait for those, also whoever wants that VM to end.
+    """
+    threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="work")
+    asyncio.get_running_loop().set_default_executor(threads)
 
 
 async def run_in_thread(work: Callable[[Callable[[], None]], Result]) -> Result:

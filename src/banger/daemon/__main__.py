@@ -68,7 +68,7 @@ def lock_daemon(lock: Path, socket_path: Path) -> int | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with suppress(OSError):
-                connect_unix(socket_path).close()
+                connect_unix(socket_path, timeout_s=0).close()  # one that hangs may take no connection
                 os.close(descriptor)
                 return None
             time.sleep(OTHER_DAEMON_STEP_S)

@@ -22,6 +22,7 @@ from banger.core.config.reading import find_home, read_host_cpus, read_host_defa
 from banger.core.layout import Layout
 from banger.core.platforms import host_architecture
 from banger.core.sockets import listen_unix
+from banger.core.threads import have_many_threads
 from banger.core.vm import HostSize
 from banger.daemon.adapters import HostDataDisks, HostSpace, QemuChooser
 from banger.daemon.composition import (
@@ -94,6 +95,7 @@ async def serve(layout: Layout, parts: Collaborators, *, on_ready: Callable[[str
 
     `on_ready` gets a notice for the user when the database had to be made again, else an empty string.
     """
+    have_many_threads()
     database, recovery = await open_database(layout)
     supervisor = Supervisor()
     ending = asyncio.Event()

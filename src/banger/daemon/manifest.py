@@ -7,6 +7,7 @@ and manifest agree, because a row may be older than it looks (a lost write-ahead
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from uuid import UUID
 
 from banger.core.errors import BangerError
 from banger.core.files import write_durably
+from banger.core.finishing import finish
 from banger.core.layout import VmLayout
 from banger.core.names import parse_vm_name
 from banger.core.strict import parse_object, read_dataclass
@@ -50,8 +52,13 @@ def write_manifest(files: VmLayout, record: VmRecord) -> None:
     write_durably(files.manifest, json.dumps(content, indent=2, sort_keys=True).encode())
 
 
+async def put_manifest(files: VmLayout, record: VmRecord) -> None:
+    """`write_manifest` in a thread: a disk that is busy with gigabytes lets a small file wait too."""
+    await finish(asyncio.to_thread(write_manifest, files, record))
+
+
 def rewrite_manifest(files: VmLayout, record: VmRecord) -> None:
-    """Bring the manifest up to date: call it after every commit that changes what it holds.
+    """Bring the manifest up to date: do it after every commit that changes what it holds.
 
     The commit stands whatever happens here; the next daemon repairs a manifest that was not written.
     """
@@ -59,6 +66,11 @@ def rewrite_manifest(files: VmLayout, record: VmRecord) -> None:
         write_manifest(files, record)
     except OSError as error:
         log.warning("the manifest of %s could not be written: %s", record.name, error)
+
+
+async def put_manifest_again(files: VmLayout, record: VmRecord) -> None:
+    """`rewrite_manifest` in a thread."""
+    await finish(asyncio.to_thread(rewrite_manifest, files, record))
 
 
 def read_manifest(path: Path) -> VmRecord | None:

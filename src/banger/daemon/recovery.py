@@ -10,6 +10,7 @@ made, or bound to a request, is kept when its manifest says that it had become s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Final
 
 from banger.core.layout import Layout
 from banger.core.vm import State
-from banger.daemon.manifest import read_manifest, rewrite_manifest, same_manifest
+from banger.daemon.manifest import put_manifest_again, read_manifest, same_manifest
 from banger.store.connection import Connection, Database, set_aside
 from banger.store.faults import Damaged
 from banger.store.records import (
@@ -72,12 +73,12 @@ async def open_database(layout: Layout) -> tuple[Database, Recovery]:
     reason = ""
     try:
         if not layout.database.exists():
-            set_aside(layout.database)  # a log that outlived its database is not the next one's
+            await asyncio.to_thread(set_aside, layout.database)  # a log that outlived it is not the next one's
         await database.open()
     except Damaged as damage:
         await database.close()
         reason = str(damage.__cause__ or damage.summary)
-        aside = set_aside(layout.database)
+        aside = await asyncio.to_thread(set_aside, layout.database)
         log.error("%s; it is kept as %s", damage.summary, aside)
         database = Database(layout.database)
         await database.open()
@@ -121,7 +122,7 @@ async def _compare(database: Database, layout: Layout, record: VmRecord, *, doom
         kept = as_restored(record, taken=set(), may_run=files.run.exists())
         await database.call(lambda connection: _keep(connection, kept))
     elif not doomed and files.state.is_dir() and (witness is None or not same_manifest(witness, record)):
-        rewrite_manifest(files, record)
+        await put_manifest_again(files, record)
 
 
 def _keep(connection: Connection, record: VmRecord) -> None:

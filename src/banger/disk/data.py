@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -11,6 +12,7 @@ from typing import Final
 
 from banger.core.errors import Unavailable
 from banger.core.files import make_private_directory, sync_directory
+from banger.core.finishing import finish
 from banger.core.locks import exclusive_lock, try_lock
 from banger.core.processes import CommandFailed, run
 from banger.core.sizes import format_size
@@ -97,11 +99,11 @@ async def _make_template(template: Path, size_bytes: int) -> None:
                     if prezeroed:
                         continue
                     raise
-                os.fsync(descriptor)
+                await finish(asyncio.to_thread(os.fsync, descriptor))
             finally:
                 os.close(descriptor)
             draft.rename(template)
-            sync_directory(template.parent)
+            await finish(asyncio.to_thread(sync_directory, template.parent))
             return
     except OSError as error:
         raise _explain(error, size_bytes) from error

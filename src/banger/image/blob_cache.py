@@ -273,7 +273,7 @@ class BlobCache:
                     hint="the registry, or something between it and us, changes what it sends; nothing of it was kept",
                 )
             await finish(asyncio.to_thread(os.fsync, descriptor))
-            return self._publish(blob.digest, partial_path)
+            return await finish(asyncio.to_thread(self._publish, blob.digest, partial_path))
         finally:
             os.close(descriptor)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from banger.core.threads import Stopped, from_thread, run_in_thread
+from banger.core.threads import Stopped, from_thread, have_many_threads, run_in_thread
 
 
 async def test_the_result_and_the_error_come_through() -> None:
@@ -54,3 +54,11 @@ async def test_calls_from_a_thread_are_made_in_the_loop() -> None:
     await run_in_thread(lambda _check: tell(3))
     await asyncio.sleep(0)
     assert heard == [(3, threading.get_ident())]
+
+
+async def test_those_who_wait_in_threads_keep_no_others_waiting() -> None:
+    have_many_threads()
+    go_on = threading.Event()
+    busy = [asyncio.create_task(asyncio.to_thread(go_on.wait, 10)) for _ in range(40)]
+    await asyncio.to_thread(go_on.set)
+    assert all(await asyncio.gather(*busy))

@@ -17,7 +17,7 @@ from banger.daemon.collaborators import Networks
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step
 from banger.daemon.lifetimes import Lifetimes
-from banger.daemon.manifest import write_manifest
+from banger.daemon.manifest import put_manifest
 from banger.store.connection import Connection
 from banger.store.records import OpenOperation, VmRecord, set_lifetime, set_name, set_spec
 
@@ -124,10 +124,10 @@ class ChangeVm:
                     os.truncate(files.data_disk, before.spec.disk_bytes)
 
         async def remember() -> None:
-            write_manifest(files, after)
+            await put_manifest(files, after)
 
         async def remember_again() -> None:
             with suppress(FileNotFoundError):
-                write_manifest(files, before)
+                await put_manifest(files, before)
 
         return (Step("disk", grow_disk, shrink_disk), Step("manifest", remember, remember_again))

@@ -13,7 +13,7 @@ from banger.core.vm import State
 from banger.daemon.collaborators import DataDisks
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing
-from banger.daemon.manifest import rewrite_manifest, write_manifest
+from banger.daemon.manifest import put_manifest, put_manifest_again
 from banger.daemon.operations.refusing import refusing
 from banger.daemon.operations.teardown import Teardown
 from banger.guest.ssh import make_host_key
@@ -54,7 +54,7 @@ class CreateVm:
             undone=lambda connection: delete_vm(connection, record.id),
         )
         if not record.ephemeral:
-            rewrite_manifest(self._layout.vm(record.id), record)
+            await put_manifest_again(self._layout.vm(record.id), record)
 
     async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
         """Undo what a dead daemon began: nobody waits for this VM any more."""
@@ -69,7 +69,7 @@ class CreateVm:
         async def make_directory() -> None:
             make_private_directory(files.state)
             # Until it is complete it belongs to this operation, which a later daemon undoes if this one dies.
-            write_manifest(files, replace(record, ephemeral=True))
+            await put_manifest(files, replace(record, ephemeral=True))
 
         async def remove_directory() -> None:
             await self._teardown.remove_state_directory(record.id)

@@ -10,6 +10,7 @@ from typing import Final
 
 from banger.api.messages import ConnectRequest, ExecRequest, ExitResult, SshDefaults, SshPlan
 from banger.core.errors import Denied
+from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.daemon.context import Request
 from banger.daemon.operations.commands import (
@@ -116,7 +117,9 @@ class Guests:
         self._supervisor.channel(record.id, record.name)
         files = self._layout.vm(record.id)
         host_alias = f"{record.name}.banger"
-        ensure_known_hosts(files.known_hosts, host_alias=host_alias, host_key=files.host_key)
+        await finish(
+            asyncio.to_thread(ensure_known_hosts, files.known_hosts, host_alias=host_alias, host_key=files.host_key)
+        )
         return {
             "vm": view_vm(record, self._supervisor),
             "user": _SSH_USER,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from banger.core.layout import VmLayout
 from banger.daemon.journal import Step
-from banger.daemon.manifest import write_manifest
+from banger.daemon.manifest import put_manifest
 from banger.store.records import VmRecord, WorkspaceRecord
 
 
@@ -24,9 +24,9 @@ def plan_remembering(
 
     async def remember() -> None:
         await write_known()
-        write_manifest(files, after)
+        await put_manifest(files, after)
 
     async def forget() -> None:
-        write_manifest(files, before)
+        await put_manifest(files, before)
 
     return Step("manifest", remember, forget)

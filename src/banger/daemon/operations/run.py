@@ -12,7 +12,7 @@ from banger.core.errors import Failed, Invalid
 from banger.core.layout import Layout
 from banger.daemon.context import Request
 from banger.daemon.journal import shielded
-from banger.daemon.manifest import rewrite_manifest
+from banger.daemon.manifest import put_manifest_again
 from banger.daemon.operations.choices import inspect_chosen, read_choice, read_guest_path, submodule_places
 from banger.daemon.operations.commands import (
     LOGIN_SHELL,
@@ -105,7 +105,7 @@ class RunVm:
                     await self._database.call(lambda connection: set_ephemeral(connection, record.id, ephemeral=False))
                     record = replace(record, ephemeral=False)
                     kept = True
-                    rewrite_manifest(self._layout.vm(record.id), record)
+                    await put_manifest_again(self._layout.vm(record.id), record)
             if done.failure and not asked["detach"]:
                 raise Failed(done.failure, hint=done.hint)
             request.report({"event": "vm", "vm": view_vm(record, self._supervisor)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
@@ -79,7 +80,9 @@ class ReadRoot:
         )
         image = await self._images.save(name, archive, saved, reporter(request))
         if base.kernel or base.disk_bytes:
-            self._images.set_machine(image, kernel=base.kernel or None, disk_bytes=base.disk_bytes or None)
+            await asyncio.to_thread(
+                self._images.set_machine, image, kernel=base.kernel or None, disk_bytes=base.disk_bytes or None
+            )
         return image
 
 

@@ -171,13 +171,13 @@ class StartVm:
                     log=files.network_log,
                     traffic=files.network_traffic,
                 )
-                write_identity(files.network_process, identity)
+                await write_identity(files.network_process, identity)
 
         async def start_vmm() -> None:
             assert boot is not None
             began_s = time.monotonic()
             boot.machine = await boot.chosen.hypervisor.start(self.machine_spec(record, boot.kernel, boot.chosen))
-            write_identity(files.process, boot.machine.identity)
+            await write_identity(files.process, boot.machine.identity)
             await timed("vmm", began_s)
 
         async def await_guest() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from banger.core.census import end_process, find_processes
 from banger.core.errors import BangerError, Failed
 from banger.core.files import remove_directory, write_durably
+from banger.core.finishing import finish
 from banger.core.layout import Layout
 from banger.core.processes import ProcessIdentity, read_identity
 from banger.core.strict import parse_object, read_dataclass
@@ -19,9 +20,9 @@ from banger.daemon.supervisor import Supervisor
 log = logging.getLogger(__name__)
 
 
-def write_identity(path: Path, identity: ProcessIdentity) -> None:
-    """Write down the identity of a process."""
-    write_durably(path, json.dumps(asdict(identity)).encode())
+async def write_identity(path: Path, identity: ProcessIdentity) -> None:
+    """Write down the identity of a process, also when cancelled meanwhile."""
+    await finish(asyncio.to_thread(write_durably, path, json.dumps(asdict(identity)).encode()))
 
 
 def read_identity_file(path: Path) -> ProcessIdentity | None:
