@@ -46,7 +46,7 @@ class Operation(Protocol):
     def kind(self) -> str:
         """The name in the journal and in the names of failpoints."""
 
-    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:
+    async def settle(self, operation: OpenOperation, record: VmRecord, /) -> None:
         """Finish an open operation of this kind, or undo it. `record` is its VM's row as it is now."""
 
 

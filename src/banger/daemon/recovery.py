@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -106,7 +107,7 @@ async def _restore_rows(database: Database, layout: Layout) -> tuple[list[str], 
             log.warning("%s belongs to no VM and has no readable manifest; it stays as it is", directory)
             continue
         record = as_restored(found, taken=names, may_run=layout.vm(found.id).run.exists())
-        await database.call(lambda connection, record=record: _insert(connection, record))  # type: ignore[misc]
+        await database.call(partial(_insert, record=record))
         names.add(record.name)
         restored.append(record.name)
         log.warning("the row of %s (%s) was lost and is made again", record.name, record.id)

@@ -95,7 +95,7 @@ class ApplyPatch:
         assert prepared is not None
         return prepared
 
-    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+    async def settle(self, operation: OpenOperation, _record: VmRecord | None) -> None:
         """Undo what a dead daemon began; the VM may be gone."""
         await self._journal.undo_begun(operation, self.steps(self._layout.applies / operation.id, nothing, nothing))
 

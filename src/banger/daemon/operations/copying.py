@@ -65,7 +65,7 @@ class CopyFiles:
             error.hint = error.hint or f"`banger vm exec {record.name} -- ls -l` shows what is there"
             raise
 
-    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+    async def settle(self, operation: OpenOperation, _record: VmRecord | None) -> None:
         """Undo what a dead daemon began; the VM may be gone. What went into a guest, its agent has removed."""
         with reopened(operation.arguments) as host:
             await self._journal.undo_begun(operation, self.steps(nothing, host))

@@ -94,7 +94,7 @@ class ExportWorkspace:
         assert patch is not None
         return patch
 
-    async def settle(self, operation: OpenOperation, record: VmRecord) -> None:  # noqa: ARG002 - the contract's
+    async def settle(self, operation: OpenOperation, _record: VmRecord) -> None:
         """Remove what a dead daemon had spooled."""
         await self._journal.undo_begun(operation, self.steps(self._scratch / operation.id, nothing, nothing))
 

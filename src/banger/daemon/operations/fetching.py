@@ -101,7 +101,7 @@ class FetchCommits:
             ],
         }
 
-    async def settle(self, operation: OpenOperation, record: VmRecord | None) -> None:  # noqa: ARG002 - as declared
+    async def settle(self, operation: OpenOperation, _record: VmRecord | None) -> None:
         """Remove what a dead daemon had in quarantine; the VM may be gone."""
         await self._journal.undo_begun(operation, self.steps(self._layout.applies / operation.id, nothing, nothing))
 
