@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from banger.cli.arguments import Parser
 
-# What completes a value, by what help calls it, where the argument itself says nothing else.
+# What completes a value, by its metavar, unless the argument says otherwise.
 OF_METAVAR: Final = {
     "VM": "vm",
     "VM...": "vm",

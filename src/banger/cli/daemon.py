@@ -196,7 +196,7 @@ class Daemon:
         finally:
             os.close(reader)
         if line == b"ready":
-            process.returncode = 0  # it outlives us on purpose; nobody shall warn about that
+            process.returncode = 0  # it outlives us on purpose: no ResourceWarning
             return
         self.notice = self._read_notice(line)
         process.returncode = 0
@@ -208,7 +208,7 @@ class Daemon:
         try:
             return subprocess.Popen(
                 self.argv,
-                # One arena (mallopt(3)): its threads do not run at once, and what one gave back serves the others.
+                # One arena (mallopt(3)): memory that one thread frees serves the others, which rarely run at the same time.
                 env={
                     "MALLOC_ARENA_MAX": "1",
                     **self._environment,

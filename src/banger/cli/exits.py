@@ -19,7 +19,7 @@ SIGNALLED: Final = 128
 INTERRUPTED: Final = SIGNALLED + 2
 BROKEN_PIPE: Final = SIGNALLED + 13
 
-# Where it says what is wrong, all that is left to say.
+# The hint for errors whose summary says it all.
 OUTPUT_HINT: Final = "is there room left where the output goes?"
 OF_KIND: Final = {
     "invalid": USAGE,

@@ -16,7 +16,7 @@ from banger.core.untrusted import printable, printable_lines
 
 _CONSOLE_LINES: Final = 12
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# For errors of the daemon that know nothing better.
+# The hint for errors of the daemon that have none.
 _LOG_HINT: Final = "the daemon's log has the details about {operation}; `banger daemon status` says where it is"
 
 

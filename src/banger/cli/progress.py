@@ -200,5 +200,5 @@ class Progress:
 
 def _write(text: str) -> None:
     """Straight to the descriptor: this also runs inside a signal handler, where a buffered stream may be busy."""
-    with suppress(OSError):  # progress that nobody sees is no reason to stop
+    with suppress(OSError):  # progress that cannot be shown is no reason to stop
         os.write(2, text.encode("utf-8", "backslashreplace"))

@@ -10,7 +10,7 @@ from typing import Final
 from banger.cli.arguments import vm_ref
 
 DOMAIN: Final = ".vm"
-# What decides which daemon is talked to: whoever reads a printed configuration may have another environment.
+# The variables that decide which daemon is used: whoever uses a printed configuration may have another environment.
 WORLD: Final = ("BANGER_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PYTHONPATH")
 
 

@@ -80,7 +80,7 @@ def plan_workspace(path: str, asked: WorkspaceOptions, *, bootstrap: bool, new: 
 
     argv = [
         sys.executable,
-        "-P",  # we are called in the repository, which may be anybody's: its json.py is not for us
+        "-P",  # the current directory is an untrusted repository, whose json.py must not be imported
         "-m",
         "banger.workspace",
         os.path.abspath(path),

@@ -30,7 +30,7 @@ from banger.core.untrusted import printable
 
 _CHUNK_BYTES: Final = 1 << 20
 _MAKING_DEADLINE_S: Final = 7200.0
-# What the same content may say differently under each name that it has: none of it is in the digest.
+# Members that may differ between the names of the same content. They are not in the digest.
 OF_NAME: Final = frozenset(("name", "created_at_s", "source", "recipe", "provenance", "oci", "machine", "file"))
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from banger.core.roots import find_roots
 
-# Where an ordinary user builds images: a user of a namespace is somebody else to the directories of a home, so the work
-# is done where everybody may go (file-hierarchy(7)). Names there are secret, and begin with whose they are.
+# Where an ordinary user builds images: a user of a namespace cannot enter the directories of a home, so the work
+# is done where everybody may go (file-hierarchy(7)). Names there are random, and begin with the owner's uid.
 BUILDS = Path("/var/tmp")  # noqa: S108 - see above
 BUILD_BELOW_DRAFT = "tmp"  # where root builds
 

@@ -15,7 +15,7 @@ def open_regular(path: Path, *, what: str) -> BinaryIO:
     """Open a regular file, which never waits. `what` is what it is called in errors. Raises `NotFound` or `Invalid`."""
     hint = f"see {printable(str(path), limit=200)}"
     try:
-        # Not waiting for whoever would open the other end of a named pipe.
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise NotFound(f"{what} cannot be read: {error.strerror}", hint=hint) from error

@@ -82,7 +82,7 @@ def _check_dns_name(host: str, shown: str) -> None:
     labels = host.split(".")
     if len(host) > _HOST_LIMIT or not all(_LABEL.fullmatch(label) for label in labels):
         raise Invalid(f"{shown} is not the name of a registry", hint=_HOST_HINT)
-    # What resolvers take for an address in some spelling must be one in the usual spelling.
+    # A host that resolvers may take for an address must be one in the usual spelling.
     if labels[-1].isdecimal() or labels[-1].startswith("0x"):
         from ipaddress import IPv4Address
 

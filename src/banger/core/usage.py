@@ -23,7 +23,7 @@ def read_usage(identity: ProcessIdentity) -> Usage | None:
         usage = parse_stat(Path(f"/proc/{identity.pid}/stat").read_text())
     except (OSError, ValueError, IndexError):
         return None
-    # Checked afterwards: whoever has the pid now had it when we read.
+    # Checked afterwards: the process that has the pid now had it when we read.
     return usage if read_identity(identity.pid) == identity else None
 
 

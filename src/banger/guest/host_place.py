@@ -16,7 +16,7 @@ from banger.guest.tree_stream import NAME_LIMIT
 log = logging.getLogger(__name__)
 
 _PARTIAL_NAME_BYTES: Final = 150
-# Enough to find and change what is in it; listing is not asked for, which some parents do not allow.
+# Enough to find and change entries; listing, which some parents do not allow, is not needed.
 _PASSING: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

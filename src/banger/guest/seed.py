@@ -14,7 +14,7 @@ from banger.core.names import parse_vm_name
 from banger.core.untrusted import printable
 from banger.guest.cpio import CpioEntry, directory, encode_archive, regular
 
-# What may stand in a value: nothing that could begin a new line or a new key.
+# What a value may contain: nothing that could start a new line or a new key.
 _VALUE: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,255}")
 _SERIAL: Final = re.compile(r"[A-Za-z0-9_-]{1,20}")  # VIRTIO_BLK_ID_BYTES, virtio specification 5.2.6
 _CHANNEL: Final = re.compile(r"virtio:[A-Za-z0-9._-]{1,64}")

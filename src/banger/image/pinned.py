@@ -10,7 +10,7 @@ from typing import Final
 from banger.core.errors import BangerError, Denied, NotFound, TimedOut, Unavailable
 from banger.core.progress import Progress
 
-# An address that nobody answers at, or not for us. What is there and is not what was pinned is another matter.
+# The address does not answer, or not to us. Content that is not what was pinned is a different case.
 ABSENT: Final[tuple[type[BangerError], ...]] = (Denied, NotFound, TimedOut, Unavailable)
 
 

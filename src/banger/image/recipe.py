@@ -72,7 +72,7 @@ MASKED_UNITS: Final = (
 # where it is masked. So only what a target wants of it is masked: pairs of target and unit.
 ON_DEMAND: Final = (("multi-user.target", "systemd-logind.service"),)
 
-# What is this host's, or this build's, and must not be in an image that many machines share.
+# Files of this host or this build, which must not be in an image that many machines share.
 REMOVED: Final = (
     "etc/.pwd.lock",
     "etc/apt/apt.conf.d/99mmdebstrap",

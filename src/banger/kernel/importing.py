@@ -32,7 +32,7 @@ from banger.kernel.packing import (
 from banger.kernel.store import Kernel, KernelStore, plan_manifest
 
 _CONFIG_LIMIT_BYTES: Final = 4 << 20
-# What distributions and the kernel's own build call it, in the order of preference.
+# The names that distributions and the kernel's own build use, in order of preference.
 _KERNEL_NAMES: Final = ("vmlinuz", "bzImage", "Image", "vmlinux")
 _BUNDLE_HINT: Final = "a bundle of a kernel is a tar with vmlinuz and lib/modules/RELEASE; tell its maintainer"
 

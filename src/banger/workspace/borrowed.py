@@ -290,7 +290,7 @@ class BorrowedRepository:
         head = self._repository.head
         assert head is not None
         await self._git(["read-tree", head])
-        await asyncio.to_thread(self._read_index, self._index)  # no name that leaves the tree, and no submodule
+        await asyncio.to_thread(self._read_index, self._index)  # no name outside of the tree, and no submodule
         await self._git(["checkout-index", "--all", "--quiet", "--index"])
 
     async def _write_tree(self) -> tuple[str, list[IndexEntry]]:

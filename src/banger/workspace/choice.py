@@ -15,7 +15,7 @@ MODES: Final[tuple[str, ...]] = get_args(Mode)
 _REVISION_LIMIT: Final = 256
 _GUEST_PATH_LIMIT: Final = 1024
 _NOT_IN_BRANCH: Final = frozenset(" ~^:?*[\\\x7f")
-# What a guest cannot do without, or would not keep.
+# Directories that a guest needs for itself, or would not keep.
 _TAKEN: Final = frozenset(
     ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "var")
 )
@@ -37,7 +37,7 @@ class Choice:
 
 
 DEFAULT: Final = Choice()
-ANYTHING: Final = Choice(mode="full-copy")  # for who brings work back: whatever could go in
+ANYTHING: Final = Choice(mode="full-copy")  # for bringing work back: whatever could have been copied
 
 
 def check_choice(choice: Choice) -> None:

@@ -23,7 +23,7 @@ _SAFE_OPTIONS: Final = (
     *("-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false"),
     *("-c", "core.splitIndex=false"),
-    # Directories that merely look like a repository have no say: a guest may have made them.
+    # Directories that merely look like a repository are ignored: a guest may have made them.
     *("-c", "safe.bareRepository=explicit"),
     *("-c", "core.protectHFS=true"),
     *("-c", "core.protectNTFS=true"),

@@ -209,7 +209,7 @@ class Placing:
                 os.utime(partial, ns=(old.mtime_ns, old.mtime_ns), dir_fd=parent, follow_symlinks=False)
                 os.rename(partial, name, src_dir_fd=parent, dst_dir_fd=parent)
         except (NotADirectoryError, FileExistsError):
-            return False  # somebody put something else in the way
+            return False  # somebody else put something in the way
         return True
 
     def _is_new(self, parent: int, name: bytes, file: PlacedFile) -> bool:

@@ -62,7 +62,7 @@ def split_line(line: str) -> list[str]:
         lexer.commenters = ""
         try:
             words = list(lexer)
-        except ValueError:  # a quotation is open, or an escape: what would close it ends the word
+        except ValueError:  # an open quotation or escape: the closing character ends the word
             continue
         if not end and line[-1:].isspace() and line[-2:-1] != "\\":
             words.append("")

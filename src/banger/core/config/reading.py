@@ -75,7 +75,7 @@ def read_host_defaults() -> Defaults:
 def _read_text(file: str) -> str | None:
     shown = printable(file)
     try:
-        # Not waiting for whoever would open the other end of a named pipe.
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
         if Path(file).is_symlink():

@@ -51,7 +51,7 @@ class BootFiles:
     async def write(self, *, record: VmRecord, image: Image, kernel: Kernel, files: VmLayout) -> None:
         """Write the initramfs of one start of one VM."""
         if self._user_key == self._layout.user_key:
-            async with self._making_key:  # here and not when the daemon starts, which shall not need ssh
+            async with self._making_key:  # here, so that starting the daemon does not need ssh-keygen
                 await ensure_user_key(self._user_key)
         base = await self.ensure_base(kernel)
         seed = self._seed(record, image, files)

@@ -93,7 +93,7 @@ class ChangeVm:
             kind=self.kind,
             operation_id=f"{request.operation}.{self.kind}.{record.id[:8]}",
             vm_id=record.id,
-            # The name is taken at once, so that of two who want it one is told before anything was done.
+            # The name is taken at once, so that of two requests for it one fails before anything was done.
             begin=lambda connection: set_name(connection, record.id, name),
             steps=self.steps(record, changed),
             finish=finish,

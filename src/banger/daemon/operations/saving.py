@@ -32,7 +32,7 @@ from banger.store.records import VmRecord, list_vms, resolve_vm
 
 PURPOSE: Final = "image-save"
 EMPTIED: Final = ("dev", "proc", "run", "sys", "tmp")
-# Who a machine is: each one made of the image is another. The first ones our seed has written itself.
+# The identity of a machine, which those made from the image must not share. The seed wrote the first ones.
 IDENTITY: Final = (
     "etc/hostname",
     "etc/hosts",

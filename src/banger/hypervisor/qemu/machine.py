@@ -21,7 +21,7 @@ from banger.hypervisor.qemu.monitor import execute
 from banger.hypervisor.qemu.plan import Inherited, plan_arguments
 from banger.hypervisor.vmm_log import LogDrain, clear_log, open_for_vmm
 
-STATUS_DEADLINE_S: Final = 2.0  # asyncio hears of a child's end after the pidfd does
+STATUS_DEADLINE_S: Final = 2.0  # asyncio learns of a child's end after the pidfd does
 KILL_DEADLINE_S: Final = 10.0
 _LOG_TAIL_BYTES: Final = 2048
 

@@ -103,7 +103,7 @@ def _read_file(path: Path) -> bytes | None:
     """The content of a regular file of bounded size; None if there is none. Raises `Invalid`, `Denied`."""
     shown = printable(str(path))
     try:
-        # Not waiting for whoever would open the other end of a named pipe.
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
