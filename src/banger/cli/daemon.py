@@ -208,7 +208,7 @@ class Daemon:
         try:
             return subprocess.Popen(
                 self.argv,
-                # One arena (mallopt(3)): memory that one thread frees serves the others, which rarely run at the same time.
+                # One arena (mallopt(3)): memory that one thread frees serves the others, which rarely run at once.
                 env={
                     "MALLOC_ARENA_MAX": "1",
                     **self._environment,
