@@ -92,6 +92,22 @@ def test_files_both_ways_under_their_name_or_another(box: FakeWorld) -> None:
     nothing_partial(box)
 
 
+def test_a_repository_of_the_guest_comes_with_a_warning(box: FakeWorld) -> None:
+    """Its settings can name programs, and prompts of shells ask git about every directory."""
+    inside, out = guest(box), box.root / "out"
+    out.mkdir()
+    (inside / "repo" / "deep" / ".git").mkdir(parents=True)
+    (inside / "repo" / "deep" / ".git" / "config").write_text("[core]\n\tfsmonitor = /tmp/evil\n")
+    (inside / "plain" / "git").mkdir(parents=True)
+    done = box.banger("vm", "cp", f"box:{inside}/repo", str(out))
+    assert b"repo/deep/.git is the guest's: git, and prompts that ask git, run what it says there" in done.stderr
+    done = box.banger("vm", "cp", f"box:{inside}/repo/deep/.git", str(out))
+    assert b"banger: .git is the guest's" in done.stderr
+    done = box.banger("vm", "cp", f"box:{inside}/plain", str(out))
+    assert done.returncode == 0
+    assert b"is the guest's" not in done.stderr
+
+
 def test_nothing_is_merged_and_kinds_do_not_replace_each_other(box: FakeWorld) -> None:
     inside = guest(box)
     for place in (box.root, inside):

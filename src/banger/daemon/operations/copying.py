@@ -36,6 +36,7 @@ from banger.guest.host_walk import walk_host
 from banger.guest.tree_pack import Directory, PackEntry, iterate_in_thread, pack_files
 from banger.guest.tree_stream import TreeCount, TreeCounter, TreeDecoder, TreeRecord
 from banger.store.records import OpenOperation, VmRecord
+from banger.workspace.paths import spelled
 
 KIND: Final = "cp"
 PROGRESS_STEP_BYTES: Final = 4 << 20
@@ -91,14 +92,21 @@ class CopyFiles:
             check_vacant(directory, final, replace=asked["replace"])
             host = HostPlace(directory, partial_name(final, request.operation), final, replace=asked["replace"])
             tree = HostTree(directory, host.partial, check_space=lambda size: check_space(directory, size))
+            repositories: list[bytes] = []
 
             async def transfer() -> None:
                 try:
-                    await receive_tree(channel, guest_path.encode(), tree, _progress(request, f"copying {shown}"))
+                    moved = _progress(request, f"copying {shown}")
+                    await receive_tree(channel, guest_path.encode(), tree, moved, repositories)
                 except NotFound as error:
                     raise NotFound(f"there is no {shown}", hint="check the name with `banger vm exec`") from error
 
             await self._run(request, record, self.steps(transfer, host), host.arguments(asked["host_directory"]))
+        if repositories or is_git(final):
+            place = posixpath.join(name, *map(os.fsdecode, repositories))
+            request.notice(
+                f"{printable(place, limit=100)} is the guest's: git, and prompts that ask git, run what it says there"
+            )
         return _result(os.path.join(asked["host_directory"], name), tree.count, skipped=0)
 
     async def _copy_in(
@@ -231,13 +239,20 @@ def reopened(arguments: Mapping[str, str]) -> Iterator[HostPlace | None]:
         os.close(descriptor)
 
 
-async def receive_tree(channel: Channel, path: bytes, tree: HostTree, moved: Callable[[int], None]) -> None:
-    """Write what a guest sends. Writing happens in threads, and has ended when this returns or raises."""
+async def receive_tree(
+    channel: Channel, path: bytes, tree: HostTree, moved: Callable[[int], None], repositories: list[bytes]
+) -> None:
+    """Write what a guest sends. Writing happens in threads, and has ended when this returns or raises.
+
+    `repositories` gets the first `.git` in it.
+    """
     decoder = TreeDecoder()
 
     def take(piece: bytes) -> None:
         for event in decoder.feed(piece):
             tree.take(event)
+            if isinstance(event, TreeRecord) and not repositories and is_git(event.path.rpartition(b"/")[2]):
+                repositories.append(event.path)
 
     try:
         async with aclosing(channel.get_tree(path)) as pieces:
@@ -290,6 +305,11 @@ async def plan_guest_place(
     if found == "file" and tree:
         raise AlreadyExists(f"{shown} is already a file", hint="give another name")
     return parent, final
+
+
+def is_git(name: bytes) -> bool:
+    """Whether git takes a name for a repository's directory: it obeys what is in there, and may run programs."""
+    return spelled(name) == ".git"
 
 
 def check_guest_path(path: str) -> str:
