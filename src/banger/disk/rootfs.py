@@ -23,6 +23,7 @@ from banger.disk.following import FollowingDigest
 from banger.disk.layers import EMPTY_SHELF, read_layers
 from banger.disk.members import ArchiveMembers
 from banger.disk.paths import find, resolve, walk
+from banger.disk.space import SparingFile
 from banger.disk.tar import TarLimits, TarReader
 from banger.disk.tree import ROOT, Body, Node, Tree
 from banger.disk.unpacking import Shelf
@@ -50,7 +51,7 @@ def write_image(
     """
     descriptor = os.open(destination, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "w+b", _BUFFER_BYTES) as output, FollowingDigest(descriptor) as digest:
+        with _buffered(SparingFile(descriptor, "r+")) as output, FollowingDigest(descriptor) as digest:
             size_bytes = write_erofs(tree, output, root=root, report=report, settled=digest.settled)
             os.fsync(descriptor)
             return digest.finish(size_bytes)
@@ -239,7 +240,7 @@ class LayerTree(RootTree):
 
 def open_spool(scratch: Path | None) -> BinaryIO:
     """A nameless file in a directory of ours, for contents of files."""
-    return cast("BinaryIO", tempfile.TemporaryFile(dir=scratch, buffering=_BUFFER_BYTES))
+    return _buffered(open_nameless(scratch))
 
 
 def open_nameless(scratch: Path | None) -> BinaryIO:
@@ -249,5 +250,10 @@ def open_nameless(scratch: Path | None) -> BinaryIO:
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
             raise
-        return cast("BinaryIO", tempfile.TemporaryFile(dir=scratch, buffering=0))
-    return cast("BinaryIO", os.fdopen(descriptor, "w+b", 0))
+        with tempfile.TemporaryFile(dir=scratch, buffering=0) as file:
+            descriptor = os.dup(file.fileno())
+    return cast("BinaryIO", SparingFile(descriptor, "r+"))
+
+
+def _buffered(file: BinaryIO | SparingFile) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedRandom(cast("io.RawIOBase", file), _BUFFER_BYTES))

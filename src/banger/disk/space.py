@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from banger.core.errors import Unavailable
 from banger.core.sizes import GIB, format_size
 
 FLOOR_BYTES: Final = 1 * GIB
+CHECK_STEP_BYTES: Final = 64 << 20
 VMS: Final = "VMs"
 IMAGES: Final = "images and kernels"
 
@@ -38,3 +41,18 @@ def judge_free_space(free_bytes: int, *, needed_bytes: int = 0, keeps: str = VMS
             hint="free some space, delete VMs with `banger vm delete`, or set BANGER_HOME to a larger disk",
             free_bytes=free_bytes,
         )
+
+
+class SparingFile(io.FileIO):
+    """A file whose content may become any size: writing it ends as on a full disk while the floor is still free."""
+
+    _unchecked = 0
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401 - any buffer
+        self._unchecked += len(data)
+        if self._unchecked >= CHECK_STEP_BYTES:
+            self._unchecked = 0
+            status = os.fstatvfs(self.fileno())
+            if status.f_bavail * status.f_frsize < FLOOR_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
