@@ -26,6 +26,7 @@ from banger.core.processes import ProcessIdentity, open_pidfd, read_identity, st
 from banger.core.progress import Progress
 from banger.core.provenance import UNKNOWN, Provenance
 from banger.core.sockets import listen_unix
+from banger.core.threads import left_in_thread
 from banger.core.vm import HostSize
 from banger.daemon.__main__ import main
 from banger.daemon.app import choose_user_key
@@ -97,7 +98,7 @@ class FakeImages(HostImages):
         return await super().import_path(name, path, report, tag=tag, architecture=architecture)
 
     async def save(self, name: str, archive: AsyncGenerator[bytes, None], saved: SavedRoot, report: Report) -> Image:
-        with self._store.content.draft():
+        async with left_in_thread(self._store.content.draft()):
             begun = self._builds.parent / "archive_begun"
             if begun.exists():  # it never ends
                 begun.write_text("yes")
@@ -113,7 +114,7 @@ class FakePackages(HostPackages):
     async def downloaded(
         self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Report
     ) -> AsyncIterator[list[Path]]:
-        with self._content.draft() as draft:
+        async with left_in_thread(self._content.draft()) as draft:
             for package in packages:
                 (draft / f"{package}_1_all.deb").touch()
             yield sorted(draft.iterdir())
@@ -403,7 +404,7 @@ def fake_collaborators(layout: Layout, configuration: Configuration) -> Collabor
 
 
 def refuse_to_wait_for_the_disk() -> None:
-    """Let every request fail that would have the event loop wait until a disk has written, which may take seconds."""
+    """Fail every request that makes the event loop wait until a disk has written, or removed a tree: it may take long."""
     fsync = os.fsync
 
     def fsync_elsewhere(descriptor: int) -> None:
@@ -412,6 +413,13 @@ def refuse_to_wait_for_the_disk() -> None:
             raise AssertionError("fsync in the event loop")
         fsync(descriptor)
 
+    def refuse(event: str, _arguments: object) -> None:
+        if event == "shutil.rmtree":
+            with suppress(RuntimeError):
+                asyncio.get_running_loop()
+                raise AssertionError("a tree is removed in the event loop")
+
+    sys.addaudithook(refuse)
     os.fsync = fsync_elsewhere  # type: ignore[assignment]  # nobody here has anything but descriptors
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Final, TypeVar
 
 from banger.core.errors import Failed
+from banger.core.finishing import finish
 
 Result = TypeVar("Result")
 
@@ -53,6 +54,19 @@ async def run_in_thread(work: Callable[[Callable[[], None]], Result]) -> Result:
                 await asyncio.wait({task})
         task.exception()  # looked at, so that asyncio does not complain
         raise
+
+
+@asynccontextmanager
+async def left_in_thread(manager: AbstractContextManager[Result]) -> AsyncIterator[Result]:
+    """Enter `manager` here and leave it in a thread: one that removes what was made meanwhile may take seconds.
+
+    It does not hear of errors, so it has to be one that ends the same way whatever happens.
+    """
+    entered = manager.__enter__()
+    try:
+        yield entered
+    finally:
+        await finish(asyncio.to_thread(manager.__exit__, None, None, None))
 
 
 def from_thread(call: Callable[[Result], object]) -> Callable[[Result], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -114,7 +115,8 @@ class HostKernels:
                 case _:
                     kernel = await self._make(store_as, found, report, architecture=architecture, came=came)
             if kernel.digest != digest:  # not the one that was asked for: removed by the next prune
-                self._store.remove(store_as, in_use=frozenset((kernel.digest,)), architecture=architecture)
+                in_use = frozenset((kernel.digest,))
+                await asyncio.to_thread(self._store.remove, store_as, in_use=in_use, architecture=architecture)
             return kernel
 
     async def verify(self, kernel: Kernel) -> None:

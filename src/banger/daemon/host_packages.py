@@ -10,6 +10,7 @@ from pathlib import Path
 from banger.core.debian import read_host_sources
 from banger.core.layout import Layout
 from banger.core.progress import Progress
+from banger.core.threads import left_in_thread
 from banger.daemon.host_catalogues import fetch_pinned
 from banger.image.blob_cache import BlobCache
 from banger.image.debian_packages import Debian, download_packages
@@ -33,7 +34,7 @@ class HostPackages:
     async def downloaded(
         self, packages: Sequence[str], debian: Debian, *, architecture: str, report: Callable[[Progress], None]
     ) -> AsyncIterator[list[Path]]:
-        with self._content.draft() as draft:
+        async with left_in_thread(self._content.draft()) as draft:
             yield await download_packages(
                 packages,
                 debian,

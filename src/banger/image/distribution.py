@@ -22,7 +22,7 @@ from banger.core.errors import Failed
 from banger.core.platforms import host_architecture
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
-from banger.core.threads import from_thread, run_in_thread
+from banger.core.threads import from_thread, left_in_thread, run_in_thread
 from banger.image.building import BuildLog
 from banger.image.packages import find_packages
 from banger.image.pinned import Fetch, fetch_wanted
@@ -74,7 +74,7 @@ async def make_debian_image(
     fetched = [(download, await fetch_wanted(download, fetch, report)) for download in wanted.downloads]
     downloads = [(download, path) for download, path in fetched if path is not None]
     wanted = replace(wanted, downloads=tuple(download for download, _ in downloads))
-    with store.content.draft() as draft:
+    async with left_in_thread(store.content.draft()) as draft:
         archive = draft / "rootfs.tar"
         report(Progress(stage="image", text=f"building {name} from Debian's archive"))
         await _bootstrap(wanted, archive, draft=draft, mode=mode, host_sources=host_sources, report=report)

@@ -147,7 +147,7 @@ async def clear_abandoned_builds(content: ContentStore, *, place: Path = BUILDS)
 
 
 async def _clear_place(place: Path) -> None:
-    for path in find_abandoned_builds(place):
+    for path in await asyncio.to_thread(find_abandoned_builds, place):
         await _end_orphans(path)
         await _remove_foreign(path)
 
@@ -158,7 +158,7 @@ async def _end_orphans(directory: Path) -> None:
         asked: set[int] = set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_POLITE_S):
-                while orphans := find_builders(directory):
+                while orphans := await asyncio.to_thread(find_builders, directory):
                     for orphan in orphans:
                         with suppress(ProcessLookupError):
                             group = os.getpgid(orphan.pid)
@@ -171,13 +171,13 @@ async def _end_orphans(directory: Path) -> None:
 
 async def _remove_foreign(directory: Path) -> None:
     """Remove a build directory. Files of our subordinate ids are removed as their root. What is in use stays."""
-    if remove_unlocked_directory(directory) or is_locked(directory):
+    if await asyncio.to_thread(remove_unlocked_directory, directory) or is_locked(directory):
         return
     with suppress(BangerError):
         names = [entry.path for entry in os.scandir(directory)]
         argv = [BUILD_PROGRAM, "--unshare-helper", "rm", "-rf", "--one-file-system", "--", *names]
         await run(argv, timeout_s=_HELPER_DEADLINE_S)
-    remove_unlocked_directory(directory)
+    await asyncio.to_thread(remove_unlocked_directory, directory)
 
 
 async def can_contain() -> bool:

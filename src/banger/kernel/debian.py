@@ -19,7 +19,7 @@ from banger.core.processes import run, run_to_file
 from banger.core.progress import Progress
 from banger.core.provenance import Provenance
 from banger.core.sizes import format_size
-from banger.core.threads import run_in_thread
+from banger.core.threads import left_in_thread, run_in_thread
 from banger.kernel.apt import Candidate, KernelApt
 from banger.kernel.formats import SIZE_LIMIT_BYTES
 from banger.kernel.modules import find_builtin
@@ -79,7 +79,7 @@ async def make_debian_kernel(
     """
     if not Path(KEYRING).exists():
         raise Unavailable(f"{KEYRING} is missing", hint="install the package debian-archive-keyring")
-    with store.content.draft() as draft:
+    async with left_in_thread(store.content.draft()) as draft:
         apt = KernelApt(
             draft / "apt",
             suite=wanted.suite,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from banger.core.errors import BangerError
 from banger.core.files import make_private_directory
+from banger.core.threads import left_in_thread
 from banger.workspace.borrowed import BorrowedRepository
 from banger.workspace.choice import ANYTHING
 from banger.workspace.repository import inspect_repository
@@ -28,7 +29,8 @@ async def read_host_state(source: Path, scratch: Path) -> HostState:
     try:
         repository = await inspect_repository(source, ANYTHING)
         make_private_directory(scratch)
-        with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as directory:
+        temporary = tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True)
+        async with left_in_thread(temporary) as directory:
             borrowed = BorrowedRepository(repository, Path(directory))
             await asyncio.to_thread(borrowed.make)
             await borrowed.read_staged()

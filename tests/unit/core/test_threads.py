@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from banger.core.threads import Stopped, from_thread, have_many_threads, run_in_thread
+from banger.core.threads import Stopped, from_thread, have_many_threads, left_in_thread, run_in_thread
 
 
 async def test_the_result_and_the_error_come_through() -> None:
@@ -62,3 +63,20 @@ async def test_those_who_wait_in_threads_keep_no_others_waiting() -> None:
     busy = [asyncio.create_task(asyncio.to_thread(go_on.wait, 10)) for _ in range(40)]
     await asyncio.to_thread(go_on.set)
     assert all(await asyncio.gather(*busy))
+
+
+async def test_what_is_left_behind_is_removed_in_a_thread_whatever_happens() -> None:
+    left: list[threading.Thread] = []
+
+    @contextmanager
+    def manage() -> Iterator[str]:
+        try:
+            yield "entered"
+        finally:
+            left.append(threading.current_thread())
+
+    with pytest.raises(KeyError):
+        async with left_in_thread(manage()) as entered:
+            raise KeyError(entered)
+    assert len(left) == 1
+    assert left[0] is not threading.main_thread()

@@ -15,6 +15,7 @@ from typing import Final
 from banger.core.files import make_private_directory
 from banger.core.finishing import finish
 from banger.core.layout import Layout
+from banger.core.threads import left_in_thread
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, write_nothing
@@ -59,7 +60,8 @@ class ApplyPatch:
     async def check(self, change: Change) -> Prepared:
         """Find out what `change` would do, without doing it. Raises as `prepare_patch`."""
         make_private_directory(self._layout.scratch)
-        with tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True) as directory:
+        scratch = tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True)
+        async with left_in_thread(scratch) as directory:
             return await _prepare(change, Path(directory) / "trial")
 
     async def __call__(self, request: Request, record: VmRecord, change: Change) -> Prepared:
