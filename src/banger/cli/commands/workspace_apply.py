@@ -28,7 +28,7 @@ patch is saved, judged and tried first; then you see what is in it and what is w
 It is applied as a whole or not at all, whatever happens meanwhile. Nothing is staged, nothing is committed.
 
 What is in the working tree already, because it was applied before, counts as done. A repository with
-changes that are not committed is left alone, unless --allow-dirty says otherwise."""
+other changes that are not committed is left alone, unless --allow-dirty says otherwise."""
 EXAMPLES = (
     ("banger vm workspace apply box --check", "does it fit, and what is in it?"),
     ("banger vm workspace apply box", "shows it and asks"),
