@@ -56,7 +56,7 @@ def test_a_job_from_its_beginning_to_its_status(box: FakeWorld) -> None:
     assert box.succeed("vm", "jobs", "logs", "box", "1", "-n", "1") == b"end\n"
     assert box.banger("vm", "jobs", "wait", "box", "1").returncode == 7
     ended = box.banger("vm", "jobs", "kill", "box", "1")
-    assert (ended.returncode, b"no longer runs" in ended.stderr) == (5, True)
+    assert (ended.returncode, b"is no longer running" in ended.stderr) == (5, True)
     for words in (("logs", "9"), ("wait", "9"), ("kill", "9")):
         assert box.banger("vm", "jobs", words[0], "box", words[1]).returncode == 3
 
