@@ -1,4 +1,4 @@
-"""The three shapes of an exchange as ASGI applications, with the fence that turns every failure into an answer.
+"""The four shapes of an exchange as ASGI applications, with the fence that turns every failure into an answer.
 
 Each request runs in a task of its own that is known to `Requests`, so that a client that hangs up, or a daemon that
 ends, cancels exactly that work and waits for its cleaning up.

@@ -1,11 +1,12 @@
 """The messages on the daemon's socket. Bodies are JSON; the daemon decodes requests strictly into these types.
 
-HTTP/1.1 on a Unix socket. Three shapes of exchange:
+HTTP/1.1 on a Unix socket. Four shapes of exchange:
 
 * plain: JSON in, JSON out;
-* progress: JSON in, one JSON object a line out (NDJSON): any number of `Event`, then one `{"result": ...}` or
+* progress: JSON in, one JSON object per line out (NDJSON): any number of `Event`, then one `{"result": ...}` or
   `{"error": ...}`;
-* stream: framed bytes both ways at once (see `banger.api.framing`).
+* stream: framed bytes both ways at once (see `banger.api.framing`);
+* download: nothing in, bytes out.
 
 Hanging up cancels the request. Every request carries the header `Banger-Api` with `API_VERSION`.
 """
