@@ -23,7 +23,7 @@ from banger.core.strict import parse_object, read_dataclass
 from banger.core.untrusted import printable
 
 _LIMIT_BYTES: Final = 8192
-_ENDING_DEADLINE_S: Final = 5.0  # of one with the same sockets, which is just ending: its other lock is free already
+_ENDING_DEADLINE_S: Final = 10.0  # of one with the same sockets, which is just ending: its other lock is free already
 _ENDING_STEP_S: Final = 0.02
 
 
