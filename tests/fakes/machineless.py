@@ -181,7 +181,7 @@ class FakeKernels(HostKernels):
         return await super().ensure(name, report, architecture=architecture, current=current)
 
     async def clear_up(self) -> None:
-        self._store.content.remove_drafts()
+        await asyncio.to_thread(self._store.content.remove_drafts)
 
 
 class FakeKernelRecipe:
