@@ -61,7 +61,7 @@ class Supervisor:
         self._on_end: Callable[[str, str], Awaitable[None]] | None = None
 
     def when_ended(self, on_end: Callable[[str, str], Awaitable[None]]) -> None:
-        """Set the callback for a VMM that ended by itself: it gets the VM's id and the reason."""
+        """Set the callback for a VMM that ended by itself: it gets the VM's id and the reason, with the lock held."""
         self._on_end = on_end
 
     def lock(self, vm_id: str) -> asyncio.Lock:
@@ -212,17 +212,18 @@ class Supervisor:
         log.info("the VMM of %s ended: %s", vm_id, end.reason)
         if self._live.get(vm_id) is live and not live.ending:
             # In a task of its own: clearing up cancels this one and waits for it.
-            ending = asyncio.create_task(self._clear_up(vm_id, end.reason))
+            ending = asyncio.create_task(self._clear_up(vm_id, live, end.reason))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
-    async def _clear_up(self, vm_id: str, reason: str) -> None:
-        if self._on_end is None:
-            return
-        try:
-            await self._on_end(vm_id, reason)
-        except (BangerError, OSError) as error:
-            log.warning("clearing up after %s failed: %r", vm_id, error)
+    async def _clear_up(self, vm_id: str, live: Live, reason: str) -> None:
+        async with self.lock(vm_id):
+            if self._on_end is None or self._live.get(vm_id) is not live:
+                return  # whoever held the lock has cleared up, and perhaps started another VMM
+            try:
+                await self._on_end(vm_id, reason)
+            except (BangerError, OSError) as error:
+                log.warning("clearing up after %s failed: %r", vm_id, error)
 
 
 async def _sleep(pause_s: float, hurry: asyncio.Event) -> None:

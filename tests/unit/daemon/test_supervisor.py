@@ -68,6 +68,30 @@ async def test_all_are_let_go_although_a_vmm_ends_meanwhile() -> None:
     assert supervisor.running() == []
 
 
+async def test_the_end_of_a_vmm_is_no_matter_of_the_next_one() -> None:
+    """Somebody who held the lock when it ended has cleared up and started the VM again."""
+    supervisor, old, new = Supervisor(), Machine(), Machine()
+    told = list[str]()
+
+    async def clear_up(_vm_id: str, _reason: str) -> None:
+        assert supervisor.lock("x").locked()
+        told.append("ended")
+
+    supervisor.when_ended(clear_up)
+    supervisor.add("x", Live(machine=old, channel=None, connect=no_guest))
+    async with supervisor.lock("x"):
+        old.ended.set()
+        await asyncio.sleep(0.05)
+        await supervisor.forget("x")
+        supervisor.add("x", Live(machine=new, channel=None, connect=no_guest))
+    await asyncio.sleep(0.05)
+    assert told == []
+    new.ended.set()
+    await asyncio.sleep(0.05)
+    assert told == ["ended"]
+    await supervisor.release()
+
+
 class Broken:
     """A session that is over as soon as it has begun."""
 

@@ -116,14 +116,12 @@ class Lifecycle:
                 await self._delete(request, record)
 
     async def after_end(self, vm_id: str, operation: str, reason: str) -> None:
-        """Clean up after a VMM that ended by itself."""
-        async with self._supervisor.lock(vm_id):
-            try:
-                record = resolve_vm(await self._database.call(list_vms), vm_id)
-            except BangerError:
-                return
-            if self._supervisor.find(vm_id) is not None:
-                await self._stop.after_end(operation, record, reason)
+        """Clean up after a VMM that ended by itself. The caller holds the VM's lock."""
+        try:
+            record = resolve_vm(await self._database.call(list_vms), vm_id)
+        except BangerError:
+            return
+        await self._stop.after_end(operation, record, reason)
 
     async def _again(self, record: VmRecord) -> VmRecord:
         """The record as it is now that we hold the lock."""
