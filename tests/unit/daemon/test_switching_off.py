@@ -8,8 +8,8 @@ from collections.abc import Callable
 from banger.core.errors import TimedOut, Unavailable
 from banger.daemon.operations.switching_off import PATIENCE, TEXT_WRITING, Patience, switch_off
 
-SOON = Patience(answer_s=0.02, write_s=0.05, switch_off_s=0.05)
-LONG = Patience(answer_s=60, write_s=60, switch_off_s=60)
+SOON = Patience(answer_s=0.02, write_s=0.05, switch_off_s=0.05, hang_up_s=0.01)
+LONG = Patience(answer_s=60, write_s=60, switch_off_s=60, hang_up_s=0.2)
 
 
 class Guest:
@@ -83,6 +83,16 @@ async def test_a_machine_that_ends_by_itself_meanwhile_is_done() -> None:
     await asyncio.sleep(0.01)
     guest.ended.set_result(None)
     assert await stopping is None
+
+
+async def test_a_machine_that_ends_hangs_up_first() -> None:
+    class Killed(Guest):
+        async def sync(self) -> None:
+            asyncio.get_running_loop().call_later(0.01, self.ended.set_result, None)
+            raise Unavailable("the connection to the guest was lost")
+
+    guest = Killed()
+    assert await switch_off(guest, guest.ended, tell=lambda _text: None, patience=LONG) is None
 
 
 async def test_a_channel_that_is_lost_is_a_reason() -> None:

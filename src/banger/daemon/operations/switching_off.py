@@ -30,6 +30,7 @@ class Patience:
     answer_s: float = 10.0  # a guest that says nothing for so long hangs
     write_s: float = 300.0  # gigabytes that were never synced, on a slow disk that others use too
     switch_off_s: float = 45.0  # systemd under software emulation needs over ten
+    hang_up_s: float = 1.0  # a VMM that ends hangs up before its end is noticed
 
 
 PATIENCE: Final = Patience()
@@ -49,7 +50,8 @@ async def switch_off(
             return None
         reason = asking.result()
         if reason is not None:
-            return reason
+            await asyncio.wait((ended,), timeout=patience.hang_up_s)
+            return None if ended.done() else reason
         await asyncio.wait((ended,), timeout=patience.switch_off_s)
         if ended.done():
             return None
