@@ -68,6 +68,7 @@ STATUS = {
 MINE = "{ banger kernel show mine || banger kernel import bzImage --name mine --config .config; } >/dev/null 2>&1"
 JOB = "banger vm exec box --detach -- echo out >/dev/null"
 BEFORE = {  # what has to be so first; a VM that an example names exists and runs
+    "banger daemon status": "banger vm list >/dev/null",
     "banger vm start": "banger vm stop $VMS",
     "banger vm jobs list": JOB,
     "banger vm jobs logs": JOB,
