@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -221,7 +223,8 @@ def test_a_neighbour_who_swaps_the_destination_for_a_link_gets_nothing(tmp_path:
         assert swapper.stdout is not None
         assert swapper.stdout.readline() == b"ready\n"
         written = refused = 0
-        for number in range(3000):
+        deadline_s = time.monotonic() + 120  # on a busy computer one of them may have to wait for its turn
+        for number in itertools.count():
             try:
                 with directory(real / "dest") as parent:
                     final = b"x%d" % number
@@ -232,10 +235,9 @@ def test_a_neighbour_who_swaps_the_destination_for_a_link_gets_nothing(tmp_path:
             except (NotFound, Failed):
                 refused += 1
             assert everything(outside) == ["dest"]
-            if written > 100 and refused > 100:
+            if (written > 100 and refused > 100) or (written and refused and number >= 3000):
                 break
-        assert written
-        assert refused
+            assert time.monotonic() < deadline_s, (written, refused)
     finally:
         swapper.kill()
         swapper.communicate()
