@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,7 +14,7 @@ from banger.core.errors import BangerError, Failed, Invalid, NotFound, Unsupport
 from banger.core.threads import run_in_thread
 from banger.core.untrusted import printable
 from banger.workspace.guest_git import BASE_REF
-from banger.workspace.verdict import PatchVerdict, judge_patch
+from banger.workspace.verdict import PatchVerdict, judge_file
 
 PATCH_LIMIT_BYTES: Final = 256 << 20
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -102,13 +103,8 @@ async def export_patch(
         size_bytes = await _spool(guest, guest_path, since, spool=spool, limit_bytes=limit_bytes)
     except NotFound as error:
         raise _no_git() from error
-    verdict = await run_in_thread(lambda check: _judge(spool, size_bytes, check))
+    verdict = await run_in_thread(partial(judge_file, spool))
     return ExportedPatch(path=spool, size_bytes=size_bytes, base=since, verdict=verdict)
-
-
-def _judge(spool: Path, size_bytes: int, check: Callable[[], None]) -> PatchVerdict:
-    with spool.open("rb") as patch:
-        return judge_patch(patch, size_bytes=size_bytes, check=check)
 
 
 async def _spool(guest: Guest, guest_path: str, since: str, *, spool: Path, limit_bytes: int) -> int:

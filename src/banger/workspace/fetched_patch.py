@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from banger.core.errors import BangerError
+from banger.core.threads import run_in_thread
 from banger.workspace.export import PATCH_LIMIT_BYTES
 from banger.workspace.fetching import GIT_DEADLINE_S, MEMORY_LIMIT_BYTES, FetchedBranch, Quarantine
 from banger.workspace.git import git
-from banger.workspace.verdict import PatchVerdict, judge_patch
+from banger.workspace.verdict import PatchVerdict, judge_file
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,7 @@ async def make_patch(
             memory_limit_bytes=MEMORY_LIMIT_BYTES,
             file_limit_bytes=limit_bytes,
         )
-        return FetchedPatch(path, await asyncio.to_thread(_judge, path))
+        return FetchedPatch(path, await run_in_thread(partial(judge_file, path)))
     except BangerError as error:
         log.info("what %s changes is not told: %s", branch.name, error.summary)
         return None
-
-
-def _judge(path: Path) -> PatchVerdict:
-    with path.open("rb") as patch:
-        return judge_patch(patch, size_bytes=path.stat().st_size)

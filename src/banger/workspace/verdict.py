@@ -7,8 +7,10 @@ host read a file whose content the guest may not know, such as an ignored `.env`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from banger.workspace.binary_hunk import OPERATIONS_LIMIT
@@ -58,6 +60,12 @@ class PatchVerdict:
     @property
     def deletions(self) -> int:
         return sum(file.deletions for file in self.files)
+
+
+def judge_file(path: Path, check: Callable[[], None] = lambda: None) -> PatchVerdict:
+    """`judge_patch` for the whole of the file at `path`."""
+    with path.open("rb") as patch:
+        return judge_patch(patch, size_bytes=os.fstat(patch.fileno()).st_size, check=check)
 
 
 def judge_patch(patch: BinaryIO, *, size_bytes: int, check: Callable[[], None] = lambda: None) -> PatchVerdict:

@@ -17,7 +17,7 @@ from banger.core.errors import BangerError, NotFound
 from banger.core.files import make_private_directory, sync_directory, write_durably
 from banger.core.strict import parse_object, read_dataclass
 from banger.workspace.applying import SavedPatch
-from banger.workspace.verdict import judge_patch
+from banger.workspace.verdict import judge_file
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,7 @@ class SavedPatches:
         path = self.path(name)
         if _NAME.fullmatch(name) is None or not path.is_file():
             raise NotFound(f"there is no saved patch {ascii(name)[:100]}", hint="run `banger vm workspace apply` again")
-        with path.open("rb") as patch:
-            return SavedPatch(path, judge_patch(patch, size_bytes=os.fstat(patch.fileno()).st_size))
+        return SavedPatch(path, judge_file(path))
 
     def read_earlier(self, name: str) -> list[SavedPatch]:
         """The patches that were applied before one, of the same workspace since the same commit, the newest first."""
