@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from banger.core.files import make_private_directory
 from banger.core.finishing import finish
 from banger.core.layout import Layout
-from banger.core.threads import left_in_thread
+from banger.core.scratch import scratch_directory
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, write_nothing
@@ -59,10 +57,8 @@ class ApplyPatch:
 
     async def check(self, change: Change) -> Prepared:
         """Find out what `change` would do, without doing it. Raises as `prepare_patch`."""
-        make_private_directory(self._layout.scratch)
-        scratch = tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True)
-        async with left_in_thread(scratch) as directory:
-            return await _prepare(change, Path(directory) / "trial")
+        async with scratch_directory(self._layout.scratch) as directory:
+            return await _prepare(change, directory / "trial")
 
     async def __call__(self, request: Request, record: VmRecord, change: Change) -> Prepared:
         """Apply. Raises as `prepare_patch`, and `Failed` when the work tree changes meanwhile."""

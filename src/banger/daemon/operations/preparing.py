@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +11,8 @@ from typing import Final
 
 from banger.api.messages import PrepareRequest, PrepareResult, StageEvent
 from banger.core.errors import AlreadyExists, Failed, Invalid, Unsupported, WrongState
-from banger.core.files import make_private_directory
 from banger.core.layout import Layout
-from banger.core.threads import left_in_thread
+from banger.core.scratch import scratch_directory
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
 from banger.daemon.operations.choices import inspect_chosen, read_choice, read_guest_path, submodule_places
@@ -79,9 +77,7 @@ class PrepareWorkspace:
 
     async def _prepare(self, work: _Work) -> PrepareResult:
         """Prepare one repository, and then its submodules."""
-        make_private_directory(self._layout.scratch)
-        directory = tempfile.TemporaryDirectory(dir=self._layout.scratch, ignore_cleanup_errors=True)
-        async with left_in_thread(directory) as scratch:
+        async with scratch_directory(self._layout.scratch) as scratch:
             async with telling(work.request, f"looking at {printable(str(work.repository.top), limit=200)}"):
                 look = await look_at(work.repository, Path(scratch))
             old = next((each for each in work.record.workspaces if each.guest_path == work.guest_path), None)
