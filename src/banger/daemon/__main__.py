@@ -7,7 +7,6 @@ wrong or what else there is to say.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from banger.core.errors import BangerError, Unavailable
 from banger.core.faults import translate_os_error
 from banger.core.files import make_private_directory
 from banger.core.layout import Layout, layout_from_environment
+from banger.core.locks import try_lock
 from banger.core.sockets import connect_unix
 from banger.daemon.app import host_collaborators, serve
 from banger.daemon.composition import Collaborators
@@ -64,16 +64,13 @@ def lock_daemon(lock: Path, socket_path: Path) -> int | None:
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline_s = time.monotonic() + OTHER_DAEMON_DEADLINE_S
     while time.monotonic() < deadline_s:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with suppress(OSError):
-                connect_unix(socket_path, timeout_s=0).close()  # one that hangs may take no connection
-                os.close(descriptor)
-                return None
-            time.sleep(OTHER_DAEMON_STEP_S)
-        else:
+        if try_lock(descriptor):
             return descriptor
+        with suppress(OSError):
+            connect_unix(socket_path, timeout_s=0).close()  # one that hangs may take no connection
+            os.close(descriptor)
+            return None
+        time.sleep(OTHER_DAEMON_STEP_S)
     os.close(descriptor)
     raise Unavailable("another daemon is running and does not answer", hint="`banger daemon status` shows it")
 

@@ -6,7 +6,6 @@ not about where to ask for them. The second daemon would take VMs that run for o
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
@@ -18,6 +17,7 @@ from typing import Final
 
 from banger.core.errors import WrongState
 from banger.core.layout import Layout
+from banger.core.locks import try_lock
 from banger.core.processes import read_boot_id
 from banger.core.strict import parse_object, read_dataclass
 from banger.core.untrusted import printable
@@ -45,7 +45,7 @@ def lock_state(layout: Layout) -> int:
     descriptor = os.open(layout.state_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         deadline_s = time.monotonic() + _ENDING_DEADLINE_S
-        while not _locked(descriptor):
+        while not try_lock(descriptor):
             holder = _read(descriptor)
             apart = holder is not None and holder.run != str(layout.run)
             if apart or time.monotonic() >= deadline_s:
@@ -61,14 +61,6 @@ def lock_state(layout: Layout) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _refuse(holder: Holder | None, layout: Layout) -> WrongState:
