@@ -21,7 +21,12 @@ def read_free_bytes(path: Path) -> int:
     """Bytes that this user may still write on the file system where `path` is or would be made (statvfs(3))."""
     while not path.exists() and path != path.parent:
         path = path.parent
-    status = os.statvfs(path)
+    return free_bytes_of(path)
+
+
+def free_bytes_of(place: Path | int) -> int:
+    """The same for something that is there, or for the open file with this descriptor. Raises `OSError`."""
+    status = os.statvfs(place)
     return status.f_bavail * status.f_frsize
 
 
@@ -52,7 +57,6 @@ class SparingFile(io.FileIO):
         self._unchecked += len(data)
         if self._unchecked >= CHECK_STEP_BYTES:
             self._unchecked = 0
-            status = os.fstatvfs(self.fileno())
-            if status.f_bavail * status.f_frsize < FLOOR_BYTES:
+            if free_bytes_of(self.fileno()) < FLOOR_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return super().write(data)

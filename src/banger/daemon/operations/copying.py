@@ -20,7 +20,7 @@ from banger.daemon.context import Request
 from banger.daemon.journal import Journal, Step, nothing, write_nothing
 from banger.daemon.operations.commands import default_directory
 from banger.daemon.supervisor import Supervisor
-from banger.disk.space import FLOOR_BYTES
+from banger.disk.space import FLOOR_BYTES, free_bytes_of
 from banger.guest.channel import Channel, Place
 from banger.guest.host_place import (
     check_name,
@@ -321,8 +321,7 @@ def check_guest_path(path: str) -> str:
 
 def check_space(directory: int, needed_bytes: int) -> None:
     """Raise `Unavailable` before a copy fills the disk."""
-    status = os.fstatvfs(directory)
-    free_bytes = status.f_bavail * status.f_frsize
+    free_bytes = free_bytes_of(directory)
     if free_bytes < FLOOR_BYTES + needed_bytes:
         raise Unavailable(
             f"only {format_size(free_bytes)} are free where the copy goes, and {format_size(needed_bytes)} more are to"
