@@ -91,7 +91,7 @@ def proxy_environment() -> dict[str, str]:
 
 def guest_proxies() -> dict[str, str]:
     """The same for programs of a guest, without user names and passwords: what runs there may be anybody's."""
-    return {name: without_login(value) for name, value in proxy_environment().items() if without_login(value)}
+    return {name: address for name, value in proxy_environment().items() if (address := without_login(value))}
 
 
 def without_login(proxy: str) -> str:

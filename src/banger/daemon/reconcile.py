@@ -122,7 +122,7 @@ class Reconcile:
         for vm_id, acts in work.items():
             if vm_id not in self._attending:
                 self._attending[vm_id] = task = asyncio.create_task(self._attend(f"the VM {vm_id}", acts))
-                task.add_done_callback(lambda _task, vm_id=vm_id: self._attending.pop(vm_id))  # type: ignore[misc]
+                task.add_done_callback(partial(self._attended, vm_id))
         if self._attending:
             await asyncio.wait(self._attending.values(), timeout=self._interval_s)
 
@@ -161,6 +161,9 @@ class Reconcile:
     async def _attend(self, what: str, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
         for act in acts:
             await self._try(what, act)
+
+    def _attended(self, vm_id: str, _task: asyncio.Task[None]) -> None:
+        del self._attending[vm_id]
 
     async def _settle_in_turn(self, operation: OpenOperation) -> None:
         async with self._supervisor.lock(operation.vm_id):

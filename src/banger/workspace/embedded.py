@@ -28,7 +28,7 @@ def _walk(paths: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     """Each directory once, when all of it was seen, with the parts of a repository that it has as bits."""
     opened: list[bytes] = []
     parts: list[int] = []
-    for path in sorted(paths, key=_by_directory):
+    for path in (*sorted(paths, key=_by_directory), b""):  # the last one is in none of them, and closes all
         *above, name = path.split(b"/")
         common = 0
         while common < min(len(above), len(opened)) and above[common] == opened[common]:
@@ -42,10 +42,6 @@ def _walk(paths: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
             opened.append(directory)
             parts.append(0)
         _note(parts, name)
-    while opened:
-        yield b"/".join(opened), parts[-1]
-        opened.pop()
-        parts.pop()
 
 
 def _note(parts: list[int], name: bytes) -> None:

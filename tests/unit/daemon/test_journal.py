@@ -25,13 +25,13 @@ class World:
         *,
         fails: bool = False,
         undo_fails: bool = False,
-        hangs: bool = False,
+        until: asyncio.Event | None = None,
         error: Callable[[str], Exception] = Failed,
     ) -> Step:
         async def act() -> None:
             self.happened.append(f"+{name}")
-            if hangs:
-                await asyncio.Event().wait()
+            if until is not None:
+                await until.wait()
             if fails:
                 raise error(name)
 
@@ -117,12 +117,7 @@ async def test_operations_of_one_kind_on_one_vm_do_not_take_each_other_for_left_
     world = World()
     journal, database = await journal_at(tmp_path)
     go_on = asyncio.Event()
-
-    async def act() -> None:
-        world.happened.append("+slow")
-        await go_on.wait()
-
-    slow = asyncio.create_task(back(journal, world, Step("slow", act, act), world.step("b")))
+    slow = asyncio.create_task(back(journal, world, world.step("slow", until=go_on), world.step("b")))
     while "+slow" not in world.happened:
         await asyncio.sleep(0)
     await back(journal, world, world.step("quick"), operation_id="other")
@@ -165,7 +160,7 @@ async def test_who_is_cancelled_when_it_is_done_undoes_nothing(tmp_path: Path) -
 async def test_cancellation_undoes(tmp_path: Path) -> None:
     world = World()
     journal, database = await journal_at(tmp_path)
-    task = asyncio.create_task(back(journal, world, world.step("a"), world.step("b", hangs=True)))
+    task = asyncio.create_task(back(journal, world, world.step("a"), world.step("b", until=asyncio.Event())))
     while "+b" not in world.happened:
         await asyncio.sleep(0)
     task.cancel()
@@ -209,12 +204,7 @@ async def test_rolling_forward_outlives_its_caller(tmp_path: Path) -> None:
     world = World()
     journal, database = await journal_at(tmp_path)
     release = asyncio.Event()
-
-    async def act() -> None:
-        world.happened.append("+slow")
-        await release.wait()
-
-    task = asyncio.create_task(forward(journal, world, Step("slow", act, act), world.step("b")))
+    task = asyncio.create_task(forward(journal, world, world.step("slow", until=release), world.step("b")))
     while "+slow" not in world.happened:
         await asyncio.sleep(0)
     task.cancel()

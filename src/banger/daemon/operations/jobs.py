@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
@@ -10,7 +9,7 @@ from typing import Final
 from banger.api.messages import ExitResult, JobLogsRequest, JobRequest, JobView
 from banger.core.clock import Clock
 from banger.core.commands import TOTAL_LIMIT_BYTES, check_command
-from banger.core.errors import BangerError, Failed, Invalid, NotFound, TimedOut, Unsupported, WrongState
+from banger.core.errors import BangerError, Failed, Invalid, NotFound, Unsupported, WrongState
 from banger.core.sizes import format_size
 from banger.core.untrusted import printable
 from banger.daemon.context import Request
@@ -41,6 +40,7 @@ from banger.guest.jobs import (
     supervised,
 )
 from banger.guest.process import ExecRequest
+from banger.guest.streams import within
 from banger.store.records import VmRecord
 from banger.workspace.toolchain import MISE_PROGRAMS
 
@@ -218,17 +218,11 @@ async def _ask(channel: Channel, argv: Sequence[str]) -> _Answer:
 async def _ask_in(channel: Channel, request: ExecRequest) -> _Answer:
     """Run a program in the guest; its status and bounded output. Raises `TimedOut`."""
     said = (bytearray(), bytearray())
-    try:
-        async with asyncio.timeout(ANSWER_DEADLINE_S), channel.exec(request) as process:
-            while (chunk := await process.read()) is not None:
-                room = LIST_LIMIT_BYTES - len(said[chunk.channel])
-                said[chunk.channel].extend(chunk.data[:room])
-            ended = await process.wait()
-    except TimeoutError as error:
-        raise TimedOut(
-            f"the guest did not answer about its jobs within {ANSWER_DEADLINE_S:g} s",
-            hint="it may be overloaded: try again, or look at `banger vm logs`",
-        ) from error
+    async with within(ANSWER_DEADLINE_S, "answer about its jobs"), channel.exec(request) as process:
+        while (chunk := await process.read()) is not None:
+            room = LIST_LIMIT_BYTES - len(said[chunk.channel])
+            said[chunk.channel].extend(chunk.data[:room])
+        ended = await process.wait()
     return _Answer(bytes(said[0]), bytes(said[1]), 128 + ended.signal if ended.signal else ended.code or 0)
 
 
